@@ -1,0 +1,43 @@
+"""NegRefine: zero-shot out-of-distribution detection with CLIP and refined negative labels (ICCV 2025)."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import NegRefineError as NegRefineError
+
+if TYPE_CHECKING:
+    from .cache import CachedEncoder as CachedEncoder
+    from .detector import DetectorConfig as DetectorConfig
+    from .detector import NegRefineDetector as NegRefineDetector
+    from .encoder import OpenClipEncoder as OpenClipEncoder
+    from .encoder import load_encoder as load_encoder
+    from .image_sets import open_image_set as open_image_set
+    from .judge import WordNetJudge as WordNetJudge
+    from .labels import read_class_list as read_class_list
+    from .lexicon import candidates as candidates
+    from .metrics import ood_metrics as ood_metrics
+    from .mining import mine_negatives as mine_negatives
+    from .negfilter import NegFilter as NegFilter
+    from .runs import Run as Run
+
+_PUBLIC = {
+    "cache": {"CachedEncoder"},
+    "detector": {"DetectorConfig", "NegRefineDetector"},
+    "encoder": {"OpenClipEncoder", "load_encoder"},
+    "image_sets": {"open_image_set"},
+    "judge": {"WordNetJudge"},
+    "labels": {"read_class_list"},
+    "lexicon": {"candidates"},
+    "metrics": {"ood_metrics"},
+    "mining": {"mine_negatives"},
+    "negfilter": {"NegFilter"},
+    "runs": {"Run"},
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: torch and open_clip take seconds, and `--help` should not."""
+    for module, names in _PUBLIC.items():
+        if name in names:
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

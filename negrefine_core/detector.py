@@ -1,0 +1,151 @@
+"""The detector: ID labels and negatives in, one row of scores and explanations an image out (paper, section 4.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from torch import Tensor
+
+from . import scoring
+from .encoder import Encoder, Progress
+from .errors import NegRefineError
+from .image_sets import read_image
+from .labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
+
+SCORE_CHUNK = 512  # images scored at once: bounds the memory to SCORE_CHUNK x (P + N) similarities
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """The score's hyperparameters, with the paper's values."""
+
+    alpha: float = scoring.ALPHA
+    top_k: int = scoring.TOP_K
+    n_groups: int = scoring.N_GROUPS
+    group_seed: int = 0
+    mcm_temperature: float = scoring.MCM_TEMPERATURE
+    noun_templates: tuple[str, ...] = NOUN_TEMPLATES
+    adjective_templates: tuple[str, ...] = ADJECTIVE_TEMPLATES
+
+
+class NegRefineDetector:
+    """Scores images against ID labels and (refined) negative labels.
+
+    Args:
+        encoder: a CLIP model; a `CachedEncoder` keeps label and pair features on disk.
+        id_labels: P ID class names.
+        negative_nouns, negative_adjectives: N negatives; adjectives as phrases (`gooey landscape`).
+
+    Raises NegRefineError without ID labels or without negatives.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        id_labels: Sequence[str],
+        negative_nouns: Sequence[str],
+        negative_adjectives: Sequence[str] = (),
+        config: DetectorConfig | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.encoder, self.config = encoder, config or DetectorConfig()
+        self.id_labels = list(id_labels)
+        self.negatives = [*negative_nouns, *negative_adjectives]
+        if not self.id_labels:
+            raise NegRefineError("no ID labels; give at least one class name")
+        self.permutation = scoring.group_permutation(len(self.negatives), self.config.n_groups, self.config.group_seed)
+        nouns, adjectives = self.config.noun_templates, self.config.adjective_templates
+        self.id_features = encoder.encode_labels(self.id_labels, nouns)  # (P, D)
+        self.negative_features = torch.cat(  # (N, D)
+            [
+                encoder.encode_labels(list(negative_nouns), nouns, progress),
+                encoder.encode_labels(list(negative_adjectives), adjectives, progress),
+            ]
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What the score does differently because there are few labels, in words for the user."""
+        notes, config = [], self.config
+        if len(self.negatives) < config.n_groups:
+            notes.append(f"{len(self.negatives)} negatives, fewer than {config.n_groups} groups: scored as one group")
+        for what, count in (("ID labels", len(self.id_labels)), ("negatives", len(self.negatives))):
+            if count < config.top_k:
+                notes.append(f"{count} {what}, fewer than {config.top_k}: multi-matching pairs all of them")
+        return notes
+
+    def score(self, images: Sequence[str | Path | Image.Image]) -> pd.DataFrame:
+        """One row an image, from paths or PIL images; columns as in `score_features`, with `path` first.
+
+        Raises NegRefineError naming the first image that cannot be read.
+        """
+        opened = []
+        for image in images:
+            try:
+                opened.append(image if isinstance(image, Image.Image) else read_image(image))
+            except (NegRefineError, OSError) as error:
+                raise NegRefineError(f"cannot read the image {image}: {error}") from error
+        table = self.score_features(self.encoder.encode_images(opened))
+        table.insert(0, "path", ["" if isinstance(image, Image.Image) else str(image) for image in images])
+        return table
+
+    def score_features(self, features: Tensor, progress: Progress | None = None) -> pd.DataFrame:
+        """Score L2-normalised image features (B, D). Columns:
+
+        `negrefine`, its parts `neglabel` and `multi_matching`, `mcm` (temperature of the config) and `mcm_scaled`
+        (temperature 0.01, CLIP's own scale); `id_labels`, `id_sims`, `negative_labels`, `negative_sims`: the top 5
+        with their logits; `pair_id`, `pair_negative`, `pair_sim`: the pair behind the multi-matching score.
+        """
+        tables = []
+        for chunk in torch.split(features, SCORE_CHUNK):
+            tables.append(self._score_chunk(chunk, progress))
+        return pd.concat(tables, ignore_index=True) if tables else self._score_chunk(features, None)
+
+    def _score_chunk(self, features: Tensor, progress: Progress | None) -> pd.DataFrame:
+        config = self.config
+        pos_sim = scoring.similarity(features, self.id_features)  # (B, P)
+        neg_sim = scoring.similarity(features, self.negative_features)  # (B, N)
+        neglabel = scoring.neglabel_score(pos_sim, neg_sim, config.n_groups, self.permutation)  # (B,)
+        top_pos_sim, top_pos = scoring.top_labels(pos_sim, config.top_k)  # (B, K)
+        top_neg_sim, top_neg = scoring.top_labels(neg_sim, config.top_k)  # (B, M)
+        pair_sim = self._pair_similarity(features, top_pos, top_neg, progress)  # (B, K, M)
+        multi_matching = scoring.multi_matching_score(pair_sim, top_neg_sim)  # (B,)
+        best = (pair_sim - top_neg_sim.unsqueeze(1)).flatten(1).argmax(1)  # (B,)
+        row, (best_pos, best_neg) = torch.arange(len(best)), (best // top_neg.shape[1], best % top_neg.shape[1])
+        return pd.DataFrame(
+            {
+                "negrefine": scoring.negrefine_score(neglabel, multi_matching, config.alpha).numpy(),
+                "neglabel": neglabel.numpy(),
+                "multi_matching": multi_matching.numpy(),
+                "mcm": scoring.mcm_score(pos_sim, config.mcm_temperature).numpy(),
+                "mcm_scaled": scoring.mcm_score(pos_sim, 1 / scoring.LOGIT_SCALE).numpy(),
+                "id_labels": _names(self.id_labels, top_pos),
+                "id_sims": list(top_pos_sim.numpy()),
+                "negative_labels": _names(self.negatives, top_neg),
+                "negative_sims": list(top_neg_sim.numpy()),
+                "pair_id": np.array(self.id_labels, dtype=object)[top_pos[row, best_pos].numpy()],
+                "pair_negative": np.array(self.negatives, dtype=object)[top_neg[row, best_neg].numpy()],
+                "pair_sim": pair_sim[row, best_pos, best_neg].numpy(),
+            }
+        )
+
+    def _pair_similarity(self, features: Tensor, top_pos: Tensor, top_neg: Tensor, progress: Progress | None) -> Tensor:
+        """(B, K, M) logits of images with the texts "{id} and {negative}" of their top labels; each pair once."""
+        n_negatives = len(self.negatives)
+        codes = top_pos.unsqueeze(2) * n_negatives + top_neg.unsqueeze(1)  # (B, K, M)
+        unique, position = torch.unique(codes, return_inverse=True)  # (U,), (B, K, M)
+        pairs = [f"{self.id_labels[c // n_negatives]} and {self.negatives[c % n_negatives]}" for c in unique.tolist()]
+        pair_features = self.encoder.encode_labels(pairs, self.config.noun_templates, progress)  # (U, D)
+        similarity = torch.empty(codes.shape)  # (B, K, M)
+        for image in range(len(features)):  # one image at a time: (B, K, M, D) at once would take gigabytes
+            wanted = pair_features[position[image].flatten()]  # (K x M, D)
+            similarity[image] = scoring.similarity(features[image : image + 1], wanted).view(codes.shape[1:])
+        return similarity
+
+
+def _names(labels: Sequence[str], indices: Tensor) -> list[list[str]]:
+    return [[labels[i] for i in row] for row in indices.tolist()]

@@ -1,0 +1,248 @@
+"""CLIP encoders on open_clip: texts, labels and images to L2-normalised float32 features (paper, section 3)."""
+
+import contextlib
+import difflib
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import open_clip
+import torch
+from open_clip.transformer import text_global_pool
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from . import paths
+from .errors import NegRefineError
+from .labels import BARE, fill
+
+Progress = Callable[[int, int], None]  # (done, total); an exception raised in it stops the work
+
+PRESETS = {  # name: (open_clip model, pretrained tag)
+    "demo": (f"local-dir:{paths.DEMO_MODEL}", None),
+    "paper": ("ViT-B-16-quickgelu", "openai"),
+    "strong": ("PE-Core-L-14-336", "meta"),
+}
+RANDOM_WEIGHTS = "random"  # `pretrained` for an architecture with seeded random weights: benchmarks and tests
+
+LABEL_CHUNK = 512  # labels whose texts are sorted by length and encoded together
+TEXT_BATCH = 256
+
+
+class Encoder(Protocol):
+    """What the method needs of a CLIP model. Features are float32, on the CPU and L2-normalised."""
+
+    name: str
+    dim: int
+    fingerprint: str  # of the weights and all that shapes a feature: equal fingerprints, equal features
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor: ...  # (N, D)
+
+    def encode_labels(
+        self, labels: Sequence[str], templates: Sequence[str], progress: Progress | None = None
+    ) -> Tensor: ...  # (L, D)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor: ...  # (B, D)
+
+
+class OpenClipEncoder:
+    """Any open_clip model.
+
+    Args:
+        model: open_clip architecture (`ViT-B-16-quickgelu`), `hf-hub:org/repo`, or `local-dir:/folder`.
+        pretrained: open_clip's tag for the weights, a local checkpoint file, or `"random"`; none for the last two
+            forms of `model`, which carry their weights.
+        device: `auto` (CUDA, then MPS, then CPU) or a torch device. On CUDA the model runs in half precision.
+
+    Raises NegRefineError when the model is unknown, its weights cannot be had, or the device is not there.
+    """
+
+    def __init__(self, model: str, pretrained: str | None = None, device: str = "auto") -> None:
+        self.device = _pick_device(device)
+        precision = "fp16" if self.device.type == "cuda" else "fp32"
+        self._model, self._preprocess, self._tokenizer = _load(model, pretrained, self.device, precision)
+        self.name = model if not pretrained else f"{model}/{Path(pretrained).name}"
+        if model.startswith("local-dir:"):
+            self.name = Path(model.removeprefix("local-dir:")).name
+        self.context_length = int(self._tokenizer.context_length)
+        self._text_tower = _causal_text_tower(self._model)
+        self._dtype = torch.float16 if precision == "fp16" else torch.float32
+        self.fingerprint = _fingerprint(self._model, (repr(self._preprocess), self.context_length, precision))
+        self.dim = int(self._raw_text_features(["a"]).shape[1])
+
+    @classmethod
+    def from_preset(cls, preset: str, device: str = "auto") -> "OpenClipEncoder":
+        """`demo` (bundled), `paper` (ViT-B/16, OpenAI weights, QuickGELU) or `strong` (PE-Core-L/14 at 336 px)."""
+        if preset not in PRESETS:
+            raise NegRefineError(f"no model preset {preset!r}; choose one of {', '.join(PRESETS)}")
+        encoder = cls(*PRESETS[preset], device=device)
+        encoder.name = preset if preset == "demo" else encoder.name
+        return encoder
+
+    @property
+    def cuts_padding(self) -> bool:
+        """Whether text is encoded without its padding: exact where the tower is causal and reads the last token."""
+        return self._text_tower is not None
+
+    def is_too_long(self, text: str) -> bool:
+        """Whether a text exceeds the model's context, so that its end is not read."""
+        row = self._tokenizer([text])[0]
+        shorter = self._tokenizer([text + " a"])[0]
+        return bool(row.equal(shorter))
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """(N, D) features of texts as they are."""
+        return self.encode_labels(texts, BARE)
+
+    def encode_labels(
+        self, labels: Sequence[str], templates: Sequence[str], progress: Progress | None = None
+    ) -> Tensor:
+        """(L, D): for each label the mean of its templates' raw text features, then L2-normalised."""
+        features = torch.empty(len(labels), self.dim)  # (L, D)
+        for start in range(0, len(labels), LABEL_CHUNK):
+            chunk = labels[start : start + LABEL_CHUNK]
+            texts = [fill(template, label) for label in chunk for template in templates]
+            raw = self._raw_text_features(texts).view(len(chunk), len(templates), -1)  # (l, T, D)
+            features[start : start + len(chunk)] = functional.normalize(raw.mean(1), dim=-1)  # (l, D)
+            if progress:
+                progress(start + len(chunk), len(labels))
+        return features
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        """(B, D) features of PIL images."""
+        if not images:
+            return torch.empty(0, self.dim)
+        return self.encode_pixels(torch.stack([self.preprocess(image) for image in images]))
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """(3, H, W) model input of one image; safe to call from several threads."""
+        pixels: Tensor = self._preprocess(image.convert("RGB"))
+        return pixels
+
+    @torch.inference_mode()
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """(B, D) features of preprocessed images (B, 3, H, W)."""
+        features = self._model.encode_image(pixels.to(self.device, self._dtype))  # (B, D)
+        return functional.normalize(features.float(), dim=-1).cpu()
+
+    @torch.inference_mode()
+    def _raw_text_features(self, texts: Sequence[str]) -> Tensor:
+        """(N, D) features before normalisation, encoded in batches of similar length."""
+        tokens = self._tokenizer(list(texts))  # (N, context)
+        lengths = tokens.argmax(1) + 1 if self._text_tower is not None else tokens.new_full((len(tokens),), 0)  # (N,)
+        order = torch.argsort(lengths, stable=True)  # (N,)
+        features: list[Tensor] = []
+        for batch in torch.split(order, TEXT_BATCH):
+            if self._text_tower is not None:
+                cut = tokens[batch, : int(lengths[batch[-1]])].to(self.device)  # (b, longest)
+                raw = _causal_text_features(self._text_tower, cut)  # (b, D)
+            else:
+                raw = self._model.encode_text(tokens[batch].to(self.device))  # (b, D)
+            features.append(raw.float().cpu())
+        result = torch.empty(len(tokens), features[0].shape[1]) if features else torch.empty(0, self.dim)
+        if features:
+            result[order] = torch.cat(features)
+        return result
+
+
+def _causal_text_tower(model: Any) -> Any | None:
+    """The text tower, if what follows the end-of-text token cannot change its feature; else None."""
+    tower = model if isinstance(model, open_clip.CLIP) else getattr(model, "text", None)
+    pool = getattr(tower, "text_pool_type", getattr(tower, "pool_type", None))
+    causal = isinstance(getattr(tower, "attn_mask", None), Tensor) and pool == "argmax"
+    plain = getattr(tower, "cls_emb", None) is None and not getattr(tower, "use_pad_mask", False)
+    return tower if causal and plain else None
+
+
+def _causal_text_features(tower: Any, tokens: Tensor) -> Tensor:
+    """open_clip's `encode_text` on tokens (B, L) whose shared padding was cut: (B, D).
+
+    In a causal tower the end-of-text token attends only to what comes before it, so the padding does not matter.
+    """
+    length, dtype = tokens.shape[1], tower.transformer.get_cast_dtype()
+    x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)  # (B, L, W)
+    x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))  # (B, L, W)
+    x = text_global_pool(x, tokens, "argmax")  # (B, W)
+    projection = tower.text_projection
+    features: Tensor = (
+        x if projection is None else projection(x) if isinstance(projection, nn.Linear) else x @ projection
+    )
+    return features  # (B, D)
+
+
+def _pick_device(device: str) -> torch.device:
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        picked = torch.device(device)
+        torch.empty(0, device=picked)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise NegRefineError(f"device {device!r} cannot be used ({reason}); use 'auto' or 'cpu'") from error
+    return picked
+
+
+def _load(model: str, pretrained: str | None, device: torch.device, precision: str) -> tuple[Any, Any, Any]:
+    """(model, preprocessing, tokenizer) by open_clip, with one clear error when the weights cannot be had."""
+    self_contained = model.startswith(("hf-hub:", "local-dir:"))
+    if not self_contained and model not in open_clip.list_models():
+        close = difflib.get_close_matches(model, open_clip.list_models(), n=4, cutoff=0.4)
+        raise NegRefineError(f"open_clip has no model {model!r}; did you mean {', '.join(close) or 'hf-hub:ORG/NAME'}?")
+    if not self_contained and pretrained is None:
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        raise NegRefineError(f"{model} needs weights: give a pretrained tag ({', '.join(tags)}) or a checkpoint file")
+    random = pretrained == RANDOM_WEIGHTS
+    tagged = open_clip.get_pretrained_cfg(model, pretrained) if pretrained and not self_contained else {}
+    try:
+        with torch.random.fork_rng(devices=[]), _quiet():
+            torch.manual_seed(0)
+            loaded, _, preprocess = open_clip.create_model_and_transforms(
+                model,
+                pretrained=None if random else pretrained,
+                device=device,
+                precision=precision,
+                force_quick_gelu=bool(tagged.get("quick_gelu", False)),  # a tag trained with it is wrong without it
+                pretrained_text=not random,
+            )
+            tokenizer = open_clip.get_tokenizer(model)
+    except Exception as error:  # open_clip and its hub client raise many kinds: all mean that there are no weights
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise NegRefineError(
+            f"cannot load the weights of {model}{'/' + pretrained if pretrained else ''}: {reason}. "
+            "Check the name and the network, give a local checkpoint file as the pretrained weights "
+            "(or local-dir:FOLDER as the model), or use the bundled model 'demo'"
+        ) from error
+    return loaded.eval().requires_grad_(False), preprocess, tokenizer
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without open_clip's log lines on random weights and the like: what matters is raised."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _fingerprint(model: nn.Module, rest: object) -> str:
+    """Hash of the weights, the architecture (which names its activations) and the preprocessing."""
+    digest = hashlib.blake2b(repr((model, rest)).encode(), digest_size=16)
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def load_encoder(model: str = "demo", pretrained: str | None = None, device: str = "auto") -> OpenClipEncoder:
+    """An encoder by preset name (`demo`, `paper`, `strong`) or by open_clip's own names."""
+    if model in PRESETS and pretrained is None:
+        return OpenClipEncoder.from_preset(model, device)
+    return OpenClipEncoder(model, pretrained, device)

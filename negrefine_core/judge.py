@@ -1,0 +1,81 @@
+"""Judges answer NegFilter's questions (paper, section 4.1): is it a proper noun, or a subcategory of a class?"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, Protocol
+
+from .lexicon import WordNet
+
+SYSTEM_PROMPT = "You are a helpful assistant. Answering only Yes/No."
+PROPER_NOUN_PROMPT = (
+    "Is '{negative}' a proper noun, like the name of a city, country, mountain, river, or any unique place or entity?"
+)
+SUBCATEGORY_PROMPT = "Is '{negative}' a subcatgeory of '{id_label}'?"  # the paper's spelling: parity keeps it
+
+Kind = Literal["proper noun", "subcategory", "same"]
+Answer = Literal["yes", "no", "unclear"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question on one negative; `similarity` is the cosine of the bare text features with `id_label`."""
+
+    negative: str
+    kind: Kind
+    id_label: str | None = None
+    similarity: float | None = None
+
+    @property
+    def prompt(self) -> str:
+        """The paper's words; empty for "same", which compares two words and asks nobody."""
+        if self.kind == "proper noun":
+            return PROPER_NOUN_PROMPT.replace("{negative}", self.negative)
+        if self.kind == "subcategory":
+            before, after = SUBCATEGORY_PROMPT.split("{negative}")
+            return before + self.negative + after.replace("{id_label}", self.id_label or "")
+        return ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A judge's raw reply and how long it took, in seconds."""
+
+    text: str
+    latency: float = 0.0
+
+    @property
+    def answer(self) -> Answer:
+        """Yes = the reply, lower-cased, starts with "yes"; neither yes nor no is unclear, and counts as no."""
+        text = self.text.strip().lower()
+        return "yes" if text.startswith("yes") else "no" if text.startswith("no") else "unclear"
+
+
+class Judge(Protocol):
+    """Who answers. `identity` tells judges apart in the verdict cache; `concurrency` labels are judged at once."""
+
+    identity: str
+    concurrency: int
+
+    async def ask(self, question: Question) -> Reply: ...
+
+
+class WordNetJudge:
+    """The offline judge: a proper noun is a word whose every sense is an instance in WordNet; a subcategory is a word
+    some sense of which is a hyponym of some sense of the ID label."""
+
+    concurrency = 1
+
+    def __init__(self, source: str = "bundled") -> None:
+        self.source = source
+        self.identity = "wordnet" if source == "bundled" else f"wordnet:{source}"
+
+    @cached_property
+    def _wordnet(self) -> WordNet:
+        return WordNet(self.source)
+
+    async def ask(self, question: Question) -> Reply:
+        if question.kind == "proper noun":
+            yes = self._wordnet.is_proper_noun(question.negative)
+        else:
+            yes = self._wordnet.is_subcategory(question.negative, question.id_label or "")
+        return Reply("Yes" if yes else "No")

@@ -1,0 +1,107 @@
+"""ID class lists and the prompts that turn a label into text (paper, section 4.1 and its prompt list)."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import paths
+from .errors import NegRefineError
+
+NOUN_TEMPLATES = (
+    "a close-up photo of the nice {}.",
+    "a photo with the nice {}.",
+    "a good photo with the nice {}.",
+    "a photo of the nice {}.",
+    "{}",
+    "the {}",
+    "the good {}",
+    "the nice {}",
+)
+ADJECTIVE_TEMPLATES = ("{}", "a nice photo of {}", "a good photo of {}", "a close-up photo of {}")
+SKETCH_TEMPLATES = ("a sketch of a {}", "a sketch of the {}", *NOUN_TEMPLATES)  # for ImageNet-Sketch
+BARE = ("{}",)
+NEGLABEL_NOUN_TEMPLATES = ("the nice {}",)  # the NegLabel baseline: one template a kind
+NEGLABEL_ADJECTIVE_TEMPLATES = ("This is a {} photo",)
+
+ADJECTIVE_PHRASES = (
+    "environment", "space", "object", "scene", "place", "item", "area",
+    "view", "thing", "pattern", "structure", "landscape", "vista", "creature",
+)  # fmt: skip
+
+
+def fill(template: str, label: str) -> str:
+    """Put a label into a template (not `str.format`: a label may itself hold braces)."""
+    return template.replace("{}", label)
+
+
+def adjective_phrase(adjective: str, seed: int) -> str:
+    """`gooey` -> `gooey landscape`: one of the 14 phrases, drawn for each adjective from the run's seed.
+
+    The draw depends on the seed and the word alone, so that one more ID class does not redraw every phrase.
+    """
+    generator = random.Random(f"{seed}:{adjective}")  # noqa: S311 - a seeded draw, not a secret
+    return f"{adjective} {generator.choice(ADJECTIVE_PHRASES)}"
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """ID labels in their given order, and what was mended on the way, in words for the user."""
+
+    labels: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def clean_class_list(lines: list[str], source: str = "the class list") -> ClassList:
+    """Strip names, drop blanks and case-insensitive duplicates (noted), keep the order.
+
+    Raises NegRefineError when no name is left.
+    """
+    labels: dict[str, str] = {}
+    blanks, duplicates = 0, []
+    for line in lines:
+        name = " ".join(line.split())
+        if not name:
+            blanks += 1
+        elif name.casefold() in labels:
+            duplicates.append(name)
+        else:
+            labels[name.casefold()] = name
+    if not labels:
+        raise NegRefineError(f"{source} holds no class names; write one ID class a line, for example 'red fox'")
+    notes = []
+    if blanks:
+        notes.append(f"blank lines left out: {blanks}")
+    if duplicates:
+        shown = ", ".join(repr(name) for name in duplicates[:5]) + (" ..." if len(duplicates) > 5 else "")
+        notes.append(f"duplicates left out: {len(duplicates)} ({shown})")
+    return ClassList(tuple(labels.values()), tuple(notes))
+
+
+def class_list_presets() -> list[str]:
+    """Names that `read_class_list` takes in place of a file."""
+    return sorted([*(path.stem for path in paths.LABELS.glob("*.txt")), "imagenet"])
+
+
+def read_class_list(source: str | Path) -> ClassList:
+    """Read ID labels, one a line in UTF-8, from a text file or by a preset's name.
+
+    Raises NegRefineError for a missing, unreadable or empty file.
+    """
+    if source == "imagenet":
+        from open_clip import IMAGENET_CLASSNAMES  # here, since open_clip takes seconds to import
+
+        return clean_class_list(list(IMAGENET_CLASSNAMES), "imagenet")
+    path = Path(source).expanduser()
+    preset = paths.LABELS / f"{source}.txt"
+    if not path.exists() and Path(str(source)).name == str(source) and preset.exists():
+        path = preset
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NegRefineError(f"{path} is not UTF-8 text (byte {error.start}); save the class list as UTF-8") from error
+    except OSError as error:
+        raise NegRefineError(
+            f"cannot read the class list {source} ({error.strerror}); give a text file with one class a line, "
+            f"or a preset: {', '.join(class_list_presets())}"
+        ) from error
+    return clean_class_list(text.splitlines(), str(source))

@@ -1,0 +1,183 @@
+"""Candidate words for negative labels, from WordNet 3.0 (paper, section 4.1), and what WordNet knows of a word."""
+
+import csv
+import re
+import shutil
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from . import paths
+from .errors import NegRefineError
+from .labels import adjective_phrase
+
+# Lexicographer files the paper draws from: 21 of WordNet's 26 noun files (without animal, food, group, person,
+# quantity) and the adjectives.
+NOUN_FILES = (
+    "noun.Tops", "noun.act", "noun.artifact", "noun.attribute", "noun.body", "noun.cognition", "noun.communication",
+    "noun.event", "noun.feeling", "noun.location", "noun.motive", "noun.object", "noun.phenomenon", "noun.plant",
+    "noun.possession", "noun.process", "noun.relation", "noun.shape", "noun.state", "noun.substance", "noun.time",
+)  # fmt: skip
+ADJECTIVE_FILES = ("adj.all", "adj.ppl")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Words that may become negative labels; `adjective_phrases[i]` is `adjectives[i]` with its phrase drawn."""
+
+    nouns: tuple[str, ...]
+    adjectives: tuple[str, ...]
+    adjective_phrases: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def bundled_first_lemmas() -> tuple[tuple[str, str], ...]:
+    """(first lemma, lexicographer file) of each noun and adjective synset, as derived from the bundled WordNet."""
+    with (paths.LEXICON / "first_lemmas.csv").open(encoding="utf-8", newline="") as file:
+        return tuple((row["lemma"], row["lexname"]) for row in csv.DictReader(file))
+
+
+@lru_cache(maxsize=1)
+def blocked_words() -> frozenset[str]:
+    """The word filter's list: sexual, obscene and slurring terms (`data/lexicon/blocked_words.txt`)."""
+    lines = (paths.LEXICON / "blocked_words.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+def is_blocked(word: str) -> bool:
+    return word in blocked_words() or not blocked_words().isdisjoint(re.split(r"[^a-z]+", word))
+
+
+def candidates(
+    id_labels: Iterable[str],
+    *,
+    seed: int = 0,
+    word_filter: bool = False,
+    noun_files: Iterable[str] = NOUN_FILES,
+    adjective_files: Iterable[str] = ADJECTIVE_FILES,
+    first_lemmas: Iterable[tuple[str, str]] | None = None,
+) -> Candidates:
+    """First lemmas of the chosen lexicographer files: lower-cased, deduplicated, without the ID labels.
+
+    ID labels are compared case-insensitively (the paper compares case-sensitively). An adjective that is also a
+    candidate noun counts as a noun. `first_lemmas` is another WordNet's list, from `WordNet.first_lemmas()`.
+
+    Raises NegRefineError for an unknown lexicographer file or when no candidate is left.
+    """
+    lemmas = bundled_first_lemmas() if first_lemmas is None else tuple(first_lemmas)
+    noun_files, adjective_files = frozenset(noun_files), frozenset(adjective_files)
+    unknown = (noun_files | adjective_files) - {lexname for _, lexname in lemmas}
+    if unknown:
+        raise NegRefineError(f"WordNet has no lexicographer file {', '.join(sorted(unknown))}; "
+                             f"its files are {', '.join(sorted({lexname for _, lexname in lemmas}))}")  # fmt: skip
+    taken = {label.casefold() for label in id_labels}
+
+    def words(files: frozenset[str], excluded: set[str]) -> dict[str, None]:
+        found = (lemma.lower().replace("_", " ") for lemma, lexname in lemmas if lexname in files)
+        return dict.fromkeys(w for w in found if w not in excluded and not (word_filter and is_blocked(w)))
+
+    nouns = words(noun_files, taken)
+    adjectives = words(adjective_files, taken | nouns.keys())
+    if not nouns and not adjectives:
+        raise NegRefineError("no candidate words are left; choose more lexicographer files")
+    return Candidates(tuple(nouns), tuple(adjectives), tuple(adjective_phrase(word, seed) for word in adjectives))
+
+
+@dataclass(frozen=True)
+class Sense:
+    """One sense of a word: WordNet's name for it, its definition, and its hypernyms from the root downwards."""
+
+    name: str
+    definition: str
+    hypernyms: tuple[str, ...]
+    is_instance: bool
+
+
+class WordNet:
+    """WordNet's knowledge of words, loaded on first use (about 3 s).
+
+    `source`: `"bundled"` for the database shipped with the project, `"nltk"` for the one that the user's nltk has
+    installed, or a folder that holds `corpora/wordnet.zip`.
+    """
+
+    def __init__(self, source: str | Path = "bundled") -> None:
+        self.source = source
+
+    @cached_property
+    def _reader(self) -> Any:  # nltk ships no types
+        import nltk
+        from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+        try:
+            if self.source == "nltk":
+                root = nltk.data.find("corpora/wordnet.zip/wordnet/")
+            else:
+                folder = _private_copy(paths.LEXICON if self.source == "bundled" else Path(self.source))
+                if str(folder) not in nltk.data.path:
+                    nltk.data.path.append(str(folder))
+                root = nltk.data.find("corpora/wordnet.zip/wordnet/", [str(folder)])
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="The multilingual functions")  # they are not used here
+                return WordNetCorpusReader(root, None)
+        except (LookupError, OSError) as error:
+            raise NegRefineError(
+                f"cannot load WordNet from {self.source!r}; use 'bundled', or install it for nltk with "
+                f"python -m nltk.downloader wordnet ({str(error).strip().splitlines()[0]})"
+            ) from error
+
+    @property
+    def version(self) -> str:
+        return str(self._reader.get_version())
+
+    def first_lemmas(self) -> list[tuple[str, str]]:
+        """(first lemma, lexicographer file) of every noun and adjective synset, in the database's order (10 s)."""
+        return [(s.lemma_names()[0], s.lexname()) for pos in "na" for s in self._reader.all_synsets(pos)]
+
+    def _nouns(self, word: str) -> list[Any]:
+        return list(self._reader.synsets(word.strip().replace(" ", "_"), pos="n"))
+
+    def senses(self, word: str) -> list[Sense]:
+        """All noun and adjective senses of a word, most frequent first; empty for a word WordNet does not have."""
+        synsets = self._nouns(word) + self._reader.synsets(word.strip().replace(" ", "_"), pos="a")
+        return [
+            Sense(
+                name=s.name(),
+                definition=s.definition(),
+                hypernyms=tuple(h.lemma_names()[0].replace("_", " ") for h in s.hypernym_paths()[0]),
+                is_instance=bool(s.instance_hypernyms()),
+            )
+            for s in synsets
+        ]
+
+    def is_proper_noun(self, word: str) -> bool:
+        """True when every noun sense of the word is an instance (a city, a person), and there is one."""
+        synsets = self._nouns(word)
+        return bool(synsets) and all(s.instance_hypernyms() for s in synsets)
+
+    def is_subcategory(self, word: str, label: str) -> bool:
+        """True when some noun sense of `word` is a (transitive) hyponym of some noun sense of `label`."""
+        return not self._ancestors(word).isdisjoint(s.name() for s in self._nouns(label))
+
+    @lru_cache(maxsize=4096)  # noqa: B019 - one WordNet lives as long as its judge
+    def _ancestors(self, word: str) -> frozenset[str]:
+        above = (s.closure(lambda x: x.hypernyms() + x.instance_hypernyms()) for s in self._nouns(word))
+        return frozenset(ancestor.name() for closure in above for ancestor in closure)
+
+
+def _private_copy(folder: Path) -> Path:
+    """A copy of the WordNet archive in the cache: nltk refuses one that others could write to, as a clone may be."""
+    archive = folder / "corpora" / "wordnet.zip"
+    target = paths.CACHE / "wordnet" / f"{archive.stat().st_size}-{archive.stat().st_mtime_ns}" / "corpora"
+    copy = target / archive.name
+    if not copy.exists():
+        target.mkdir(parents=True, exist_ok=True)
+        for directory in (target, target.parent):
+            directory.chmod(0o700)
+        partial = copy.with_suffix(".partial")
+        shutil.copyfile(archive, partial)
+        partial.chmod(0o600)
+        partial.replace(copy)
+    return target.parent

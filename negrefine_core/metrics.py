@@ -1,0 +1,128 @@
+"""OOD detection metrics. ID is the positive class and a higher score means more ID, unless said otherwise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from .errors import NegRefineError
+
+RECALL = 0.95
+Convention = Literal["id-positive", "ood-positive"]
+
+
+@dataclass(frozen=True)
+class OODMetrics:
+    """`threshold95` is the score at FPR@95: an image at or above it counts as positive."""
+
+    auroc: float
+    aupr_in: float
+    aupr_out: float
+    fpr95: float
+    threshold95: float
+
+
+def ood_metrics(id_scores: ArrayLike, ood_scores: ArrayLike, convention: Convention = "id-positive") -> OODMetrics:
+    """AUROC, AUPR-in, AUPR-out and FPR@95 of ID and OOD scores (any lengths; higher = more ID).
+
+    `ood-positive` is the convention of OpenOOD and pytorch-ood: FPR@95 is then the share of ID images flagged where
+    95% of the OOD images are, a different number; AUROC is the same, AUPR-in and AUPR-out keep their meaning.
+
+    Raises NegRefineError for an empty or non-finite list of scores.
+    """
+    inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
+    scores = np.concatenate([inside, outside])  # (n,)
+    is_id = np.arange(len(scores)) < len(inside)  # (n,)
+    if convention == "id-positive":
+        fpr95, threshold = fpr_at_recall(inside, outside)
+    else:
+        fpr95, threshold = fpr_at_recall(-outside, -inside)
+        threshold = -threshold
+    return OODMetrics(
+        auroc=float(roc_auc_score(is_id, scores)),
+        aupr_in=float(average_precision_score(is_id, scores)),
+        aupr_out=float(average_precision_score(~is_id, -scores)),
+        fpr95=fpr95,
+        threshold95=threshold,
+    )
+
+
+def fpr_at_recall(positive: ArrayLike, negative: ArrayLike, recall: float = RECALL) -> tuple[float, float]:
+    """(FPR, threshold) where the recall is nearest to `recall`.
+
+    Thresholds are the scores that occur, down to the lowest positive one; of several with the same recall the lowest
+    counts, as in the published code.
+    """
+    inside, outside = np.sort(np.asarray(positive, float)), np.sort(np.asarray(negative, float))
+    scores = np.unique(np.concatenate([inside, outside]))  # (t,) ascending
+    thresholds = scores[scores >= inside[0]]  # (t,)
+    recalls = _share_from(inside, thresholds)  # (t,)
+    best = int(np.argmin(np.abs(recalls - recall)))  # the first, so the lowest threshold
+    return float(_share_from(outside, thresholds[best])), float(thresholds[best])
+
+
+def _share_from(ascending: NDArray[np.float64], threshold: Any) -> Any:
+    """The share of sorted scores at or above each threshold."""
+    return (len(ascending) - np.searchsorted(ascending, threshold, side="left")) / len(ascending)
+
+
+def _checked(scores: ArrayLike, name: str) -> NDArray[np.float64]:
+    array = np.asarray(scores, dtype=np.float64).ravel()
+    if len(array) == 0 or not np.isfinite(array).all():
+        raise NegRefineError(f"metrics need {name} scores that are finite numbers, and at least one; got {len(array)}")
+    return array
+
+
+@dataclass(frozen=True)
+class Interval:
+    low: float
+    high: float
+
+
+def bootstrap_intervals(
+    id_scores: ArrayLike, ood_scores: Sequence[ArrayLike], n: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, Interval]:
+    """Percentile intervals of AUROC and FPR@95, averaged over the given OOD sets, images resampled with replacement.
+
+    The resamples depend on the seed and the set sizes alone, so that two methods on the same images are resampled
+    alike and their differences can be compared.
+    """
+    draws = bootstrap_draws(id_scores, ood_scores, n, seed)
+    tail = 100 * (1 - level) / 2
+    return {name: Interval(*np.percentile(values, [tail, 100 - tail]).tolist()) for name, values in draws.items()}
+
+
+def bootstrap_draws(
+    id_scores: ArrayLike, ood_scores: Sequence[ArrayLike], n: int = 1000, seed: int = 0
+) -> dict[str, NDArray[np.float64]]:
+    """(n,) resampled values of `auroc` and `fpr95`, each the mean over the OOD sets."""
+    inside = _checked(id_scores, "ID")
+    outsides = [_checked(scores, "OOD") for scores in ood_scores]
+    generator = np.random.default_rng(seed)
+    totals = {"auroc": np.zeros(n), "fpr95": np.zeros(n)}
+    for draw in range(n):
+        id_sample = np.sort(inside[generator.integers(len(inside), size=len(inside))])
+        for outside in outsides:
+            ood_sample = np.sort(outside[generator.integers(len(outside), size=len(outside))])
+            totals["auroc"][draw] += _auroc(id_sample, ood_sample) / len(outsides)
+            totals["fpr95"][draw] += _fpr95(id_sample, ood_sample) / len(outsides)
+    return totals
+
+
+def _auroc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
+    """AUROC of sorted scores: the share of (ID, OOD) pairs in order, ties counting half."""
+    below = np.searchsorted(outside, inside, side="left") + np.searchsorted(outside, inside, side="right")
+    return float(below.mean() / 2 / len(outside))
+
+
+def _fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
+    """`fpr_at_recall` of sorted scores, without listing the OOD scores as thresholds: they cannot change the recall."""
+    values, first = np.unique(inside, return_index=True)
+    recalls = (len(inside) - first) / len(inside)  # recall at each ID score
+    best = int(np.argmin(np.abs(recalls - RECALL)))
+    # The lowest threshold with that recall lies just above the ID score before it.
+    below = np.searchsorted(outside, values[best - 1], "right") if best else np.searchsorted(outside, values[0])
+    return float((len(outside) - below) / len(outside))

@@ -1,0 +1,102 @@
+"""Negative mining: the candidate words least similar to the ID labels (CSP; paper, section 4.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .encoder import Encoder, Progress
+from .errors import NegRefineError
+from .labels import ADJECTIVE_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES, NEGLABEL_NOUN_TEMPLATES, NOUN_TEMPLATES
+from .lexicon import Candidates
+
+FRACTION = 0.15  # paper: the 15% least similar nouns, and the 15% least similar adjectives
+NEGLABEL_PERCENTILE = 0.95  # NegLabel ranks by this percentile of a word's cosines with the ID labels
+CHUNK = 4096  # candidates compared at once: bounds the memory to CHUNK x P similarities
+
+PartOfSpeech = Literal["noun", "adjective"]
+
+
+@dataclass(frozen=True)
+class Negative:
+    """A negative label; `similarity` is the cosine by which it was mined (lower = more distant from the ID labels)."""
+
+    label: str
+    pos: PartOfSpeech
+    similarity: float
+
+
+def mine_negatives(
+    encoder: Encoder,
+    id_labels: Sequence[str],
+    candidates: Candidates,
+    fraction: float = FRACTION,
+    noun_templates: Sequence[str] = NOUN_TEMPLATES,
+    progress: Progress | None = None,
+) -> list[Negative]:
+    """The `fraction` of nouns, then of adjective phrases, whose highest cosine with any ID label is lowest.
+
+    Each kind comes most distant first; its count is the integer part of `fraction` x candidates.
+    """
+    labels = encoder.encode_labels(id_labels, noun_templates)  # (P, D)
+    report = _SharedProgress(progress, len(candidates.nouns) + len(candidates.adjectives))
+    nouns = encoder.encode_labels(candidates.nouns, noun_templates, report.part(0))  # (C, D)
+    phrases = encoder.encode_labels(candidates.adjective_phrases, ADJECTIVE_TEMPLATES, report.part(len(nouns)))
+    return _least_similar("noun", candidates.nouns, nouns, labels, fraction) + _least_similar(
+        "adjective", candidates.adjective_phrases, phrases, labels, fraction
+    )
+
+
+def mine_neglabel_negatives(
+    encoder: Encoder,
+    id_labels: Sequence[str],
+    candidates: Candidates,
+    fraction: float = FRACTION,
+    progress: Progress | None = None,
+) -> list[Negative]:
+    """The NegLabel baseline's negatives: one template, plain adjectives, ranked by the 95th percentile."""
+    labels = encoder.encode_labels(id_labels, NEGLABEL_NOUN_TEMPLATES)  # (P, D)
+    report = _SharedProgress(progress, len(candidates.nouns) + len(candidates.adjectives))
+    nouns = encoder.encode_labels(candidates.nouns, NEGLABEL_NOUN_TEMPLATES, report.part(0))  # (C, D)
+    adjectives = encoder.encode_labels(candidates.adjectives, NEGLABEL_ADJECTIVE_TEMPLATES, report.part(len(nouns)))
+    return _least_similar("noun", candidates.nouns, nouns, labels, fraction, NEGLABEL_PERCENTILE) + _least_similar(
+        "adjective", candidates.adjectives, adjectives, labels, fraction, NEGLABEL_PERCENTILE
+    )
+
+
+def _least_similar(
+    pos: PartOfSpeech,
+    words: Sequence[str],
+    features: Tensor,
+    id_features: Tensor,
+    fraction: float,
+    percentile: float | None = None,
+) -> list[Negative]:
+    if not 0 < fraction <= 1:
+        raise NegRefineError(f"the mined fraction must be above 0 and at most 1, not {fraction}")
+    similarity = candidate_similarity(features, id_features, percentile)  # (C,)
+    count = int(fraction * len(words))
+    nearest_last = torch.argsort(similarity, stable=True)[:count]  # (count,)
+    return [Negative(words[i], pos, float(similarity[i])) for i in nearest_last.tolist()]
+
+
+def candidate_similarity(features: Tensor, id_features: Tensor, percentile: float | None = None) -> Tensor:
+    """(C,) highest cosine, or the given percentile of the cosines, of candidates (C, D) with ID labels (P, D)."""
+    chunks = []
+    for chunk in torch.split(features, CHUNK):
+        cosine = chunk @ id_features.T  # (c, P)
+        chunks.append(cosine.amax(1) if percentile is None else torch.quantile(cosine, percentile, dim=1))  # (c,)
+    return torch.cat(chunks) if chunks else torch.empty(0)
+
+
+class _SharedProgress:
+    """One progress bar over consecutive calls."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total = progress, total
+
+    def part(self, before: int) -> Progress | None:
+        progress = self.progress
+        return (lambda done, _: progress(before + done, self.total)) if progress else None

@@ -1,0 +1,179 @@
+"""The steps of a run, each one arrow: labels -> mined negatives -> verdicts -> negatives -> scores -> metrics."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pandas as pd
+import torch
+
+from . import lexicon, mining, scoring
+from .cache import CachedEncoder
+from .detector import DetectorConfig, NegRefineDetector
+from .encoder import Progress
+from .errors import NegRefineError
+from .image_sets import ImageSet, embed_images
+from .judge import Judge
+from .labels import (
+    ADJECTIVE_TEMPLATES,
+    NEGLABEL_ADJECTIVE_TEMPLATES,
+    NEGLABEL_NOUN_TEMPLATES,
+    NOUN_TEMPLATES,
+    SKETCH_TEMPLATES,
+)
+from .metrics import bootstrap_intervals, ood_metrics
+from .mining import Negative
+from .negfilter import Filtered, NegFilter
+from .runs import Run
+
+METHODS = {  # method: its column in the scores
+    "MCM": "mcm",
+    "MCM (T = 0.01)": "mcm_scaled",
+    "NegLabel": "neglabel_baseline",
+    "CSP": "csp",
+    "NegRefine": "negrefine",
+}
+
+Report = Callable[[str], AbstractContextManager[Progress]]  # opens a progress bar for a step
+
+
+def silent(_: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda done, total: None)
+
+
+def noun_templates(run: Run) -> tuple[str, ...]:
+    return SKETCH_TEMPLATES if run.settings.sketch_templates else NOUN_TEMPLATES
+
+
+def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Negative]:
+    """ID labels -> `initial_negatives.csv`, and the NegLabel baseline's own `neglabel_negatives.csv`."""
+    settings = run.settings
+    words = lexicon.candidates(
+        run.id_labels,
+        seed=settings.seed,
+        word_filter=settings.word_filter,
+        noun_files=settings.noun_files,
+        adjective_files=settings.adjective_files,
+        first_lemmas=None if settings.wordnet == "bundled" else lexicon.WordNet(settings.wordnet).first_lemmas(),
+    )
+    run.update_info(model={"name": encoder.name, "fingerprint": encoder.fingerprint})
+    with report("Embedding the lexicon") as progress:
+        negatives = mining.mine_negatives(
+            encoder, run.id_labels, words, settings.fraction, noun_templates(run), progress
+        )
+    with report("Embedding it for NegLabel") as progress:
+        baseline = mining.mine_neglabel_negatives(encoder, run.id_labels, words, settings.fraction, progress)
+    run.write_neglabel_negatives(baseline)
+    run.write_initial_negatives(negatives)
+    return negatives
+
+
+def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = silent) -> Filtered:
+    """Mined negatives -> `verdicts.jsonl` -> `negatives.csv`. Questions this judge has answered are not asked again."""
+    known = {verdict.prompt: verdict for verdict in run.verdicts if verdict.judge == judge.identity}
+    with run.verdict_log() as log, report("Judging the negatives") as progress:
+        filtered = NegFilter(judge, encoder).run(
+            run.initial_negatives, run.id_labels, known, on_verdict=log.append, progress=progress
+        )
+    if not filtered.kept:
+        raise NegRefineError("the judge rejected every negative; nothing is left to score with")
+    run.write_negatives(filtered.kept)
+    return filtered
+
+
+def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:
+    """The run's detector, with its final negatives or with those given."""
+    settings, negatives = run.settings, run.negatives if negatives is None else negatives
+    config = DetectorConfig(
+        settings.alpha, settings.top_k, settings.n_groups, mcm_temperature=settings.mcm_temperature,
+        noun_templates=noun_templates(run),
+    )  # fmt: skip
+    nouns, adjectives = _by_pos(negatives)
+    return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config)
+
+
+def score(
+    run: Run, encoder: CachedEncoder, image_set: ImageSet, report: Report = silent, workers: int = 4
+) -> pd.DataFrame:
+    """An image set -> `scores/IMAGE_SET.parquet` and its lines of `skipped.csv`, with every method's score."""
+    scorer = detector(run, encoder)
+    baselines = {
+        "neglabel_baseline": _baseline(
+            run, encoder, run.neglabel_negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES
+        ),
+        "csp": _baseline(run, encoder, run.initial_negatives, noun_templates(run), ADJECTIVE_TEMPLATES),
+    }
+    tables, skipped = [], []
+    with report(f"Scoring {image_set.name}") as progress:
+        for chunk in embed_images(encoder, image_set, progress, workers):
+            table = scorer.score_features(chunk.features)
+            for column, baseline in baselines.items():
+                table[column] = baseline(chunk.features)
+            table.insert(0, "path", [image_set.paths[i] for i in chunk.indices])
+            table.insert(1, "class", [image_set.classes[i] for i in chunk.indices])
+            tables.append(table)
+            skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
+    run.write_skipped(image_set.name, skipped)
+    scores = pd.concat(tables, ignore_index=True)
+    if scores.empty:
+        raise NegRefineError(f"none of the {len(image_set)} images of {image_set.name} could be read, the first one: "
+                             f"{skipped[0][0]}: {skipped[0][1]}")  # fmt: skip
+    run.write_scores(image_set.name, image_set.root, scores)
+    return scores
+
+
+def _by_pos(negatives: Sequence[Negative]) -> tuple[list[str], list[str]]:
+    """(nouns, adjectives), each in its order."""
+    return ([n.label for n in negatives if n.pos == "noun"], [n.label for n in negatives if n.pos == "adjective"])
+
+
+def _baseline(
+    run: Run,
+    encoder: CachedEncoder,
+    negatives: Sequence[Negative],
+    noun_templates: Sequence[str],
+    adjective_templates: Sequence[str],
+) -> Callable[[torch.Tensor], Any]:
+    """NegLabel's score over these negatives, as a function of image features (B, D)."""
+    nouns, adjectives = _by_pos(negatives)
+    ids = encoder.encode_labels(run.id_labels, noun_templates)  # (P, D)
+    features = torch.cat(  # (N, D)
+        [encoder.encode_labels(nouns, noun_templates), encoder.encode_labels(adjectives, adjective_templates)]
+    )
+    permutation = scoring.group_permutation(len(negatives), run.settings.n_groups)
+
+    def neglabel(images: torch.Tensor) -> Any:
+        pos_sim, neg_sim = scoring.similarity(images, ids), scoring.similarity(images, features)  # (B, P), (B, N)
+        return scoring.neglabel_score(pos_sim, neg_sim, run.settings.n_groups, permutation).numpy()  # (B,)
+
+    return neglabel
+
+
+def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 1000) -> dict[str, Any]:
+    """Scores -> `metrics.json`: each method's metrics on each OOD set and their average, with bootstrap intervals."""
+    if not ood_sets:
+        raise NegRefineError("metrics need at least one OOD image set beside the ID set")
+    inside, outside = run.scores(id_set), {name: run.scores(name) for name in ood_sets}
+    metrics: dict[str, Any] = {"convention": "ID is the positive class; higher score = more ID", "id_set": id_set,
+                               "images": {id_set: len(inside)} | {n: len(t) for n, t in outside.items()},
+                               "methods": {}}  # fmt: skip
+    for method, column in METHODS.items():
+        if column not in inside:
+            continue
+        ids, oods = inside[column].to_numpy(), {name: table[column].to_numpy() for name, table in outside.items()}
+        rows = {name: _measured(ids, [scores], n_bootstrap) for name, scores in oods.items()}
+        rows["average"] = _measured(ids, list(oods.values()), n_bootstrap)
+        metrics["methods"][method] = rows
+    run.write_metrics(metrics)
+    return metrics
+
+
+def _measured(ids: Any, oods: Sequence[Any], n_bootstrap: int) -> dict[str, Any]:
+    """Metrics averaged over OOD sets (the threshold of FPR@95 is the ID set's alone), with their intervals."""
+    measured = [ood_metrics(ids, scores) for scores in oods]
+    names = ("auroc", "fpr95", "aupr_in", "aupr_out")
+    row: dict[str, Any] = {name: sum(getattr(m, name) for m in measured) / len(measured) for name in names}
+    if len(measured) == 1:
+        row["threshold95"] = measured[0].threshold95
+    intervals = bootstrap_intervals(ids, oods, n_bootstrap)
+    return row | {f"{name}_interval": [interval.low, interval.high] for name, interval in intervals.items()}

@@ -1,0 +1,75 @@
+"""The scores, as pure functions of tensors (paper, section 4.2): NegLabel, multi-matching, NegRefine, MCM.
+
+Similarities ("logits") are 100 x cosine. Shapes: B images, P ID labels, N negatives, G groups. Higher = more ID.
+"""
+
+import torch
+from torch import Tensor
+
+from .errors import NegRefineError
+
+LOGIT_SCALE = 100.0
+N_GROUPS = 100  # paper: NegLabel's grouping strategy
+TOP_K = 5  # paper: top 5 ID labels x top 5 negatives
+ALPHA = 2.0  # paper: weight of the multi-matching score
+MCM_TEMPERATURE = 1.0  # the published code, on the raw cosine; CLIP's own scale is 0.01
+
+
+def similarity(features: Tensor, label_features: Tensor) -> Tensor:
+    """(B, L) logits, 100 x cosine, of L2-normalised features (B, D) and (L, D)."""
+    return LOGIT_SCALE * features @ label_features.T
+
+
+def group_permutation(n_negatives: int, n_groups: int = N_GROUPS, seed: int = 0) -> Tensor:
+    """The fixed permutation of the grouped negatives: all but the last N mod G. Made on the CPU, alike everywhere.
+
+    With fewer negatives than groups there is one group that holds them all, which is the score without grouping.
+    """
+    if n_negatives < 1:
+        raise NegRefineError("no negative labels are left to score with; keep or restore at least one")
+    grouped = n_negatives - n_negatives % n_groups if n_negatives >= n_groups else n_negatives
+    return torch.randperm(grouped, generator=torch.Generator().manual_seed(seed))
+
+
+def neglabel_score(
+    pos_sim: Tensor, neg_sim: Tensor, n_groups: int = N_GROUPS, permutation: Tensor | None = None
+) -> Tensor:
+    """(B,) softmax mass on the ID labels, averaged over groups of negatives, in [0, 1].
+
+    Args:
+        pos_sim: (B, P) logits with the ID labels.
+        neg_sim: (B, N) logits with the negatives.
+        permutation: from `group_permutation`, which is also the default.
+    """
+    n_negatives = neg_sim.shape[1]
+    permutation = group_permutation(n_negatives, n_groups) if permutation is None else permutation
+    groups = n_groups if n_negatives >= n_groups else 1
+    grouped = neg_sim[:, permutation.to(neg_sim.device)].view(len(neg_sim), groups, -1)  # (B, G, N // G)
+    positive = pos_sim.logsumexp(1, keepdim=True)  # (B, 1)
+    return torch.sigmoid(positive - grouped.logsumexp(2)).mean(1)  # (B, G) -> (B,)
+
+
+def multi_matching_score(pair_sim: Tensor, neg_sim: Tensor) -> Tensor:
+    """(B,) the best of sigmoid(sim(image, "id and negative") - sim(image, negative)), in [0, 1].
+
+    Args:
+        pair_sim: (B, K, M) logits with the texts of the top K ID labels and top M negatives.
+        neg_sim: (B, M) logits with those negatives.
+    """
+    return torch.sigmoid(pair_sim - neg_sim.unsqueeze(1)).flatten(1).amax(1)  # (B, K, M) -> (B,)
+
+
+def negrefine_score(neglabel: Tensor, multi_matching: Tensor, alpha: float = ALPHA) -> Tensor:
+    """(B,) NegLabel + alpha x multi-matching: in [0, 3] with the paper's alpha."""
+    return neglabel + alpha * multi_matching
+
+
+def mcm_score(pos_sim: Tensor, temperature: float = MCM_TEMPERATURE) -> Tensor:
+    """(B,) maximum softmax probability over the ID labels, of cosine / temperature (MCM)."""
+    return torch.softmax(pos_sim / LOGIT_SCALE / temperature, dim=1).amax(1)  # (B, P) -> (B,)
+
+
+def top_labels(sim: Tensor, k: int = TOP_K) -> tuple[Tensor, Tensor]:
+    """(B, k) logits and indices of the k most similar labels, best first; k is cut to the number of labels."""
+    top = sim.topk(min(k, sim.shape[1]), dim=1)
+    return top.values, top.indices
