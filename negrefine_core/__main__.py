@@ -1,7 +1,9 @@
 """The command line: `python -m negrefine_core --help`."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +61,20 @@ WordFilter = Annotated[
                       "off is the paper's way."),
 ]  # fmt: skip
 Alpha = Annotated[float, typer.Option(help="Weight of the multi-matching score.")]
+JudgeName = Annotated[
+    str | None,
+    typer.Option("--judge", help="wordnet (offline), openai (any OpenAI-compatible server; its key comes from "
+                                 "OPENAI_API_KEY), or replay:RUN, replay:FOLDER. Default: the run's own, wordnet."),
+]  # fmt: skip
+JudgeModel = Annotated[str, typer.Option(help="The server's name for the language model.")]
+BaseUrl = Annotated[str, typer.Option(help="The judge's server, up to /v1. Default: OPENAI_BASE_URL, or OpenAI's own.")]
+InFlight = Annotated[int, typer.Option(min=1, help="Labels that are judged at once.")]
+RateLimit = Annotated[float | None, typer.Option(min=0.01, help="At most so many questions a minute.")]
+Prices = Annotated[
+    str | None,
+    typer.Option(help="Prices of a million tokens of questions and of replies, as 0.15,0.60, for the estimate."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before questions are sent, or many overrides made.")]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that read images.")]
 
 BUNDLED_ID = paths.IMAGES / "animals"
@@ -85,6 +101,13 @@ def run(
     word_filter: WordFilter = None,
     alpha: Alpha = 2.0,
     workers: Workers = 4,
+    judge: JudgeName = None,
+    judge_model: JudgeModel = "",
+    base_url: BaseUrl = "",
+    in_flight: InFlight = 64,
+    rate_limit: RateLimit = None,
+    prices: Prices = None,
+    yes: Yes = False,
 ) -> None:
     """Do everything: mine, refine, score the ID and OOD images, and print the metrics."""
     from . import pipeline
@@ -95,16 +118,18 @@ def run(
     names = [inside.name, *(image_set.name for image_set in outsides)]
     if len(set(names)) < len(names):
         raise NegRefineError(f"two image sets have the same name ({', '.join(names)}); name them: --ood NAME=FOLDER")
+    asked = _judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit)
     current = _create_run(
-        name, id_labels, inside.root, model=model, pretrained=pretrained, fraction=fraction, seed=seed,
+        name, id_labels, inside.root, judge=asked.identity, model=model, pretrained=pretrained, fraction=fraction,
+        seed=seed,
         word_filter=word_filter, alpha=alpha, id_images=paths.portable(inside.root),
         ood_images={image_set.name: paths.portable(image_set.root) for image_set in outsides},
     )  # fmt: skip
     encoder = _encoder(current, device)
     pipeline.mine(current, encoder, _bar)
-    _print_filtered(pipeline.refine(current, encoder, _judge(current), _bar))
-    for image_set in (inside, *outsides):
-        pipeline.score(current, encoder, image_set, _bar, workers)
+    _confirm_questions(current, encoder, asked, rate_limit, prices, yes)
+    _print_filtered(pipeline.refine(current, encoder, asked, _bar))
+    pipeline.score(current, encoder, [inside, *outsides], _bar, workers)
     _print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
     _print_metrics(pipeline.evaluate(current, inside.name, [image_set.name for image_set in outsides]))
@@ -134,13 +159,35 @@ def mine(
                f"{current.path('initial_negatives.csv')}")  # fmt: skip
 
 
-@app.command(epilog="Example: python -m negrefine_core refine --name pets")
-def refine(name: Name, device: Device = "auto") -> None:
+@app.command(
+    epilog="""Examples:
+
+    python -m negrefine_core refine --name pets
+
+    python -m negrefine_core refine --name pets --judge openai --judge-model qwen2.5 --base-url http://127.0.0.1:8000/v1
+"""
+)
+def refine(
+    name: Name,
+    device: Device = "auto",
+    judge: JudgeName = None,
+    judge_model: JudgeModel = "",
+    base_url: BaseUrl = "",
+    in_flight: InFlight = 64,
+    rate_limit: RateLimit = None,
+    prices: Prices = None,
+    yes: Yes = False,
+) -> None:
     """Filter a run's negatives (NegFilter); questions already answered are not asked again."""
     from . import pipeline
+    from .overrides import judge_of
 
     current = _open_run(name)
-    _print_filtered(pipeline.refine(current, _encoder(current, device), _judge(current), _bar))
+    identity = judge or judge_of(current)
+    asked = _judge(identity, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit)
+    encoder = _encoder(current, device)
+    _confirm_questions(current, encoder, asked, rate_limit, prices, yes)
+    _print_filtered(pipeline.refine(current, encoder, asked, _bar))
     typer.echo(f"The final negatives: {current.path('negatives.csv')}")
 
 
@@ -159,7 +206,7 @@ def score(
     current = _open_run(name)
     image_set = open_image_set(images, set_name)
     encoder = _encoder(current, device)
-    scores = pipeline.score(current, encoder, image_set, _bar, workers)
+    (scores,) = pipeline.score(current, encoder, [image_set], _bar, workers)
     _print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
     typer.echo(f"{len(scores):,} images scored: {current.path('scores') / image_set.name}.parquet")
@@ -178,6 +225,129 @@ def evaluate(
     _print_metrics(pipeline.evaluate(current, id_set, ood or [s for s in current.scored_sets if s != id_set]))
 
 
+@app.command(epilog="Example: python -m negrefine_core bench --model ViT-B-16-quickgelu --pretrained random")
+def bench(
+    model: Model = "demo",
+    pretrained: Pretrained = None,
+    device: Device = "auto",
+    images: Annotated[int, typer.Option(min=1, help="Pictures to score.")] = 64,
+    plain_images: Annotated[int, typer.Option(min=1, help="Pictures that the slow plain loop scores.")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
+) -> None:
+    """Measure speed and memory on this machine, against a plain loop that does what the published code does.
+
+    Random weights will do (`--pretrained random`): time does not depend on them.
+    """
+    from .bench import measure
+
+    typer.echo(f"{'':<30}{'count':>18}{'seconds':>10}{'per second':>12}{'x plain':>9}")
+    measured = []
+    for row in measure(model, pretrained, device, images, min(images, plain_images)):
+        ratio = f"{row.ratio:.1f}" if row.ratio else ""
+        typer.echo(f"{row.name:<30}{f'{row.count:,} {row.unit}':>18}{row.seconds:>10.2f}"
+                   f"{row.count / row.seconds:>12,.1f}{ratio:>9}  {row.note}")  # fmt: skip
+        measured.append(asdict(row) | {"ratio": row.ratio})
+    if json_file:
+        paths.write_atomically(json_file, json.dumps(measured, indent=1) + "\n")
+
+
+@app.command(epilog="Example: python -m negrefine_core import-reference negrefine/output/imagenet/seed_0 --name paper")
+def import_reference(
+    folder: Annotated[Path, typer.Argument(help="Folder with llm_process_*.txt, initial_neg_labels_*.txt and, if "
+                                                "there, neg_labels_*.txt and result.txt.")],
+    name: Annotated[str | None, typer.Option(help="The run's name. Default: the folder's.")] = None,
+    id_labels: Annotated[str | None, typer.Option(help="ID classes: a text file. Default: ImageNet's.")] = None,
+) -> None:  # fmt: skip
+    """Make a run of what the paper's published code wrote: text files only, pickles are never opened."""
+    from .labels import read_class_list
+    from .overrides import rejections
+    from .reference import import_reference
+
+    current = import_reference(folder, name, read_class_list(id_labels).labels if id_labels else None)
+    kinds = [verdict.kind for verdict in rejections(current).values()]
+    parts = [negative.pos for negative in current.negatives]
+    typer.echo(f"{parts.count('noun'):,} nouns and {parts.count('adjective'):,} adjectives kept; rejected: "
+               f"{kinds.count('proper noun'):,} proper nouns, {kinds.count('subcategory'):,} subcategories. "
+               f"The run is in {current.folder}")  # fmt: skip
+
+
+@app.command(
+    epilog="""Examples:
+
+    python -m negrefine_core override --name pets "common sage" --to kept --reason "a herb, not a safe"
+
+    python -m negrefine_core override --name pets --kind subcategory --id-label radio --to kept
+
+    python -m negrefine_core override --name pets --undo 1
+"""
+)
+def override(
+    name: Name,
+    labels: Annotated[list[str] | None, typer.Argument(help="Negatives to decide on.")] = None,
+    to: Annotated[str, typer.Option(help="kept or dropped.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; kept with the override.")] = "",
+    who: Annotated[str, typer.Option(help="Who decides. Default: your user name.")] = "",
+    kind: Annotated[str, typer.Option(help="All of a kind: proper noun, subcategory, same, or kept.")] = "",
+    id_label: Annotated[str, typer.Option(help="All that were rejected for this ID class.")] = "",
+    match: Annotated[str, typer.Option(help="All whose label holds this text.")] = "",
+    undo: Annotated[int, typer.Option(min=0, help="Undo the last so many overrides.")] = 0,
+    export_file: Annotated[Path | None, typer.Option("--export", help="Write the overrides in force as CSV.")] = None,
+    import_file: Annotated[Path | None, typer.Option("--import", help="Apply the overrides of a CSV file.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Decide otherwise than the judge: on labels, or on all that the filters choose. Nothing is ever overwritten."""
+    import getpass
+
+    from . import overrides
+
+    current, who = _open_run(name), who or getpass.getuser()
+    if export_file:
+        typer.echo(f"{overrides.export_csv(current, export_file):,} overrides written to {export_file}")
+        return
+    if import_file:
+        added, unknown = overrides.import_csv(current, import_file, who)
+        if unknown:
+            _print_notes([f"{len(unknown):,} labels are no negatives of this run; the first: {unknown[0]!r}"])
+    elif undo:
+        added = overrides.undo(current, who, undo)
+    else:
+        chosen = list(labels or [])
+        if kind or id_label or match:
+            table = overrides.select(overrides.review_table(current), kind, id_label, match)
+            chosen += list(table["label"])
+            if not yes:
+                typer.confirm(f"{len(chosen):,} negatives to {to}?", abort=True, err=True)
+        added = overrides.override(current, chosen, to, who, reason)
+    typer.echo(f"{len(added):,} overrides made; {len(current.negatives):,} negatives kept. Score again to use them.")
+
+
+@app.command(epilog="Example: python -m negrefine_core judges --name pets wordnet")
+def judges(
+    name: Name,
+    other: Annotated[str, typer.Argument(help="wordnet, or another run, whose judge answered the same questions.")],
+    show: Annotated[int, typer.Option(min=0, help="How many doubtful rejections to print.")] = 10,
+) -> None:
+    """Compare a run's judge with another, and list the rejections that most deserve a second look."""
+    from .agreement import compare_judges, second_opinion, suspicions
+    from .judge import WordNetJudge
+    from .lexicon import WordNet
+    from .overrides import judge_of, rejections
+    from .reference import logged_verdicts
+
+    current = _open_run(name)
+    first = [verdict for verdict in current.verdicts if verdict.judge == judge_of(current)]
+    with _bar("Asking WordNet") as progress:
+        second = second_opinion(WordNetJudge(), first, None, progress) if other == "wordnet" else logged_verdicts(other)
+    for kind in ("proper noun", "subcategory"):
+        result = compare_judges((v for v in first if v.kind == kind), (v for v in second if v.kind == kind))
+        kappa = "none" if result.kappa is None else f"{result.kappa:.3f}"
+        typer.echo(f"\n{kind}: {result.questions:,} questions, agreement {result.agreement:.1%}, kappa {kappa}\n"
+                   f"rows {judge_of(current)}, columns {other}:\n{result.confusion}")  # fmt: skip
+    typer.echo("\nThe most doubtful rejections:")
+    for suspicion in suspicions(rejections(current).values(), WordNet(), [second] if other != "wordnet" else [])[:show]:
+        typer.echo(f"  {suspicion.score:.2f}  {suspicion.why}")
+
+
 def _ood_folders(ood: list[str] | None) -> list[tuple[str | None, str]]:
     """(name or None, folder) of each `--ood`, by default the bundled sets."""
     if not ood:
@@ -190,7 +360,7 @@ def _ood_folders(ood: list[str] | None) -> list[tuple[str | None, str]]:
 def _create_run(name: str, id_labels: str | None, class_folders: Path, **settings: Any) -> Any:
     from .image_sets import open_image_set
     from .labels import clean_class_list, read_class_list
-    from .runs import Run, Settings
+    from .runs import Run, checked_settings
 
     if id_labels:
         classes = read_class_list(id_labels)
@@ -202,7 +372,7 @@ def _create_run(name: str, id_labels: str | None, class_folders: Path, **setting
     _print_notes(classes.notes)
     if settings["word_filter"] is None:
         settings["word_filter"] = settings["model"] == "demo"
-    return Run.create(name, Settings(**settings), classes.labels)
+    return Run.create(name, checked_settings(settings), classes.labels)
 
 
 def _open_run(name: str) -> Any:
@@ -222,10 +392,50 @@ def _encoder(current: Any, device: str) -> Any:
     return CachedEncoder(encoder)
 
 
-def _judge(current: Any) -> Any:
-    from .judge import WordNetJudge
+def _judge(identity: str, wordnet: str, model: str, base_url: str, in_flight: int, rate_limit: float | None) -> Any:
+    """The judge of an identity as a run keeps it (`openai:MODEL@URL`), or as the user writes it (`openai`)."""
+    kind, _, rest = identity.partition(":")
+    if kind == "wordnet":
+        from .judge import WordNetJudge
 
-    return WordNetJudge(current.settings.wordnet)
+        return WordNetJudge(wordnet)
+    if kind == "replay":
+        from .reference import logged_verdicts
+        from .replay_judge import ReplayJudge
+
+        return ReplayJudge(logged_verdicts(rest), rest)
+    if kind == "openai":
+        from .llm_judge import OpenAIJudge
+        from .verdict_cache import CachedJudge
+
+        kept_model, _, kept_url = rest.rpartition("@")
+        if not (model or kept_model):
+            raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
+        return CachedJudge(
+            OpenAIJudge(model or kept_model, base_url or kept_url, concurrency=in_flight, rate=rate_limit)
+        )
+    raise NegRefineError(f"no judge {identity!r}; choose wordnet, openai, replay:RUN or replay:FOLDER")
+
+
+def _confirm_questions(
+    current: Any, encoder: Any, judge: Any, rate_limit: float | None, prices: str | None, yes: bool
+) -> None:
+    """Say what a judge that sends text away would be asked, and what that takes; ask before it is sent."""
+    from . import pipeline
+    from .verdict_cache import CachedJudge
+
+    if not isinstance(judge, CachedJudge):
+        return
+    try:
+        sent, received = (float(price) for price in prices.split(",")) if prices else (0.0, 0.0)
+    except ValueError as error:
+        raise NegRefineError(f"--prices takes two numbers such as 0.15,0.60, not {prices!r}") from error
+    estimate = pipeline.question_estimate(current, encoder, judge, rate_limit, (sent, received) if prices else None)
+    typer.echo(f"To {judge.identity}: {estimate}.", err=True)
+    if estimate.questions and not yes:
+        typer.echo("Sent are the negatives and the ID labels, word for word, and nothing else: " +
+                   " / ".join(estimate.examples), err=True)  # fmt: skip
+        typer.confirm("Send?", abort=True, err=True)
 
 
 @contextmanager
@@ -248,6 +458,10 @@ def _print_notes(notes: Any) -> None:
 
 def _print_filtered(filtered: Any) -> None:
     kinds = [verdict.kind for verdict in filtered.rejected]
+    unclear = [verdict for verdict in filtered.verdicts if verdict.answer == "unclear"]
+    if unclear:
+        _print_notes([f"{len(unclear):,} of {len(filtered.verdicts):,} replies are neither yes nor no, and count as "
+                      f"no; the first: {unclear[0].reply[:60]!r} on {unclear[0].negative!r}"])  # fmt: skip
     typer.echo(f"{len(filtered.kept):,} negatives kept; rejected: {kinds.count('proper noun'):,} proper nouns, "
                f"{kinds.count('subcategory'):,} subcategories, {kinds.count('same'):,} equal to an ID")  # fmt: skip
 

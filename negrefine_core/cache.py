@@ -59,7 +59,8 @@ class FeatureStore:
         """(n, D) features of rows that exist."""
         if len(rows) == 0:
             return torch.empty(0, self.dim)
-        matrix = np.memmap(self._matrix, dtype=np.float32, mode="r").reshape(-1, self.dim)
+        whole = self._matrix.stat().st_size // (self.dim * 4)  # a row cut by a kill, or being written, is left out
+        matrix = np.memmap(self._matrix, dtype=np.float32, mode="r", shape=(whole, self.dim))
         return torch.from_numpy(np.ascontiguousarray(matrix[rows]))
 
     def append(self, keys: Sequence[str], features: Tensor) -> None:
@@ -87,6 +88,7 @@ class CachedEncoder:
     def __init__(self, encoder: Encoder, folder: Path | None = None) -> None:
         self.encoder = encoder
         self.name, self.dim, self.fingerprint = encoder.name, encoder.dim, encoder.fingerprint
+        self.device = str(getattr(encoder, "device", "cpu"))
         self.folder = (folder or paths.CACHE / "features") / encoder.fingerprint
         self._texts = FeatureStore(self.folder / "texts", self.dim)
 
@@ -105,6 +107,8 @@ class CachedEncoder:
             self._texts.append([keys[i] for i in chunk], features)
             if progress:
                 progress(len(labels) - len(missing) + start + len(chunk), len(labels))
+        if progress:
+            progress(len(labels), len(labels))
         return self._texts.read(self._texts.find(keys))
 
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:

@@ -17,6 +17,7 @@ from .image_sets import read_image
 from .labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
 
 SCORE_CHUNK = 512  # images scored at once: bounds the memory to SCORE_CHUNK x (P + N) similarities
+PAIR_CHUNK = 64  # images compared with their pairs at once: bounds it to PAIR_CHUNK x 25 x D
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ class NegRefineDetector:
         pos_sim = scoring.similarity(features, self.id_features)  # (B, P)
         neg_sim = scoring.similarity(features, self.negative_features)  # (B, N)
         neglabel = scoring.neglabel_score(pos_sim, neg_sim, config.n_groups, self.permutation)  # (B,)
-        top_pos_sim, top_pos = scoring.top_labels(pos_sim, config.top_k)  # (B, K)
-        top_neg_sim, top_neg = scoring.top_labels(neg_sim, config.top_k)  # (B, M)
-        pair_sim = self._pair_similarity(features, top_pos, top_neg, progress)  # (B, K, M)
+        top_pos_sim, top_pos = self._top(pos_sim)  # (B, K)
+        top_neg_sim, top_neg = self._top(neg_sim)  # (B, M)
+        pair_sim = self.pair_similarity(features, top_pos, top_neg, progress)  # (B, K, M)
         multi_matching = scoring.multi_matching_score(pair_sim, top_neg_sim)  # (B,)
         best = (pair_sim - top_neg_sim.unsqueeze(1)).flatten(1).argmax(1)  # (B,)
         row, (best_pos, best_neg) = torch.arange(len(best)), (best // top_neg.shape[1], best % top_neg.shape[1])
@@ -133,18 +134,23 @@ class NegRefineDetector:
             }
         )
 
-    def _pair_similarity(self, features: Tensor, top_pos: Tensor, top_neg: Tensor, progress: Progress | None) -> Tensor:
+    def _top(self, sim: Tensor) -> tuple[Tensor, Tensor]:
+        return scoring.top_labels(sim, self.config.top_k)
+
+    def pair_similarity(
+        self, features: Tensor, top_pos: Tensor, top_neg: Tensor, progress: Progress | None = None
+    ) -> Tensor:
         """(B, K, M) logits of images with the texts "{id} and {negative}" of their top labels; each pair once."""
         n_negatives = len(self.negatives)
         codes = top_pos.unsqueeze(2) * n_negatives + top_neg.unsqueeze(1)  # (B, K, M)
         unique, position = torch.unique(codes, return_inverse=True)  # (U,), (B, K, M)
         pairs = [f"{self.id_labels[c // n_negatives]} and {self.negatives[c % n_negatives]}" for c in unique.tolist()]
         pair_features = self.encoder.encode_labels(pairs, self.config.noun_templates, progress)  # (U, D)
-        similarity = torch.empty(codes.shape)  # (B, K, M)
-        for image in range(len(features)):  # one image at a time: (B, K, M, D) at once would take gigabytes
-            wanted = pair_features[position[image].flatten()]  # (K x M, D)
-            similarity[image] = scoring.similarity(features[image : image + 1], wanted).view(codes.shape[1:])
-        return similarity
+        similarities = [  # few images at a time: (B, K, M, D) at once would take gigabytes
+            scoring.LOGIT_SCALE * torch.einsum("bd,bkmd->bkm", images, pair_features[wanted])
+            for images, wanted in zip(torch.split(features, PAIR_CHUNK), torch.split(position, PAIR_CHUNK), strict=True)
+        ]
+        return torch.cat(similarities)  # (B, K, M)
 
 
 def _names(labels: Sequence[str], indices: Tensor) -> list[list[str]]:

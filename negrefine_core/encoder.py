@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 import open_clip
 import torch
-from open_clip.transformer import text_global_pool
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import paths
+from . import paths, text_tower
 from .errors import NegRefineError
 from .labels import BARE, fill
 
@@ -29,8 +28,8 @@ PRESETS = {  # name: (open_clip model, pretrained tag)
 }
 RANDOM_WEIGHTS = "random"  # `pretrained` for an architecture with seeded random weights: benchmarks and tests
 
-LABEL_CHUNK = 512  # labels whose texts are sorted by length and encoded together
-TEXT_BATCH = 256
+LABEL_CHUNK = 512  # labels whose texts are encoded together
+TEXT_BATCH = 256  # texts at once, for a tower that needs their padding
 
 
 class Encoder(Protocol):
@@ -69,7 +68,7 @@ class OpenClipEncoder:
         if model.startswith("local-dir:"):
             self.name = Path(model.removeprefix("local-dir:")).name
         self.context_length = int(self._tokenizer.context_length)
-        self._text_tower = _causal_text_tower(self._model)
+        self._text_tower = text_tower.shares_prefixes(self._model)
         self._dtype = torch.float16 if precision == "fp16" else torch.float32
         self.fingerprint = _fingerprint(self._model, (repr(self._preprocess), self.context_length, precision))
         self.dim = int(self._raw_text_features(["a"]).shape[1])
@@ -85,14 +84,13 @@ class OpenClipEncoder:
 
     @property
     def cuts_padding(self) -> bool:
-        """Whether text is encoded without its padding: exact where the tower is causal and reads the last token."""
+        """Whether texts are encoded without padding and with shared prefixes, which is exact for causal towers."""
         return self._text_tower is not None
 
     def is_too_long(self, text: str) -> bool:
         """Whether a text exceeds the model's context, so that its end is not read."""
-        row = self._tokenizer([text])[0]
-        shorter = self._tokenizer([text + " a"])[0]
-        return bool(row.equal(shorter))
+        cut, whole = (self._tokenizer([text], self.context_length + more)[0] for more in (0, 1))
+        return not bool(cut.equal(whole[:-1]))
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """(N, D) features of texts as they are."""
@@ -131,47 +129,22 @@ class OpenClipEncoder:
 
     @torch.inference_mode()
     def _raw_text_features(self, texts: Sequence[str]) -> Tensor:
-        """(N, D) features before normalisation, encoded in batches of similar length."""
+        """(N, D) features before normalisation."""
+        if not texts:
+            return torch.empty(0, self.dim)
         tokens = self._tokenizer(list(texts))  # (N, context)
-        lengths = tokens.argmax(1) + 1 if self._text_tower is not None else tokens.new_full((len(tokens),), 0)  # (N,)
-        order = torch.argsort(lengths, stable=True)  # (N,)
-        features: list[Tensor] = []
-        for batch in torch.split(order, TEXT_BATCH):
-            if self._text_tower is not None:
-                cut = tokens[batch, : int(lengths[batch[-1]])].to(self.device)  # (b, longest)
-                raw = _causal_text_features(self._text_tower, cut)  # (b, D)
-            else:
-                raw = self._model.encode_text(tokens[batch].to(self.device))  # (b, D)
-            features.append(raw.float().cpu())
-        result = torch.empty(len(tokens), features[0].shape[1]) if features else torch.empty(0, self.dim)
-        if features:
-            result[order] = torch.cat(features)
-        return result
+        if self._text_tower is not None:
+            return text_tower.text_features(self._text_tower, tokens).float().cpu()
+        return self._full_context_features(tokens)
 
+    @torch.inference_mode()
+    def full_context_features(self, texts: Sequence[str]) -> Tensor:
+        """(N, D) features before normalisation by open_clip's own `encode_text`, padding and all."""
+        return self._full_context_features(self._tokenizer(list(texts)))
 
-def _causal_text_tower(model: Any) -> Any | None:
-    """The text tower, if what follows the end-of-text token cannot change its feature; else None."""
-    tower = model if isinstance(model, open_clip.CLIP) else getattr(model, "text", None)
-    pool = getattr(tower, "text_pool_type", getattr(tower, "pool_type", None))
-    causal = isinstance(getattr(tower, "attn_mask", None), Tensor) and pool == "argmax"
-    plain = getattr(tower, "cls_emb", None) is None and not getattr(tower, "use_pad_mask", False)
-    return tower if causal and plain else None
-
-
-def _causal_text_features(tower: Any, tokens: Tensor) -> Tensor:
-    """open_clip's `encode_text` on tokens (B, L) whose shared padding was cut: (B, D).
-
-    In a causal tower the end-of-text token attends only to what comes before it, so the padding does not matter.
-    """
-    length, dtype = tokens.shape[1], tower.transformer.get_cast_dtype()
-    x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)  # (B, L, W)
-    x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))  # (B, L, W)
-    x = text_global_pool(x, tokens, "argmax")  # (B, W)
-    projection = tower.text_projection
-    features: Tensor = (
-        x if projection is None else projection(x) if isinstance(projection, nn.Linear) else x @ projection
-    )
-    return features  # (B, D)
+    def _full_context_features(self, tokens: Tensor) -> Tensor:
+        batches = torch.split(tokens, TEXT_BATCH)
+        return torch.cat([self._model.encode_text(batch.to(self.device)).float().cpu() for batch in batches])
 
 
 def _pick_device(device: str) -> torch.device:
@@ -200,14 +173,18 @@ def _load(model: str, pretrained: str | None, device: torch.device, precision: s
     try:
         with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(0)
-            loaded, _, preprocess = open_clip.create_model_and_transforms(
-                model,
-                pretrained=None if random else pretrained,
-                device=device,
-                precision=precision,
-                force_quick_gelu=bool(tagged.get("quick_gelu", False)),  # a tag trained with it is wrong without it
-                pretrained_text=not random,
-            )
+            if random:
+                loaded, _, preprocess = open_clip.create_model_and_transforms(
+                    model, device=device, precision=precision, pretrained_text=False
+                )
+            else:  # raises where open_clip's plain loader would go on with random weights
+                loaded, preprocess = open_clip.create_model_from_pretrained(
+                    model,
+                    pretrained,
+                    device=device,
+                    precision=precision,
+                    force_quick_gelu=bool(tagged.get("quick_gelu", False)),  # a tag trained with it is wrong without it
+                )
             tokenizer = open_clip.get_tokenizer(model)
     except Exception as error:  # open_clip and its hub client raise many kinds: all mean that there are no weights
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
@@ -233,8 +210,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _fingerprint(model: nn.Module, rest: object) -> str:
-    """Hash of the weights, the architecture (which names its activations) and the preprocessing."""
+    """Hash of the weights, the architecture (its layers, and numbers such as the attention heads) and the rest."""
     digest = hashlib.blake2b(repr((model, rest)).encode(), digest_size=16)
+    for name, layer in model.named_modules():
+        plain = sorted((k, v) for k, v in vars(layer).items() if isinstance(v, int | float | str) and k[0] != "_")
+        digest.update(repr((name, plain)).encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Protocol
 
 from .lexicon import WordNet
+from .records import Answer as Answer
+from .records import Kind as Kind
 
 SYSTEM_PROMPT = "You are a helpful assistant. Answering only Yes/No."
 PROPER_NOUN_PROMPT = (
     "Is '{negative}' a proper noun, like the name of a city, country, mountain, river, or any unique place or entity?"
 )
 SUBCATEGORY_PROMPT = "Is '{negative}' a subcatgeory of '{id_label}'?"  # the paper's spelling: parity keeps it
-
-Kind = Literal["proper noun", "subcategory", "same"]
-Answer = Literal["yes", "no", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Reply:
-    """A judge's raw reply and how long it took, in seconds."""
+    """A judge's raw reply, how long it took in seconds, and what a language model's server says of it.
+
+    `time` is when it was given (UTC, ISO 8601), None for now.
+    """
 
     text: str
     latency: float = 0.0
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    time: str | None = None
 
     @property
     def answer(self) -> Answer:
@@ -51,12 +57,17 @@ class Reply:
 
 
 class Judge(Protocol):
-    """Who answers. `identity` tells judges apart in the verdict cache; `concurrency` labels are judged at once."""
+    """Who answers. Judges of equal `identity` answer alike: a new rule or model needs a new one. `concurrency` labels
+    are judged at once; `open` comes before the first question and `close` after the last, in one event loop."""
 
     identity: str
     concurrency: int
 
+    async def open(self) -> None: ...
+
     async def ask(self, question: Question) -> Reply: ...
+
+    async def close(self) -> None: ...
 
 
 class WordNetJudge:
@@ -72,6 +83,10 @@ class WordNetJudge:
     @cached_property
     def _wordnet(self) -> WordNet:
         return WordNet(self.source)
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
 
     async def ask(self, question: Question) -> Reply:
         if question.kind == "proper noun":

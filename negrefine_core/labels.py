@@ -91,17 +91,17 @@ def read_class_list(source: str | Path) -> ClassList:
         from open_clip import IMAGENET_CLASSNAMES  # here, since open_clip takes seconds to import
 
         return clean_class_list(list(IMAGENET_CLASSNAMES), "imagenet")
-    path = Path(source).expanduser()
-    preset = paths.LABELS / f"{source}.txt"
-    if not path.exists() and Path(str(source)).name == str(source) and preset.exists():
-        path = preset
+    path = Path(source)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        if str(source) in class_list_presets() and not path.exists():
+            path = paths.LABELS / f"{source}.txt"
+        text = path.expanduser().read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise NegRefineError(f"{path} is not UTF-8 text (byte {error.start}); save the class list as UTF-8") from error
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home folder of an unknown user
+        reason = error.strerror if isinstance(error, OSError) else error
         raise NegRefineError(
-            f"cannot read the class list {source} ({error.strerror}); give a text file with one class a line, "
+            f"cannot read the class list {source} ({reason}); give a text file with one class a line, "
             f"or a preset: {', '.join(class_list_presets())}"
         ) from error
     return clean_class_list(text.splitlines(), str(source))

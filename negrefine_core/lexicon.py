@@ -2,13 +2,13 @@
 
 import csv
 import re
-import shutil
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from . import paths
 from .errors import NegRefineError
@@ -122,7 +122,7 @@ class WordNet:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The multilingual functions")  # they are not used here
                 return WordNetCorpusReader(root, None)
-        except (LookupError, OSError) as error:
+        except (LookupError, OSError, BadZipFile) as error:
             raise NegRefineError(
                 f"cannot load WordNet from {self.source!r}; use 'bundled', or install it for nltk with "
                 f"python -m nltk.downloader wordnet ({str(error).strip().splitlines()[0]})"
@@ -152,6 +152,10 @@ class WordNet:
             for s in synsets
         ]
 
+    def is_noun(self, word: str) -> bool:
+        """True when WordNet has a noun sense of the word."""
+        return bool(self._nouns(word))
+
     def is_proper_noun(self, word: str) -> bool:
         """True when every noun sense of the word is an instance (a city, a person), and there is one."""
         synsets = self._nouns(word)
@@ -176,8 +180,5 @@ def _private_copy(folder: Path) -> Path:
         target.mkdir(parents=True, exist_ok=True)
         for directory in (target, target.parent):
             directory.chmod(0o700)
-        partial = copy.with_suffix(".partial")
-        shutil.copyfile(archive, partial)
-        partial.chmod(0o600)
-        partial.replace(copy)
+        paths.write_atomically(copy, archive.read_bytes())
     return target.parent

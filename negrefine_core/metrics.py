@@ -1,12 +1,10 @@
 """OOD detection metrics. ID is the positive class and a higher score means more ID, unless said otherwise."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from .errors import NegRefineError
 
@@ -33,6 +31,8 @@ def ood_metrics(id_scores: ArrayLike, ood_scores: ArrayLike, convention: Convent
 
     Raises NegRefineError for an empty or non-finite list of scores.
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # here: it takes seconds to import
+
     inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
     scores = np.concatenate([inside, outside])  # (n,)
     is_id = np.arange(len(scores)) < len(inside)  # (n,)
@@ -82,34 +82,31 @@ class Interval:
     high: float
 
 
-def bootstrap_intervals(
-    id_scores: ArrayLike, ood_scores: Sequence[ArrayLike], n: int = 1000, seed: int = 0, level: float = 0.95
-) -> dict[str, Interval]:
-    """Percentile intervals of AUROC and FPR@95, averaged over the given OOD sets, images resampled with replacement.
-
-    The resamples depend on the seed and the set sizes alone, so that two methods on the same images are resampled
-    alike and their differences can be compared.
-    """
-    draws = bootstrap_draws(id_scores, ood_scores, n, seed)
+def interval(draws: NDArray[np.float64], level: float = 0.95) -> Interval:
+    """The percentile interval of resampled values (n,)."""
     tail = 100 * (1 - level) / 2
-    return {name: Interval(*np.percentile(values, [tail, 100 - tail]).tolist()) for name, values in draws.items()}
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return Interval(float(low), float(high))
 
 
 def bootstrap_draws(
-    id_scores: ArrayLike, ood_scores: Sequence[ArrayLike], n: int = 1000, seed: int = 0
+    id_scores: ArrayLike, ood_scores: ArrayLike, n: int = 1000, seed: int = 0, stream: int = 0
 ) -> dict[str, NDArray[np.float64]]:
-    """(n,) resampled values of `auroc` and `fpr95`, each the mean over the OOD sets."""
-    inside = _checked(id_scores, "ID")
-    outsides = [_checked(scores, "OOD") for scores in ood_scores]
-    generator = np.random.default_rng(seed)
-    totals = {"auroc": np.zeros(n), "fpr95": np.zeros(n)}
+    """(n,) values of `auroc` and `fpr95` on one OOD set, images resampled with replacement.
+
+    The resamples depend on the seeds and the set sizes alone, so that the draws of two methods on the same images
+    can be subtracted; the ID ones do not depend on `stream`, so that those of several OOD sets, one stream each, can
+    be averaged.
+    """
+    inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
+    id_generator, ood_generator = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1 + stream])
+    draws = {"auroc": np.empty(n), "fpr95": np.empty(n)}
     for draw in range(n):
-        id_sample = np.sort(inside[generator.integers(len(inside), size=len(inside))])
-        for outside in outsides:
-            ood_sample = np.sort(outside[generator.integers(len(outside), size=len(outside))])
-            totals["auroc"][draw] += _auroc(id_sample, ood_sample) / len(outsides)
-            totals["fpr95"][draw] += _fpr95(id_sample, ood_sample) / len(outsides)
-    return totals
+        id_sample = np.sort(inside[id_generator.integers(len(inside), size=len(inside))])
+        ood_sample = np.sort(outside[ood_generator.integers(len(outside), size=len(outside))])
+        draws["auroc"][draw] = _auroc(id_sample, ood_sample)
+        draws["fpr95"][draw] = _fpr95(id_sample, ood_sample)
+    return draws
 
 
 def _auroc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:

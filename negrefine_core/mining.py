@@ -1,31 +1,20 @@
 """Negative mining: the candidate words least similar to the ID labels (CSP; paper, section 4.1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .encoder import Encoder, Progress
 from .errors import NegRefineError
+from .hyperparameters import FRACTION as FRACTION
 from .labels import ADJECTIVE_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES, NEGLABEL_NOUN_TEMPLATES, NOUN_TEMPLATES
 from .lexicon import Candidates
+from .records import Negative as Negative
+from .records import PartOfSpeech as PartOfSpeech
 
-FRACTION = 0.15  # paper: the 15% least similar nouns, and the 15% least similar adjectives
 NEGLABEL_PERCENTILE = 0.95  # NegLabel ranks by this percentile of a word's cosines with the ID labels
 CHUNK = 4096  # candidates compared at once: bounds the memory to CHUNK x P similarities
-
-PartOfSpeech = Literal["noun", "adjective"]
-
-
-@dataclass(frozen=True)
-class Negative:
-    """A negative label; `similarity` is the cosine by which it was mined (lower = more distant from the ID labels)."""
-
-    label: str
-    pos: PartOfSpeech
-    similarity: float
 
 
 def mine_negatives(

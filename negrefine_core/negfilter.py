@@ -6,34 +6,21 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import TypeVar
 
 import torch
 
 from .encoder import Encoder, Progress
-from .judge import Answer, Judge, Kind, Question, Reply
-from .mining import Negative
+from .judge import Judge, Kind, Question, Reply
+from .records import Negative
+from .records import Verdict as Verdict
 
 T = TypeVar("T")
 
 N_NEAREST = 10  # paper: the ID labels asked about, by similarity of the bare text features
 MIN_CHARACTERS = 3
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One question answered: the evidence behind a rejection. `time` is UTC, `latency` in seconds."""
-
-    negative: str
-    kind: Kind
-    id_label: str | None
-    similarity: float | None
-    prompt: str
-    reply: str
-    answer: Answer
-    judge: str
-    time: str
-    latency: float
+GRACE = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +47,8 @@ def question_chains(encoder: Encoder, negatives: Sequence[Negative], id_labels: 
     id_features = encoder.encode_texts(id_labels)  # (P, D)
     features = encoder.encode_texts([negative.label for negative in negatives])  # (N, D)
     chains = []
-    for negative, row in zip(negatives, torch.split(features, 1), strict=True):
-        nearest = torch.topk((row @ id_features.T)[0], min(N_NEAREST, len(id_labels)))  # (10,)
+    for negative, row in zip(negatives, features, strict=True):
+        nearest = torch.topk(id_features @ row, min(N_NEAREST, len(id_labels)))  # (10,)
         chain = [Question(negative.label, "proper noun")]
         for similarity, index in zip(nearest.values.tolist(), nearest.indices.tolist(), strict=True):
             label = id_labels[index]
@@ -92,58 +79,93 @@ class NegFilter:
     ) -> Filtered:
         """Filter mined negatives (cleaned first) against the ID labels.
 
-        `known` holds this judge's earlier verdicts by prompt: those questions are not asked again. `on_verdict` is
+        `known` holds this judge's earlier verdicts by prompt ("same" verdicts by negative): those questions are not
+        asked again. `on_verdict` is
         called with each new verdict as soon as it is known. Works inside a running event loop (Jupyter) too.
         """
         cleaned = clean_negatives(negatives)
         chains = question_chains(self.encoder, cleaned, id_labels)
-        judged = _run_coroutine(self._judge_all(chains, known or {}, on_verdict or (lambda _: None), progress))
+        judged = judge_chains(self.judge, chains, known, on_verdict, progress)
         kept = tuple(negative for negative, chain in zip(cleaned, judged, strict=True) if not _rejected(chain))
         rejected = tuple(chain[-1] for chain in judged if _rejected(chain))
         return Filtered(kept, rejected, tuple(verdict for chain in judged for verdict in chain))
 
-    async def _judge_all(
-        self,
-        chains: Sequence[Sequence[Question]],
-        known: Mapping[str, Verdict],
-        on_verdict: Callable[[Verdict], None],
-        progress: Progress | None,
-    ) -> list[list[Verdict]]:
-        done = 0
-        results: list[list[Verdict]] = [[] for _ in chains]
-        queue = iter(range(len(chains)))
 
-        async def worker() -> None:
-            nonlocal done
-            for index in queue:
-                results[index] = await self._judge_chain(chains[index], known, on_verdict)
-                done += 1
-                if progress:
-                    progress(done, len(chains))
+def judge_chains(
+    judge: Judge,
+    chains: Sequence[Sequence[Question]],
+    known: Mapping[str, Verdict] | None = None,
+    on_verdict: Callable[[Verdict], None] | None = None,
+    progress: Progress | None = None,
+) -> list[list[Verdict]]:
+    """Ask a judge: `judge.concurrency` chains at once, each in order to its first yes.
 
-        await asyncio.gather(*(worker() for _ in range(min(self.judge.concurrency, len(chains)))))
-        return results
+    The first error (or a cancelling `progress`) ends the work: no question more is asked, and the answers in flight
+    have GRACE seconds to come in, so that nothing answered is lost.
+    """
+    return _run_coroutine(_judge_all(judge, chains, known or {}, on_verdict or (lambda _: None), progress))
 
-    async def _judge_chain(
-        self, chain: Sequence[Question], known: Mapping[str, Verdict], on_verdict: Callable[[Verdict], None]
-    ) -> list[Verdict]:
-        verdicts = []
-        for question in chain:
-            earlier = known.get(question.prompt) if question.prompt else None
-            if earlier:
-                verdict = replace(earlier, similarity=question.similarity)
-            else:
-                reply = Reply("yes") if question.kind == "same" else await self.judge.ask(question)
-                verdict = Verdict(
-                    question.negative, question.kind, question.id_label, question.similarity, question.prompt,
-                    reply.text, reply.answer, self.judge.identity, datetime.now(UTC).isoformat(timespec="seconds"),
-                    round(reply.latency, 3),
-                )  # fmt: skip
-                on_verdict(verdict)
-            verdicts.append(verdict)
-            if verdict.answer == "yes":
-                break
-        return verdicts
+
+async def _judge_all(
+    judge: Judge,
+    chains: Sequence[Sequence[Question]],
+    known: Mapping[str, Verdict],
+    on_verdict: Callable[[Verdict], None],
+    progress: Progress | None,
+) -> list[list[Verdict]]:
+    done = 0
+    results: list[list[Verdict]] = [[] for _ in chains]
+    stopping = asyncio.Event()
+    queue = takewhile(lambda _: not stopping.is_set(), range(len(chains)))
+
+    async def worker() -> None:
+        nonlocal done
+        for index in queue:
+            chain = takewhile(lambda _: not stopping.is_set(), chains[index])
+            results[index] = await _judge_chain(judge, chain, known, on_verdict)
+            done += 1
+            if progress:
+                progress(done, len(chains))
+
+    workers: list[asyncio.Task[None]] = []
+    try:
+        await judge.open()
+        workers = [asyncio.create_task(worker()) for _ in range(min(judge.concurrency, len(chains)))]
+        await asyncio.gather(*workers)
+    finally:
+        stopping.set()
+        if workers:
+            await asyncio.wait(workers, timeout=GRACE)
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        await judge.close()
+    return results
+
+
+async def _judge_chain(
+    judge: Judge, chain: Iterable[Question], known: Mapping[str, Verdict], on_verdict: Callable[[Verdict], None]
+) -> list[Verdict]:
+    verdicts = []
+    for question in chain:
+        earlier = known.get(question.prompt or question.negative)
+        if earlier:
+            verdict = replace(earlier, similarity=question.similarity)
+        else:
+            verdict = _verdict(judge, question, Reply("yes") if question.kind == "same" else await judge.ask(question))
+            on_verdict(verdict)
+        verdicts.append(verdict)
+        if verdict.answer == "yes":
+            break
+    return verdicts
+
+
+def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
+    return Verdict(
+        question.negative, question.kind, question.id_label, question.similarity, question.prompt,
+        reply.text, reply.answer, judge.identity, reply.time or datetime.now(UTC).isoformat(timespec="seconds"),
+        round(reply.latency, 3), reply.model, reply.prompt_tokens, reply.completion_tokens,
+    )  # fmt: skip
 
 
 def _rejected(chain: Sequence[Verdict]) -> bool:

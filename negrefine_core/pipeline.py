@@ -1,7 +1,9 @@
 """The steps of a run, each one arrow: labels -> mined negatives -> verdicts -> negatives -> scores -> metrics."""
 
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, astuple
 from typing import Any
 
 import pandas as pd
@@ -10,9 +12,11 @@ import torch
 from . import lexicon, mining, scoring
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
+from .embedding import embed_images
 from .encoder import Progress
 from .errors import NegRefineError
-from .image_sets import ImageSet, embed_images
+from .estimate import LATENCY, Estimate, estimate
+from .image_sets import ImageSet
 from .judge import Judge
 from .labels import (
     ADJECTIVE_TEMPLATES,
@@ -21,10 +25,12 @@ from .labels import (
     NOUN_TEMPLATES,
     SKETCH_TEMPLATES,
 )
-from .metrics import bootstrap_intervals, ood_metrics
+from .metrics import bootstrap_draws, interval, ood_metrics
 from .mining import Negative
-from .negfilter import Filtered, NegFilter
+from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
+from .overrides import final_negatives
 from .runs import Run
+from .verdict_cache import CachedJudge
 
 METHODS = {  # method: its column in the scores
     "MCM": "mcm",
@@ -33,6 +39,8 @@ METHODS = {  # method: its column in the scores
     "CSP": "csp",
     "NegRefine": "negrefine",
 }
+
+AVERAGED = ("auroc", "fpr95", "aupr_in", "aupr_out")  # over OOD sets
 
 Report = Callable[[str], AbstractContextManager[Progress]]  # opens a progress bar for a step
 
@@ -56,7 +64,7 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
         adjective_files=settings.adjective_files,
         first_lemmas=None if settings.wordnet == "bundled" else lexicon.WordNet(settings.wordnet).first_lemmas(),
     )
-    run.update_info(model={"name": encoder.name, "fingerprint": encoder.fingerprint})
+    run.update_info(model={"name": encoder.name, "fingerprint": encoder.fingerprint, "device": encoder.device})
     with report("Embedding the lexicon") as progress:
         negatives = mining.mine_negatives(
             encoder, run.id_labels, words, settings.fraction, noun_templates(run), progress
@@ -70,15 +78,36 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
 
 def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = silent) -> Filtered:
     """Mined negatives -> `verdicts.jsonl` -> `negatives.csv`. Questions this judge has answered are not asked again."""
-    known = {verdict.prompt: verdict for verdict in run.verdicts if verdict.judge == judge.identity}
+    known = _known(run, judge)
     with run.verdict_log() as log, report("Judging the negatives") as progress:
         filtered = NegFilter(judge, encoder).run(
             run.initial_negatives, run.id_labels, known, on_verdict=log.append, progress=progress
         )
     if not filtered.kept:
         raise NegRefineError("the judge rejected every negative; nothing is left to score with")
-    run.write_negatives(filtered.kept)
+    run.update_info(judge=judge.identity)
+    run.write_negatives(final_negatives(run))
     return filtered
+
+
+def _known(run: Run, judge: Judge) -> dict[str, Verdict]:
+    return {verdict.prompt or verdict.negative: verdict for verdict in run.verdicts if verdict.judge == judge.identity}
+
+
+def question_estimate(
+    run: Run, encoder: CachedEncoder, judge: Judge, rate: float | None = None, prices: tuple[float, float] | None = None
+) -> Estimate:
+    """What `refine` with this judge would ask, cost and send, before it asks anything."""
+    chains = question_chains(encoder, clean_negatives(run.initial_negatives), run.id_labels)
+    known = _known(run, judge)
+    answers = {prompt: verdict.answer for prompt, verdict in known.items()}
+    latencies = [verdict.latency for verdict in known.values() if verdict.prompt]
+    if isinstance(judge, CachedJudge):
+        cached = judge.cached(question.prompt for chain in chains for question in chain)
+        answers |= {prompt: reply.answer for prompt, reply in cached.items()}
+        latencies += [reply.latency for reply in cached.values()]
+    latency = statistics.median(latencies) if latencies else LATENCY
+    return estimate(chains, answers, judge.concurrency, rate, latency, prices)
 
 
 def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:
@@ -93,9 +122,9 @@ def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | N
 
 
 def score(
-    run: Run, encoder: CachedEncoder, image_set: ImageSet, report: Report = silent, workers: int = 4
-) -> pd.DataFrame:
-    """An image set -> `scores/IMAGE_SET.parquet` and its lines of `skipped.csv`, with every method's score."""
+    run: Run, encoder: CachedEncoder, image_sets: Sequence[ImageSet], report: Report = silent, workers: int = 4
+) -> list[pd.DataFrame]:
+    """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score."""
     scorer = detector(run, encoder)
     baselines = {
         "neglabel_baseline": _baseline(
@@ -103,22 +132,24 @@ def score(
         ),
         "csp": _baseline(run, encoder, run.initial_negatives, noun_templates(run), ADJECTIVE_TEMPLATES),
     }
-    tables, skipped = [], []
-    with report(f"Scoring {image_set.name}") as progress:
-        for chunk in embed_images(encoder, image_set, progress, workers):
-            table = scorer.score_features(chunk.features)
-            for column, baseline in baselines.items():
-                table[column] = baseline(chunk.features)
-            table.insert(0, "path", [image_set.paths[i] for i in chunk.indices])
-            table.insert(1, "class", [image_set.classes[i] for i in chunk.indices])
-            tables.append(table)
-            skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
-    run.write_skipped(image_set.name, skipped)
-    scores = pd.concat(tables, ignore_index=True)
-    if scores.empty:
-        raise NegRefineError(f"none of the {len(image_set)} images of {image_set.name} could be read, the first one: "
-                             f"{skipped[0][0]}: {skipped[0][1]}")  # fmt: skip
-    run.write_scores(image_set.name, image_set.root, scores)
+    scores = []
+    for image_set in image_sets:
+        tables, skipped, classes = [], [], image_set.classes
+        with report(f"Scoring {image_set.name}") as progress:
+            for chunk in embed_images(encoder, image_set, progress, workers):
+                table = scorer.score_features(chunk.features)
+                for column, baseline in baselines.items():
+                    table[column] = baseline(chunk.features)
+                table.insert(0, "path", [image_set.paths[i] for i in chunk.indices])
+                table.insert(1, "class", [classes[i] for i in chunk.indices])
+                tables.append(table)
+                skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
+        run.write_skipped(image_set.name, skipped)
+        if len(skipped) == len(image_set):
+            raise NegRefineError(f"none of the {len(image_set)} images of {image_set.name} could be read; the first, "
+                                 f"{skipped[0][0]}: {skipped[0][1]}")  # fmt: skip
+        scores.append(pd.concat(tables, ignore_index=True))
+        run.write_scores(image_set.name, image_set.root, scores[-1])
     return scores
 
 
@@ -161,19 +192,16 @@ def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 
         if column not in inside:
             continue
         ids, oods = inside[column].to_numpy(), {name: table[column].to_numpy() for name, table in outside.items()}
-        rows = {name: _measured(ids, [scores], n_bootstrap) for name, scores in oods.items()}
-        rows["average"] = _measured(ids, list(oods.values()), n_bootstrap)
-        metrics["methods"][method] = rows
+        measured = {name: asdict(ood_metrics(ids, scores)) for name, scores in oods.items()}
+        draws = [bootstrap_draws(ids, scores, n_bootstrap, stream=i) for i, scores in enumerate(oods.values())]
+        rows = {name: row | _intervals(draws[i : i + 1]) for i, (name, row) in enumerate(measured.items())}
+        averages = {key: sum(row[key] for row in measured.values()) / len(measured) for key in AVERAGED}
+        metrics["methods"][method] = rows | {"average": averages | _intervals(draws)}
     run.write_metrics(metrics)
     return metrics
 
 
-def _measured(ids: Any, oods: Sequence[Any], n_bootstrap: int) -> dict[str, Any]:
-    """Metrics averaged over OOD sets (the threshold of FPR@95 is the ID set's alone), with their intervals."""
-    measured = [ood_metrics(ids, scores) for scores in oods]
-    names = ("auroc", "fpr95", "aupr_in", "aupr_out")
-    row: dict[str, Any] = {name: sum(getattr(m, name) for m in measured) / len(measured) for name in names}
-    if len(measured) == 1:
-        row["threshold95"] = measured[0].threshold95
-    intervals = bootstrap_intervals(ids, oods, n_bootstrap)
-    return row | {f"{name}_interval": [interval.low, interval.high] for name, interval in intervals.items()}
+def _intervals(draws: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Bootstrap intervals of the mean over OOD sets of their resampled AUROC and FPR@95."""
+    means = {name: sum(draw[name] for draw in draws) / len(draws) for name in draws[0]}
+    return {f"{name}_interval": astuple(interval(values)) for name, values in means.items()}

@@ -6,11 +6,12 @@ import io
 import json
 import platform
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
@@ -18,11 +19,10 @@ from typing import IO, Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from . import lexicon, mining, scoring
+from . import hyperparameters, lexicon
 from .errors import NegRefineError
-from .mining import Negative
-from .negfilter import Verdict
 from .paths import BUNDLED, RUNS, from_portable, portable, write_atomically
+from .records import Negative, Verdict
 
 BUNDLED_RUN = "demo"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
@@ -35,7 +35,7 @@ class Settings(BaseModel):
 
     model: str = "demo"
     pretrained: str | None = None
-    fraction: float = Field(mining.FRACTION, gt=0, le=1)
+    fraction: float = Field(default=hyperparameters.FRACTION, gt=0, le=1)
     seed: int = 0
     noun_files: tuple[str, ...] = lexicon.NOUN_FILES
     adjective_files: tuple[str, ...] = lexicon.ADJECTIVE_FILES
@@ -43,17 +43,20 @@ class Settings(BaseModel):
     word_filter: bool = False
     sketch_templates: bool = False
     judge: str = "wordnet"
-    alpha: float = scoring.ALPHA
-    top_k: int = Field(scoring.TOP_K, ge=1)
-    n_groups: int = Field(scoring.N_GROUPS, ge=1)
-    mcm_temperature: float = Field(scoring.MCM_TEMPERATURE, gt=0)
+    alpha: float = hyperparameters.ALPHA
+    top_k: int = Field(default=hyperparameters.TOP_K, ge=1)
+    n_groups: int = Field(default=hyperparameters.N_GROUPS, ge=1)
+    mcm_temperature: float = Field(default=hyperparameters.MCM_TEMPERATURE, gt=0)
     id_images: str | None = None
     ood_images: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
 class Override:
-    """A person's decision on a negative; `old` and `new` are "kept" or "dropped"."""
+    """A person's decision on a negative; `old` and `new` are "kept" or "dropped".
+
+    An undo is the inverse decision, with the line (from 0) in `overrides.jsonl` that it `undoes`.
+    """
 
     negative: str
     old: str
@@ -61,6 +64,7 @@ class Override:
     reason: str
     who: str
     time: str
+    undoes: int | None = None
 
 
 class Run:
@@ -102,7 +106,10 @@ class Run:
 
         Raises NegRefineError when there is no such run or its run.json is broken.
         """
-        folder = Path(name) if isinstance(name, Path) or "/" in str(name) else runs / name
+        is_folder = isinstance(name, Path) or "/" in name
+        if not is_folder and not _NAME.fullmatch(str(name)):
+            raise NegRefineError(f"no run {str(name)[:90]!r}; runs there: {', '.join(run_names(runs)) or 'none yet'}")
+        folder = Path(name) if is_folder else runs / name
         if str(name) == BUNDLED_RUN and not (folder / "run.json").exists():
             unpack_bundled_run(runs)
         if not (folder / "run.json").exists():
@@ -118,19 +125,14 @@ class Run:
     @property
     def info(self) -> dict[str, Any]:
         try:
-            info: dict[str, Any] = json.loads(self.path("run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            info: dict[str, Any] = dict(json.loads(self.path("run.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
             raise NegRefineError(f"{self.path('run.json')} cannot be read ({error}); the run is damaged") from error
         return info
 
     @cached_property
     def settings(self) -> Settings:
-        try:
-            return Settings.model_validate(self.info.get("settings"))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise NegRefineError(f"{self.path('run.json')}: settings.{where}: {first['msg']}") from error
+        return checked_settings(self.info.get("settings"), f"{self.path('run.json')}: ")
 
     def update_info(self, **values: Any) -> None:
         self._write_info(self.info | values)
@@ -151,7 +153,12 @@ class Run:
 
     @property
     def id_labels(self) -> list[str]:
-        return self.path("id_labels.txt").read_text(encoding="utf-8").splitlines()
+        try:
+            return self.path("id_labels.txt").read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise NegRefineError(
+                f"{self.path('id_labels.txt')} cannot be read ({error}); the run is damaged"
+            ) from error
 
     @property
     def initial_negatives(self) -> list[Negative]:
@@ -175,6 +182,8 @@ class Run:
 
     def write_negatives(self, negatives: Sequence[Negative]) -> None:
         self._write_negatives("negatives.csv", negatives)
+        from . import scoring  # here, since torch takes seconds to import and reading a run needs none
+
         permutation = scoring.group_permutation(len(negatives), self.settings.n_groups)
         self.update_info(permutation=permutation.tolist())
 
@@ -197,7 +206,10 @@ class Run:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        return [Verdict(**line) for line in self._read_log("verdicts.jsonl")]
+        path = self.path("verdicts.jsonl")
+        if not path.exists():
+            return []
+        return list(_read_verdicts(path, path.stat().st_size, path.stat().st_mtime_ns))
 
     @contextmanager
     def verdict_log(self) -> Iterator["VerdictLog"]:
@@ -209,11 +221,13 @@ class Run:
     def overrides(self) -> list[Override]:
         return [Override(**line) for line in self._read_log("overrides.jsonl")]
 
+    def append_overrides(self, overrides: Iterable[Override]) -> None:
+        with self._appending("overrides.jsonl") as file:
+            for override in overrides:
+                file.write(json.dumps(asdict(override), ensure_ascii=False) + "\n")
+
     def _read_log(self, name: str) -> list[dict[str, Any]]:
-        if not self.path(name).exists():
-            return []
-        lines = self.path(name).read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]  # what follows the last newline was cut by a kill
+        return _read_log(self.path(name)) if self.path(name).exists() else []
 
     @contextmanager
     def _appending(self, name: str) -> Iterator[IO[str]]:
@@ -224,8 +238,12 @@ class Run:
             if whole < len(data):
                 with path.open("r+b") as torn:
                     torn.truncate(whole)
-        with path.open("a", encoding="utf-8", buffering=1) as file:  # a line reaches the disk when it is complete
-            yield file
+        try:
+            with path.open("a", encoding="utf-8", buffering=1) as file:  # a line is written when it is complete
+                yield file
+        except OSError as error:
+            raise NegRefineError(f"cannot write {path} ({error.strerror}); all before is kept: mend it and run the "
+                                 "same command again to go on") from error  # fmt: skip
 
     # --- scores and metrics -----------------------------------------------------------------------------------------
 
@@ -255,12 +273,12 @@ class Run:
         """The unreadable images: columns `image_set`, `path`, `reason`."""
         if not self.path("skipped.csv").exists():
             return pd.DataFrame(columns=["image_set", "path", "reason"])
-        return pd.read_csv(self.path("skipped.csv"), keep_default_na=False)
+        return pd.read_csv(self.path("skipped.csv"), dtype=str, keep_default_na=False)
 
     def write_skipped(self, image_set: str, skipped: Iterable[tuple[str, str]]) -> None:
         others = self.skipped
         rows = [tuple(row) for row in others[others["image_set"] != image_set].itertuples(index=False)]
-        rows += [(image_set, path, reason) for path, reason in skipped]
+        rows += [(image_set, path.encode(errors="backslashreplace").decode(), reason) for path, reason in skipped]
         self._write_csv("skipped.csv", ("image_set", "path", "reason"), sorted(rows))
 
     @property
@@ -286,12 +304,36 @@ class Run:
         write_atomically(self.path(name), buffer.getvalue())
 
 
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was cut by a kill
+    try:
+        return [dict(json.loads(line)) for line in lines]
+    except (ValueError, TypeError) as error:
+        raise NegRefineError(f"{path} is damaged ({error}); mend or delete the line that is not JSON") from error
+
+
+@lru_cache(maxsize=2)
+def _read_verdicts(path: Path, size: int, modified: int) -> tuple[Verdict, ...]:
+    """The log, read again when it grew: ImageNet's 73,000 verdicts take a second."""
+    return tuple(Verdict(**line) for line in _read_log(path))
+
+
 class VerdictLog:
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def append(self, verdict: Verdict) -> None:
-        self._file.write(json.dumps(asdict(verdict), ensure_ascii=False) + "\n")
+        self._file.write(json.dumps(vars(verdict), ensure_ascii=False) + "\n")
+
+
+def checked_settings(values: object, source: str = "") -> Settings:
+    """Settings from outside. Raises NegRefineError naming the first one that cannot be."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise NegRefineError(f"{source}settings.{where}: {first['msg']}") from error
 
 
 def class_list_hash(id_labels: Iterable[str]) -> str:
@@ -303,6 +345,18 @@ def run_names(runs: Path = RUNS) -> list[str]:
 
 
 def unpack_bundled_run(runs: Path = RUNS) -> None:
-    """Lay the finished run that is shipped with the project beside the user's own runs."""
-    with zipfile.ZipFile(BUNDLED / "demo_run.zip") as archive:
-        archive.extractall(runs / BUNDLED_RUN)
+    """Lay the finished run that is shipped with the project beside the user's own runs, whole or not at all.
+
+    Raises NegRefineError when the shipped archive is missing or damaged.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=runs, prefix=".unpacking-") as folder:
+        try:
+            with zipfile.ZipFile(BUNDLED / "demo_run.zip") as archive:
+                archive.extractall(Path(folder) / BUNDLED_RUN)
+            (Path(folder) / BUNDLED_RUN).rename(runs / BUNDLED_RUN)
+        except (OSError, zipfile.BadZipFile) as error:
+            if (runs / BUNDLED_RUN / "run.json").exists():
+                return  # another process was faster
+            raise NegRefineError(f"the bundled run cannot be unpacked to {runs / BUNDLED_RUN} ({error}); make it "
+                                 "again with python -m negrefine_core run --name mine") from error  # fmt: skip

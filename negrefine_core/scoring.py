@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from .errors import NegRefineError
+from .hyperparameters import ALPHA as ALPHA
+from .hyperparameters import MCM_TEMPERATURE as MCM_TEMPERATURE
+from .hyperparameters import N_GROUPS as N_GROUPS
+from .hyperparameters import TOP_K as TOP_K
 
 LOGIT_SCALE = 100.0
-N_GROUPS = 100  # paper: NegLabel's grouping strategy
-TOP_K = 5  # paper: top 5 ID labels x top 5 negatives
-ALPHA = 2.0  # paper: weight of the multi-matching score
-MCM_TEMPERATURE = 1.0  # the published code, on the raw cosine; CLIP's own scale is 0.01
 
 
 def similarity(features: Tensor, label_features: Tensor) -> Tensor:
@@ -44,7 +44,8 @@ def neglabel_score(
     n_negatives = neg_sim.shape[1]
     permutation = group_permutation(n_negatives, n_groups) if permutation is None else permutation
     groups = n_groups if n_negatives >= n_groups else 1
-    grouped = neg_sim[:, permutation.to(neg_sim.device)].view(len(neg_sim), groups, -1)  # (B, G, N // G)
+    size = len(permutation) // groups
+    grouped = neg_sim[:, permutation.to(neg_sim.device)].view(len(neg_sim), groups, size)  # (B, G, N // G)
     positive = pos_sim.logsumexp(1, keepdim=True)  # (B, 1)
     return torch.sigmoid(positive - grouped.logsumexp(2)).mean(1)  # (B, G) -> (B,)
 

@@ -1,0 +1,69 @@
+"""A paged gallery of thumbnails, each a link that opens its Image page."""
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.runs import Run
+from pictures import thumbnail
+from scored_images import ScoredImages
+from view import View, change
+from words import plain
+
+PAGE_SIZE = 24
+IMAGE_PAGE = "pages/image.py"
+
+
+def draw(run: Run, view: View, images: ScoredImages, shown: pd.DataFrame) -> None:
+    page = min(view.page, _pages(len(shown)))
+    _pager(view, images, page, len(shown))
+    start = (page - 1) * PAGE_SIZE
+    with st.container(key="gallery"):
+        for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
+            with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
+                _card(run, view, images, image)
+
+
+def _pages(total: int) -> int:
+    return max(1, -(-total // PAGE_SIZE))
+
+
+def _pager(view: View, images: ScoredImages, page: int, total: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for icon, words, step in (("chevron_left", "Previous page", -1), ("chevron_right", "Next page", 1)):
+            st.button(
+                f":material/{icon}:",
+                key=f"page{step}",
+                help=words,
+                disabled=not 0 < (page + step) <= _pages(total),
+                on_click=change,
+                args=(view,),
+                kwargs={"page": page + step},
+            )
+        first = (page - 1) * PAGE_SIZE + 1
+        st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** images{_range(view, images)}")
+
+
+def _range(view: View, images: ScoredImages) -> str:
+    if not view.chosen_scores:
+        return ""
+    low, high = view.chosen_scores
+    return f" with scores from {images.text(low)} to {images.text(high)}, as drawn on the histogram"
+
+
+def _card(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
+    """One picture, its class and score; the whole card is the link."""
+    name = described(image)
+    small = thumbnail(run, image["image_set"], image["path"])
+    picture = f"![{plain(name)}]({small})" if small else ":material/broken_image:"
+    st.page_link(
+        IMAGE_PAGE,
+        label=f"{picture} {plain(name)}  \n**{images.text(image[images.score.column])}** · {image['outcome']}",
+        query_params=view.query(image=f"{image['image_set']}/{image['path']}"),
+        width="stretch",
+    )
+
+
+def described(image: pd.Series) -> str:
+    """A picture in words: its class where its folder names one, else its file's name."""
+    kind = image["class"]
+    return str(kind) if isinstance(kind, str) and kind else str(image["path"]).rsplit("/", 1)[-1]

@@ -1,0 +1,79 @@
+"""The metrics of every method on every OOD set, with their 95% intervals and the convention they follow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.metrics import fpr_at_recall
+from negrefine_core.runs import Run
+from scored_images import ScoredImages, scores
+from scores import SCORES
+from view import ID_POSITIVE, OOD_POSITIVE, View, change
+from words import interval, plain
+
+AVERAGE = "average"
+CONVENTIONS = {ID_POSITIVE: "ID positive (the paper)", OOD_POSITIVE: "OOD positive (OpenOOD, pytorch-ood)"}
+NOTES = {
+    ID_POSITIVE: "FPR@95 is the share of OOD images let in at the threshold that keeps 95% of the ID images.",
+    OOD_POSITIVE: "FPR@95 is the share of ID images flagged at the threshold that catches 95% of the OOD images: "
+    "another number than the paper’s. Its interval is not computed.",
+}
+
+
+def draw(run: Run, view: View, images: ScoredImages) -> None:
+    metrics = run.metrics
+    st.session_state["pick_convention"] = view.convention
+    st.segmented_control(
+        "Convention of FPR@95", list(CONVENTIONS), key="pick_convention", format_func=CONVENTIONS.__getitem__,
+        required=True, on_change=lambda: change(view, convention=st.session_state["pick_convention"]),
+        help="AUROC is the same in both. AUPR-in always takes ID as positive, AUPR-out always OOD.",
+    )  # fmt: skip
+    table = tabulated(run, metrics, {*images.sets.ood, AVERAGE}, view.convention)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=38 + 35 * min(len(table), 18),
+        column_config={
+            name: st.column_config.NumberColumn(name, format="%.1f")
+            for name in ("AUROC", "FPR@95", "AUPR-in", "AUPR-out")
+        },
+        alt="AUROC, FPR@95, AUPR-in and AUPR-out of each method on each OOD set",
+    )
+    st.caption(
+        f"In percent; ID images: {plain(metrics['id_set'])}. {NOTES[view.convention]} Higher is better, except for "
+        "FPR@95. The average is the mean over all of the run’s OOD sets. Intervals: 95%, bootstrap over images."
+    )
+
+
+def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention: str) -> pd.DataFrame:
+    """A row for each wanted OOD set and method, in percent, the best AUROC of a set first."""
+    rows = []
+    for method, by_set in metrics["methods"].items():
+        fpr95 = _ood_positive_fpr95(run, metrics, method) if convention == OOD_POSITIVE else {}
+        for name, values in by_set.items():
+            if name in wanted:
+                rows.append(
+                    {
+                        "OOD images": name.replace("_", " "),
+                        "Method": method,
+                        "AUROC": 100 * values["auroc"],
+                        "AUROC 95% interval": interval(values.get("auroc_interval")),
+                        "FPR@95": 100 * fpr95.get(name, values["fpr95"]),
+                        "FPR@95 95% interval": interval(None if fpr95 else values.get("fpr95_interval")),
+                        "AUPR-in": 100 * values["aupr_in"],
+                        "AUPR-out": 100 * values["aupr_out"],
+                    }
+                )
+    table = pd.DataFrame(rows)
+    return table.sort_values(["OOD images", "AUROC"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def _ood_positive_fpr95(run: Run, metrics: Mapping[str, Any], method: str) -> dict[str, float]:
+    """FPR@95 of each OOD set with OOD as the positive class, and their average."""
+    column = next(score.column for score in SCORES if score.label == method)
+    inside = scores(run, metrics["id_set"])[column].to_numpy()
+    sets = [name for name in metrics["methods"][method] if name != AVERAGE]
+    rates = {name: fpr_at_recall(-scores(run, name)[column].to_numpy(), -inside)[0] for name in sets}
+    return rates | {AVERAGE: sum(rates.values()) / len(rates)}

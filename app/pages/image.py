@@ -1,0 +1,145 @@
+"""Image: one picture, the parts of its score, and the labels it matches."""
+
+import pandas as pd
+import streamlit as st
+
+import frame
+import pictures
+from gallery import described
+from negrefine_core import figures
+from negrefine_core.errors import NegRefineError
+from negrefine_core.runs import Run
+from operating_point import BY_CODE
+from scored_images import ScoredImages
+from view import View, change
+from words import percent, plain
+
+EXPLORE_PAGE = "pages/explore.py"
+
+
+def draw(run: Run, view: View) -> None:
+    images = ScoredImages.of(run, view)
+    shown = images.shown(view)
+    if shown.empty and not view.image:
+        st.info("The filters of Explore leave no image to show. Take them off there.")
+        _back(view)
+        return
+    order = [f"{name}/{path}" for name, path in zip(shown["image_set"], shown["path"], strict=True)]
+    image = _find(images.table, view.image or order[0])
+    place = order.index(_address(image)) if _address(image) in order else None
+    _walk(view, order, place)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _picture(run, image)
+        _every_score(images, image)
+    with right:
+        _verdict(images, image)
+        _parts(run, image)
+        _matches(image)
+
+
+def _find(table: pd.DataFrame, address: str) -> pd.Series:
+    """The row of an address SET/PATH. Raises NegRefineError when the view's sets do not hold it."""
+    image_set, _, path = address.partition("/")
+    found = table[(table["image_set"] == image_set) & (table["path"] == path)]
+    if found.empty:
+        raise NegRefineError(f"The chosen image sets hold no scored image {address!r}. Choose one in Explore.")
+    return found.iloc[0]
+
+
+def _address(image: pd.Series) -> str:
+    return f"{image['image_set']}/{image['path']}"
+
+
+def _back(view: View) -> None:
+    st.page_link(EXPLORE_PAGE, label="Back to Explore", icon=":material/arrow_back:", query_params=view.query(image=""))
+
+
+def _walk(view: View, order: list[str], place: int | None) -> None:
+    """Back to Explore, and previous and next in the gallery's order."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _back(view)
+        st.space("stretch")
+        for words, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
+            target = None if place is None else place + step
+            there = target is not None and 0 <= target < len(order)
+            st.button(
+                words, key=f"step{step}", disabled=not there, shortcut=shortcut, on_click=change, args=(view,),
+                kwargs={"image": order[target]} if there else {},
+                help="In the order and with the filters of Explore’s gallery.",
+            )  # fmt: skip
+        st.markdown(f"{place + 1:,} of {len(order):,}" if place is not None else "not among the filtered images")
+
+
+def _picture(run: Run, image: pd.Series) -> None:
+    caption = f"{plain(image['image_set'])} / {plain(image['path'])}"
+    try:
+        large = pictures.large(run, image["image_set"], image["path"])
+        st.image(large, caption=caption, width="stretch", alt=f"The picture {image['path']}: {described(image)}")
+    except NegRefineError as error:
+        st.warning(f"This picture cannot be shown: {plain(str(error))}", icon=":material/broken_image:")
+
+
+def _every_score(images: ScoredImages, image: pd.Series) -> None:
+    """The image among the ID images, by each score: scales differ, shares can be compared."""
+    st.markdown(
+        "**By every score**", help="ID images below: the share of ID images with a lower score; near 0% looks OOD."
+    )
+    inside = images.table[images.table["is_id"]]
+    rows = {
+        score.label: {
+            "Value": f"{image[score.column]:.{figures.decimals(images.table[score.column])}f}",
+            "ID images below": percent((inside[score.column] < image[score.column]).mean()),
+        }
+        for score in images.offered
+    }
+    st.table(pd.DataFrame.from_dict(rows, orient="index"), border="horizontal")
+
+
+def _verdict(images: ScoredImages, image: pd.Series) -> None:
+    """What the threshold makes of the image, in words."""
+    outcome, value = BY_CODE[image["outcome"]], images.text(image[images.score.column])
+    side = "≥" if outcome.accepted else "<"
+    taken, truth = ("ID" if outcome.accepted else "OOD"), ("ID" if outcome.is_id else "OOD")
+    st.subheader(f"{plain(described(image))}: {outcome.words}", help=outcome.meaning)
+    right = outcome.accepted == outcome.is_id
+    (st.success if right else st.warning)(
+        f"{images.score.label} score **{value}** {side} threshold {images.text(images.threshold)}: "
+        f"taken for **{taken}**, and it is {truth} ({outcome.code}).",
+        icon=":material/check:" if right else ":material/close:",
+    )
+
+
+def _parts(run: Run, image: pd.Series) -> None:
+    """NegRefine = NegLabel + alpha x multi-matching, with this image's numbers."""
+    alpha = run.settings.alpha
+    st.markdown(
+        "**How the NegRefine score adds up**",
+        help=f"- **NegLabel**: share of the softmax mass on the ID labels against the negatives, 0 to 1\n"
+        "- **Multi-matching**: best of sigmoid(similarity of “ID label and negative” − similarity of the negative), "
+        f"0 to 1, with weight α = {alpha:g}",
+    )
+    with st.container(border=True):
+        st.markdown(
+            f"**{image['neglabel']:.3f}** NegLabel + {alpha:g} × **{image['multi_matching']:.3f}** multi-matching "
+            f"= **{image['negrefine']:.3f}** NegRefine"
+        )
+    st.caption(
+        f"Best pair: “{plain(image['pair_id'])} and {plain(image['pair_negative'])}”, similarity "
+        f"{image['pair_sim']:.2f}; multi-matching compares it with “{plain(image['pair_negative'])}” alone."
+    )
+
+
+def _matches(image: pd.Series) -> None:
+    st.markdown(
+        "**What it looks like to the model**",
+        help="Similarity = 100 × cosine of the image’s and the label’s CLIP features. Top ID labels and top negatives.",
+    )
+    st.plotly_chart(
+        figures.label_similarities(image), key="matches", config={"displayModeBar": False},
+        alt=f"Similarities with ID labels {', '.join(image['id_labels'])} "
+        f"and negatives {', '.join(image['negative_labels'])}",
+    )  # fmt: skip
+
+
+frame.page("image", "Image", draw)

@@ -1,0 +1,7 @@
+"""Each hyperparameter once, with the paper's value; free of torch, so that reading a run needs none."""
+
+FRACTION = 0.15  # paper: the 15% least similar nouns, and the 15% least similar adjectives
+N_GROUPS = 100  # paper: NegLabel's grouping strategy
+TOP_K = 5  # paper: top 5 ID labels x top 5 negatives
+ALPHA = 2.0  # paper: weight of the multi-matching score
+MCM_TEMPERATURE = 1.0  # the published code, on the raw cosine; CLIP's own scale is 0.01

@@ -1,0 +1,39 @@
+"""What the steps hand to each other and a run keeps: mined negatives and the judge's verdicts."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+PartOfSpeech = Literal["noun", "adjective"]
+Kind = Literal["proper noun", "subcategory", "same"]
+Answer = Literal["yes", "no", "unclear"]
+
+
+@dataclass(frozen=True)
+class Negative:
+    """A negative label; `similarity` is the cosine by which it was mined (lower = more distant from the ID labels)."""
+
+    label: str
+    pos: PartOfSpeech
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One question answered: the evidence behind a rejection. `time` is UTC, `latency` in seconds.
+
+    `model` and the token counts are what a language model's server said of the reply.
+    """
+
+    negative: str
+    kind: Kind
+    id_label: str | None
+    similarity: float | None
+    prompt: str
+    reply: str
+    answer: Answer
+    judge: str
+    time: str
+    latency: float
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None

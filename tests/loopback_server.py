@@ -1,0 +1,157 @@
+"""An OpenAI-compatible server on loopback that can answer, delay, refuse, fail, talk garbage, hang and die.
+
+In a test it runs in a thread of its own; `python tests/loopback_server.py DELAY` runs it alone, for benchmarks.
+"""
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+HTTP = {200: "OK", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests", 500: "Internal Server Error"}
+
+
+@dataclass(frozen=True)
+class Action:
+    """What the server does with one question: `die` cuts the connection, `hang` never answers."""
+
+    text: str = "No"
+    status: int = 200
+    delay: float = 0.0
+    body: str | None = None  # sent as it is, instead of a completion
+    die: bool = False
+    hang: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def says_no(prompt: str) -> Action:
+    return Action("No")
+
+
+class LoopbackServer:
+    """`with LoopbackServer(behave) as server:`; `behave(prompt)` decides, `asked` and `answered` keep the log."""
+
+    def __init__(self, behave: Callable[[str], Action] = says_no, port: int = 0) -> None:
+        self.behave, self.port = behave, port
+        self.asked: list[tuple[float, str]] = []  # (time, prompt) of each question that came in
+        self.answered: list[tuple[float, str]] = []  # of each completion that was sent
+        self.requests: list[dict[str, Any]] = []  # the bodies
+        self.headers: list[str] = []
+        self.in_flight = self.most_in_flight = 0
+        self._loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def __enter__(self) -> "LoopbackServer":
+        self._thread.start()
+        self._started.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Close the port and cut every connection."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join(10)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._until_stopped())
+        finally:
+            self._loop.close()
+
+    async def _until_stopped(self) -> None:
+        self._stopping = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+        server = await asyncio.start_server(self._connection, "127.0.0.1", self.port, backlog=512)
+        self.port = server.sockets[0].getsockname()[1]
+        self._started.set()
+        await self._stopping.wait()
+        server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._connections.add(task)
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.transport.abort()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its reply; False when the connection is to be cut."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = next(
+            (int(line.split(":")[1]) for line in head.split("\r\n") if line.lower().startswith("content-l")), 0
+        )
+        body = await reader.readexactly(length)
+        self.headers.append(head)
+        if not head.startswith("POST"):
+            return await self._send(writer, 200, json.dumps({"object": "list", "data": []}))
+        request = json.loads(body)
+        prompt = request["messages"][-1]["content"]
+        self.requests.append(request)
+        self.asked.append((time.time(), prompt))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            return await self._act(writer, prompt, self.behave(prompt))
+        finally:
+            self.in_flight -= 1
+
+    async def _act(self, writer: asyncio.StreamWriter, prompt: str, action: Action) -> bool:
+        if action.die:
+            return False
+        await asyncio.sleep(3600 if action.hang else action.delay)
+        alive = await self._send(writer, action.status, action.body or _completion(action), action.headers)
+        if action.status == 200 and not writer.is_closing():
+            self.answered.append((time.time(), prompt))
+        return alive
+
+    async def _send(
+        self, writer: asyncio.StreamWriter, status: int, body: str, headers: dict[str, str] | None = None
+    ) -> bool:
+        kind = "application/json" if body.startswith("{") else "text/html"
+        lines = [f"HTTP/1.1 {status} {HTTP[status]}", f"content-type: {kind}", f"content-length: {len(body.encode())}"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+        await writer.drain()
+        return True
+
+
+def _completion(action: Action) -> str:
+    if action.status != 200:
+        return json.dumps({"error": {"message": f"the test server says {action.status}", "type": "test"}})
+    message = {"role": "assistant", "content": action.text}
+    return json.dumps(
+        {
+            "id": "x", "object": "chat.completion", "created": 0, "model": "loopback-1",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 40, "completion_tokens": 1, "total_tokens": 41},
+        }
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    seconds = float(sys.argv[1])
+    with LoopbackServer(lambda prompt: Action("No", delay=seconds)) as alone:
+        print(alone.url, flush=True)
+        sys.stdin.read()  # until the starter closes it

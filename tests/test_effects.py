@@ -1,0 +1,158 @@
+"""The effect of one verdict equals naive rescoring with the same groups."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from negrefine_core import scoring
+from negrefine_core.cache import CachedEncoder
+from negrefine_core.detector import DetectorConfig, NegRefineDetector
+from negrefine_core.effects import Effects
+from negrefine_core.errors import NegRefineError
+from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
+from negrefine_core.mining import Negative
+
+IDS = ["red fox", "oak", "ship", "violin", "bridge", "teapot", "owl"]
+NOUNS = [f"{a} {b}" for a in ("stone", "cloud", "river", "paper") for b in ("wheel", "song", "field", "glass", "moon")]
+ADJECTIVES = ["gooey landscape", "rutted creature", "moody structure"]
+NEW = [Negative("velvet hammer", "noun", 0.1), Negative("spiral object", "adjective", 0.1)]
+
+
+def detector(cached: CachedEncoder, n_groups: int = 4, nouns: list[str] = NOUNS) -> NegRefineDetector:
+    return NegRefineDetector(cached, IDS, nouns, ADJECTIVES, DetectorConfig(n_groups=n_groups))
+
+
+def images(scorer: NegRefineDetector, n: int = 40) -> Tensor:
+    """Features near the labels' own, so that every label is some image's nearest."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.cat([scorer.id_features, scorer.negative_features])
+    noisy = labels[torch.randint(len(labels), (n,), generator=generator)]
+    noisy = noisy + 0.02 * torch.randn(n, labels.shape[1], generator=generator)
+    return torch.nn.functional.normalize(noisy, dim=1)
+
+
+def naive(scorer: NegRefineDetector, features: Tensor, groups: list[list[str]], negatives: list[Negative]) -> Tensor:
+    """NegRefine scores, image by image and group by group, from the labels' names."""
+    encoder = scorer.encoder
+    templates = {"noun": NOUN_TEMPLATES, "adjective": ADJECTIVE_TEMPLATES}
+    vector = {n.label: encoder.encode_labels([n.label], templates[n.pos])[0] for n in negatives}
+    names = [f"{name} and {n.label}" for name in IDS for n in negatives]
+    pairs = dict(zip(names, encoder.encode_labels(names, NOUN_TEMPLATES), strict=True))
+    scores = []
+    for image in features:
+        pos = 100 * scorer.id_features @ image
+        sims = {label: float(100 * vector[label] @ image) for label in vector}
+        parts = []
+        for group in groups:
+            both = torch.cat([pos, torch.tensor([sims[label] for label in group])])
+            parts.append(torch.softmax(both, 0)[: len(pos)].sum())
+        top_ids = [IDS[i] for i in pos.topk(5).indices]
+        top_negatives = sorted(sims, key=lambda label: -sims[label])[:5]
+        best = 0.0
+        for name in top_ids:
+            for label in top_negatives:
+                pair = float(100 * pairs[f"{name} and {label}"] @ image)
+                best = max(best, float(torch.sigmoid(torch.tensor(pair - sims[label]))))
+        scores.append(torch.stack(parts).mean() + 2 * best)
+    return torch.stack(scores)
+
+
+def parts_of(scorer: NegRefineDetector, n_groups: int) -> tuple[list[list[str]], list[Negative]]:
+    groups = [[scorer.negatives[i] for i in row] for row in scorer.permutation.view(n_groups, -1).tolist()]
+    negatives = [Negative(x, "adjective" if x in ADJECTIVES else "noun", 0.1) for x in scorer.negatives]
+    return groups, negatives
+
+
+def test_the_scores_before_are_the_detectors(cached: CachedEncoder) -> None:
+    scorer = detector(cached)
+    features = images(scorer)
+    expected = torch.tensor(scorer.score_features(features)["negrefine"].to_numpy())
+    torch.testing.assert_close(Effects(scorer, features).before, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("n_groups", [4, 1])
+def test_dropping_a_label_equals_rescoring_without_it_in_its_group(cached: CachedEncoder, n_groups: int) -> None:
+    scorer = detector(cached, n_groups)  # 23 negatives: 4 groups of 5, and 3 in no group
+    features = images(scorer)
+    effects = Effects(scorer, features)
+    groups, negatives = parts_of(scorer, n_groups)
+    for label in (groups[0][0], scorer.negatives[-1], scorer.negatives[0]):
+        expected = naive(scorer, features, [[x for x in group if x != label] for group in groups],
+                         [n for n in negatives if n.label != label])  # fmt: skip
+        effect = effects.drop(label)
+        torch.testing.assert_close(effect.after, expected, atol=2e-5, rtol=0)
+        assert effect.attracted.any()
+        assert not effect.after[effect.attracted].equal(effect.before[effect.attracted])
+
+
+@pytest.mark.parametrize("n_groups", [4, 1])
+@pytest.mark.parametrize("new", NEW)
+def test_restoring_a_label_equals_the_mean_of_rescoring_with_it_in_each_group(
+    cached: CachedEncoder, n_groups: int, new: Negative
+) -> None:
+    scorer = detector(cached, n_groups)
+    features = images(scorer)
+    groups, negatives = parts_of(scorer, n_groups)
+    each = [
+        naive(
+            scorer, features, [[*g, new.label] if i == joined else g for i, g in enumerate(groups)], [*negatives, new]
+        )
+        for joined in range(n_groups)
+    ]
+    effect = Effects(scorer, features).restore(new)
+    torch.testing.assert_close(effect.after, torch.stack(each).mean(0), atol=2e-5, rtol=0)
+
+
+def test_few_negatives_are_paired_all_and_the_last_one_cannot_be_dropped(cached: CachedEncoder) -> None:
+    scorer = NegRefineDetector(cached, IDS, NOUNS[:3], [], DetectorConfig(n_groups=4))
+    features = images(scorer, 12)
+    groups, negatives = [list(NOUNS[:3])], [Negative(x, "noun", 0.1) for x in NOUNS[:3]]
+    effects = Effects(scorer, features)
+    expected = naive(scorer, features, [groups[0][1:]], negatives[1:])
+    torch.testing.assert_close(effects.drop(NOUNS[0]).after, expected, atol=2e-5, rtol=0)
+    expected = naive(scorer, features, [[*groups[0], NEW[0].label]], [*negatives, NEW[0]])
+    torch.testing.assert_close(effects.restore(NEW[0]).after, expected, atol=2e-5, rtol=0)
+    alone = Effects(NegRefineDetector(cached, IDS, NOUNS[:1], []), features)
+    with pytest.raises(NegRefineError, match="last negative"):
+        alone.drop(NOUNS[0])
+
+
+def test_the_ranking_counts_the_images_that_each_label_would_attract(cached: CachedEncoder) -> None:
+    scorer = detector(cached, nouns=NOUNS[:12])
+    features = images(detector(cached), 60)
+    effects = Effects(scorer, features)
+    rejected = [Negative(x, "noun", 0.1) for x in NOUNS[12:]] + [NEW[1]]
+    threshold = float(effects.before.median())
+    table = effects.ranking(rejected, threshold).set_index("label")
+    assert list(table["attracted"]) == sorted(table["attracted"], reverse=True)
+    for negative in rejected:
+        effect = effects.restore(negative)
+        assert table.loc[negative.label, "attracted"] == int(effect.attracted.sum())
+        sim = scoring.similarity(features, effects._label_features([negative]))[:, 0]
+        nearest = scoring.similarity(features, scorer.negative_features).amax(1)
+        assert table.loc[negative.label, "nearest"] == int((sim > nearest).sum())
+        groups = scoring.similarity(features, scorer.negative_features)[:, scorer.permutation.view(4, -1)].logsumexp(2)
+        positive = scoring.similarity(features, scorer.id_features).logsumexp(1, keepdim=True)
+        alone = torch.sigmoid(positive - torch.logaddexp(groups, sim[:, None]))
+        base = torch.sigmoid(positive - groups)
+        after = effects.before + (alone - base).mean(1) / effects.n_groups
+        assert table.loc[negative.label, "flips"] == int(((effects.before >= threshold) & (after < threshold)).sum())
+
+
+def test_flips_are_the_decisions_that_change_at_the_threshold(cached: CachedEncoder) -> None:
+    scorer = detector(cached)
+    effect = Effects(scorer, images(scorer)).drop(scorer.negatives[0])
+    threshold = float(effect.before.median())
+    expected = [
+        (a >= threshold) != (b >= threshold) for a, b in zip(effect.before.tolist(), effect.after.tolist(), strict=True)
+    ]
+    assert effect.flips(threshold).tolist() == expected
+
+
+def test_a_label_that_is_there_or_is_not_is_explained(cached: CachedEncoder) -> None:
+    scorer = detector(cached)
+    effects = Effects(scorer, images(scorer, 4))
+    with pytest.raises(NegRefineError, match="cannot be dropped"):
+        effects.drop("paris")
+    with pytest.raises(NegRefineError, match="already"):
+        effects.restore(Negative(NOUNS[0], "noun", 0.1))

@@ -1,0 +1,149 @@
+"""Metrics against the published code's figures and against naive counting."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.metrics import Convention, bootstrap_draws, fpr_at_recall, interval, ood_metrics
+
+generator = np.random.default_rng(7)
+TIED = [
+    (generator.integers(-4, 9, size=n).astype(float), generator.integers(-6, 6, size=m).astype(float))
+    for n, m in ((1, 1), (1, 9), (9, 1), (2, 3), (19, 7), (20, 20), (21, 13), (40, 30), (200, 333))
+    for _ in range(12)
+]
+SMOOTH = [(generator.normal(1, 1, n), generator.normal(0, 1, m)) for n, m in ((1, 1), (7, 5), (40, 30), (333, 200))]
+
+
+def naive_auroc(inside: np.ndarray, outside: np.ndarray) -> float:
+    return float(np.mean([(i > o) + (i == o) / 2 for i in inside for o in outside]))
+
+
+def naive_average_precision(positive: np.ndarray, negative: np.ndarray) -> float:
+    total, last = 0.0, 0.0
+    for threshold in sorted({*positive, *negative}, reverse=True):
+        hits, false = (positive >= threshold).sum(), (negative >= threshold).sum()
+        total += (hits / len(positive) - last) * hits / (hits + false)
+        last = hits / len(positive)
+    return total
+
+
+def naive_fpr95(positive: np.ndarray, negative: np.ndarray) -> tuple[float, float]:
+    best = None
+    for threshold in sorted({*positive, *negative}, reverse=True):
+        distance = abs((positive >= threshold).sum() / len(positive) - 0.95)
+        reached = (positive >= threshold).any() and threshold >= positive.min()
+        if reached and (best is None or distance <= best[0]):  # a lower threshold with the same recall takes over
+            best = (distance, float((negative >= threshold).mean()), float(threshold))
+    assert best
+    return best[1:]
+
+
+def test_the_metrics_are_the_published_codes(golden: Path) -> None:
+    sets = json.loads((golden / "metrics.json").read_text(encoding="utf-8"))
+    assert len(sets) == 5
+    for scores in sets:
+        found = ood_metrics(scores["id_scores"], scores["ood_scores"])
+        for name in ("auroc", "aupr_in", "aupr_out", "fpr95"):
+            assert getattr(found, name) == pytest.approx(scores[name], abs=1e-9), name
+
+
+@pytest.mark.parametrize(("inside", "outside"), TIED + SMOOTH)
+def test_the_metrics_equal_naive_counting_with_ties_and_in_tiny_sets(inside: np.ndarray, outside: np.ndarray) -> None:
+    found = ood_metrics(inside, outside)
+    assert found.auroc == pytest.approx(naive_auroc(inside, outside), abs=1e-9)
+    assert found.aupr_in == pytest.approx(naive_average_precision(inside, outside), abs=1e-9)
+    assert found.aupr_out == pytest.approx(naive_average_precision(-outside, -inside), abs=1e-9)
+    assert (found.fpr95, found.threshold95) == pytest.approx(naive_fpr95(inside, outside), abs=1e-12)
+
+
+@pytest.mark.parametrize(("inside", "outside"), TIED + SMOOTH)
+def test_the_other_convention_takes_ood_as_positive(inside: np.ndarray, outside: np.ndarray) -> None:
+    ours, theirs = ood_metrics(inside, outside), ood_metrics(inside, outside, "ood-positive")
+    assert (theirs.auroc, theirs.aupr_in, theirs.aupr_out) == (ours.auroc, ours.aupr_in, ours.aupr_out)
+    fpr, threshold = naive_fpr95(-outside, -inside)
+    assert (theirs.fpr95, theirs.threshold95) == pytest.approx((fpr, -threshold))
+
+
+def test_the_two_conventions_give_different_numbers_on_skewed_scores() -> None:
+    inside, outside = [0.0] * 10 + [9.0] * 90, [1.0] * 100
+    assert ood_metrics(inside, outside).fpr95 == 1.0
+    assert ood_metrics(inside, outside, "ood-positive").fpr95 == 0.1
+
+
+def test_the_threshold_flags_what_the_fpr_counts() -> None:
+    for inside, outside in TIED:
+        found = ood_metrics(inside, outside)
+        assert (outside >= found.threshold95).mean() == found.fpr95
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "auroc", "fpr"),
+    [([2, 3], [0, 1], 1, 0), ([0, 1], [2, 3], 0, 1), ([1, 1], [1, 1], 0.5, 1), ([5], [4], 1, 0)],
+)
+def test_perfect_reversed_and_constant_scores(inside: list, outside: list, auroc: float, fpr: float) -> None:
+    found = ood_metrics(inside, outside)
+    assert (found.auroc, found.fpr95) == (auroc, fpr)
+
+
+@pytest.mark.parametrize("convention", ["id-positive", "ood-positive"])
+@pytest.mark.parametrize(
+    ("inside", "outside", "which"),
+    [([], [1], "ID"), ([1], [], "OOD"), ([np.nan], [1], "ID"), ([1], [1, np.inf], "OOD")],
+)
+def test_empty_or_infinite_scores_say_which_set(
+    inside: list, outside: list, which: str, convention: Convention
+) -> None:
+    with pytest.raises(NegRefineError, match=f"metrics need {which} scores that are finite"):
+        ood_metrics(inside, outside, convention)
+
+
+def test_another_recall_can_be_asked_for() -> None:
+    fpr, threshold = fpr_at_recall(np.arange(100), np.arange(50) - 25, recall=0.8)
+    assert (fpr, threshold) == (0.1, 20)
+
+
+def test_the_bootstrap_is_the_same_for_the_same_seed_and_differs_for_another() -> None:
+    inside, outside = SMOOTH[2]
+    first = bootstrap_draws(inside, outside, n=50)
+    for name, values in bootstrap_draws(inside, outside, n=50).items():
+        assert values.tolist() == first[name].tolist()
+    assert bootstrap_draws(inside, outside, n=50, seed=1)["auroc"].tolist() != first["auroc"].tolist()
+    assert bootstrap_draws(inside, outside, n=50, stream=1)["auroc"].tolist() != first["auroc"].tolist()
+
+
+@pytest.mark.parametrize(("inside", "outside"), TIED[::5] + SMOOTH)
+def test_each_bootstrap_draw_has_the_metrics_of_its_resample(inside: np.ndarray, outside: np.ndarray) -> None:
+    draws = bootstrap_draws(inside, outside, n=20, seed=3, stream=2)
+    of_ids, of_oods = np.random.default_rng([3, 0]), np.random.default_rng([3, 3])
+    for draw in range(20):
+        metrics = ood_metrics(
+            inside[of_ids.integers(len(inside), size=len(inside))],
+            outside[of_oods.integers(len(outside), size=len(outside))],
+        )
+        assert draws["auroc"][draw] == pytest.approx(metrics.auroc, abs=1e-12)
+        assert draws["fpr95"][draw] == pytest.approx(metrics.fpr95, abs=1e-12)
+
+
+def test_two_methods_on_the_same_images_are_resampled_alike() -> None:
+    inside, outside = SMOOTH[2]
+    better = bootstrap_draws(inside + 10, outside, n=30)["auroc"]
+    scaled = bootstrap_draws(2 * inside, 2 * outside, n=30)["auroc"]
+    assert (better == 1).all()
+    np.testing.assert_allclose(scaled, bootstrap_draws(inside, outside, n=30)["auroc"])
+
+
+def test_intervals_hold_the_figure_and_narrow_with_more_images() -> None:
+    few, many = (interval(bootstrap_draws(*_normals(n), n=200)["auroc"]) for n in (30, 1000))
+    truth = 0.760  # of two unit normals one apart
+    assert few.low < truth < few.high
+    assert many.low < truth < many.high
+    assert many.high - many.low < 0.3 * (few.high - few.low)
+
+
+def _normals(n: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    return random.normal(1, 1, n), random.normal(0, 1, n)
