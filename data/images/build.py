@@ -29,7 +29,7 @@ SIZE, MARGIN = 160, 12
 NEW = "@iconify-json/twemoji@1.2.5"
 OLD = ("twemoji@11.3.0", "twemoji@2.5.1", "twemoji@1.4.1")  # newest first
 NAMES = "emoji-datasource@16.0.0"  # only its table of emoji names and subcategories
-MIN_DIFFERENCE = 12.0  # mean absolute grey-level difference (of 255) that makes an older drawing "different"
+MIN_DIFFERENCE = 10.0  # mean absolute grey-level difference (of 255) that makes an older drawing "different"
 
 SUBCATEGORIES = {
     "animals": ("animal-mammal", "animal-bird"),
@@ -57,11 +57,9 @@ SUBCATEGORIES = {
         "sound",
     ),
 }
-# Mammals that Unicode files under marine animals or faces.
-MORE_MAMMALS = {
-    "whale", "spouting whale", "dolphin", "seal", "see-no-evil monkey", "hear-no-evil monkey", "speak-no-evil monkey",
-    "smiling cat face with open mouth", "kissing cat face with closed eyes", "crying cat face", "weary cat face",
-}  # fmt: skip
+# Mammals that Unicode files under marine animals. Its smileys with an animal's face (crying cat, see-no-evil monkey)
+# stand for moods and gestures, and belong to no set.
+MORE_MAMMALS = {"whale", "spouting whale", "dolphin", "seal"}
 # Not real animals, only a part of one, or no single thing to see.
 LEFT_OUT = {
     "animals": {"unicorn face", "pig nose", "paw prints", "phoenix", "feather", "wing"},
@@ -142,10 +140,7 @@ def set_of(name: str, subcategory: str) -> str | None:
 
 
 def class_name(name: str, chosen: str) -> str:
-    """`bear face` -> `bear`, `crying cat face` -> `cat`, by hand where Unicode's own name will not do."""
-    for animal in ("cat", "monkey"):
-        if name in MORE_MAMMALS and animal in name:
-            return animal
+    """`bear face` -> `bear`; by hand where Unicode's own name will not do."""
     if chosen in ("animals", "other_animals"):
         name = name.removesuffix(" face")
     return RENAMED.get(name, name).replace("/", " ")
