@@ -9,28 +9,34 @@ if TYPE_CHECKING:
     from .cache import CachedEncoder as CachedEncoder
     from .detector import DetectorConfig as DetectorConfig
     from .detector import NegRefineDetector as NegRefineDetector
+    from .effects import Effects as Effects
     from .encoder import OpenClipEncoder as OpenClipEncoder
     from .encoder import load_encoder as load_encoder
     from .image_sets import open_image_set as open_image_set
     from .judge import WordNetJudge as WordNetJudge
     from .labels import read_class_list as read_class_list
     from .lexicon import candidates as candidates
+    from .llm_judge import OpenAIJudge as OpenAIJudge
     from .metrics import ood_metrics as ood_metrics
     from .mining import mine_negatives as mine_negatives
     from .negfilter import NegFilter as NegFilter
+    from .reference import import_reference as import_reference
     from .runs import Run as Run
 
 _PUBLIC = {
     "cache": {"CachedEncoder"},
     "detector": {"DetectorConfig", "NegRefineDetector"},
+    "effects": {"Effects"},
     "encoder": {"OpenClipEncoder", "load_encoder"},
     "image_sets": {"open_image_set"},
     "judge": {"WordNetJudge"},
     "labels": {"read_class_list"},
     "lexicon": {"candidates"},
+    "llm_judge": {"OpenAIJudge"},
     "metrics": {"ood_metrics"},
     "mining": {"mine_negatives"},
     "negfilter": {"NegFilter"},
+    "reference": {"import_reference"},
     "runs": {"Run"},
 }
 

@@ -128,22 +128,24 @@ class Effects:
         for start in range(0, len(self.features), CHUNK):
             chunk = slice(start, start + CHUNK)
             sim = scoring.similarity(self.features[chunk], features)  # (b, R)
-            attracted += torch.count_nonzero(sim > self._neg_sim[chunk, last : last + 1], 0)
-            nearest += torch.count_nonzero(sim > self._neg_sim[chunk, :1], 0)
+            attracted += (sim > self._neg_sim[chunk, last : last + 1]).float().sum(0).long()  # floats sum faster
+            nearest += (sim > self._neg_sim[chunk, :1]).float().sum(0).long()
         if threshold is not None:
             within = (self.before >= threshold) & (self.before < threshold + 1 / self.n_groups)  # (B,): others cannot
-            for image in torch.nonzero(within)[:, 0].tolist():
-                flips += self._flips_by_neglabel(image, features, threshold)
+            flips = self._flips_by_neglabel(within, features, threshold)
         table = pd.DataFrame({"label": [n.label for n in negatives], "attracted": attracted, "nearest": nearest})
         if threshold is not None:
             table["flips"] = flips.numpy()
         return table.sort_values(["attracted", "nearest"], ascending=False, kind="stable", ignore_index=True)
 
-    def _flips_by_neglabel(self, image: int, features: Tensor, threshold: float) -> Tensor:
-        """(R,) whether each label would take one image below the threshold."""
-        sim = scoring.similarity(features, self.features[image : image + 1])  # (R, 1)
-        change = self._neglabel_change(self._odds[image : image + 1], torch.exp(sim - self._positive[image]))  # (R,)
-        return self.before[image] + change < threshold
+    def _flips_by_neglabel(self, chosen: Tensor, features: Tensor, threshold: float) -> Tensor:
+        """(R,) how many of the chosen (B,) images each label would take below the threshold by its NegLabel part."""
+        flips = torch.zeros(len(features), dtype=torch.int64)  # (R,)
+        sim = scoring.similarity(self.features[chosen], features) - self._positive[chosen]  # (b, R)
+        for before, odds, new in zip(self.before[chosen], self._odds[chosen], torch.exp(sim), strict=True):
+            change = self._neglabel_change(odds.unsqueeze(0), new.unsqueeze(1))  # (R,)
+            flips += before + change < threshold
+        return flips
 
     def _neglabel_change(self, odds: Tensor, new: Tensor) -> Tensor:
         """(n,) the change in NegLabel when a label of odds (n, 1) joins one of the groups, of odds (n, G) or (1, G)."""

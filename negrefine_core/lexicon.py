@@ -111,21 +111,26 @@ class WordNet:
         import nltk
         from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
+        class Reader(WordNetCorpusReader):  # type: ignore[misc]
+            def map_wn(self, version: str = "wordnet") -> None:
+                """No map to the WordNet on nltk's path, which may be another or broken: only translations use it."""
+
         try:
             if self.source == "nltk":
                 root = nltk.data.find("corpora/wordnet.zip/wordnet/")
             else:
                 folder = _private_copy(paths.LEXICON if self.source == "bundled" else Path(self.source))
-                if str(folder) not in nltk.data.path:
+                if str(folder) not in nltk.data.path:  # nltk reads nothing outside its path
                     nltk.data.path.append(str(folder))
                 root = nltk.data.find("corpora/wordnet.zip/wordnet/", [str(folder)])
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The multilingual functions")  # they are not used here
-                return WordNetCorpusReader(root, None)
+                return Reader(root, None)
         except (LookupError, OSError, BadZipFile) as error:
+            reason = str(error).strip("* \n").partition("\n")[0]
             raise NegRefineError(
                 f"cannot load WordNet from {self.source!r}; use 'bundled', or install it for nltk with "
-                f"python -m nltk.downloader wordnet ({str(error).strip().splitlines()[0]})"
+                f"python -m nltk.downloader wordnet ({reason})"
             ) from error
 
     @property

@@ -87,23 +87,23 @@ class OpenAIJudge:
         await self._wait_for_turn()
         start = time.perf_counter()
         try:
-            completion = await self._client.chat.completions.create(
+            response = await self._client.chat.completions.with_raw_response.create(  # parsing costs a third of the CPU
                 model=self.model,
                 messages=[{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": question.prompt}],
                 temperature=0,
                 max_tokens=MAX_TOKENS,
             )
-            text = completion.choices[0].message.content or ""
-        except (openai.OpenAIError, AttributeError, IndexError, TypeError, ValueError) as error:
+            completion = response.http_response.json()
+            usage = completion.get("usage") or {}
+            return Reply(
+                completion["choices"][0]["message"]["content"] or "",
+                time.perf_counter() - start,
+                completion.get("model"),
+                usage.get("prompt_tokens"),
+                usage.get("completion_tokens"),
+            )
+        except (openai.OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise self._explained(error) from None  # the SDK's own error may quote the request
-        usage: Any = completion.usage
-        return Reply(
-            text,
-            time.perf_counter() - start,
-            completion.model,
-            usage.prompt_tokens if usage else None,
-            usage.completion_tokens if usage else None,
-        )
 
     async def _wait_for_turn(self) -> None:
         if self.rate:

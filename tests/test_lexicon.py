@@ -157,7 +157,9 @@ def test_a_subcategory_is_a_hyponym_of_some_sense(wordnet: WordNet, word: str, l
 
 
 def test_a_wordnet_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(NegRefineError, match=r"cannot load WordNet from .*; use 'bundled', or install it"):
+    with pytest.raises(
+        NegRefineError, match=r"cannot load WordNet from .*; use 'bundled', or install it .*No such file"
+    ):
         _ = WordNet(tmp_path).version
 
 
@@ -175,3 +177,12 @@ def test_the_adjective_files_exist() -> None:
 def test_the_bundled_wordnet_carries_its_licence() -> None:
     with zipfile.ZipFile(paths.LEXICON / "corpora" / "wordnet.zip") as archive:
         assert "being provided to you, the LICENSEE" in archive.read("wordnet/data.noun")[:2000].decode()
+
+
+def test_another_broken_wordnet_on_nltks_path_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nltk
+
+    (tmp_path / "corpora").mkdir()
+    (tmp_path / "corpora" / "wordnet.zip").write_bytes(b"not a zip")
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path), *nltk.data.path])
+    assert WordNet().is_proper_noun("lake michigan")

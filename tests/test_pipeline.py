@@ -12,7 +12,7 @@ import torch
 from conftest import write_pictures
 from test_scoring import loop_neglabel
 
-from negrefine_core import image_sets, pipeline, scoring
+from negrefine_core import embedding, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
@@ -224,7 +224,7 @@ def test_a_chunk_without_one_readable_image_harms_no_other(
     folder = write_pictures(tmp_path / "set", 5)
     for name in ("000.png", "001.png", "004.png"):
         (folder / name).write_bytes(b"")
-    monkeypatch.setattr(image_sets, "IMAGE_CHUNK", 2)
+    monkeypatch.setattr(embedding, "IMAGE_CHUNK", 2)
     (table,) = pipeline.score(copied, model, [open_image_set(folder)])
     assert table["path"].tolist() == ["002.png", "003.png"]
     assert np.issubdtype(table["negrefine"].dtype, np.floating)

@@ -64,7 +64,10 @@ MORE_MAMMALS = {"whale", "spouting whale", "dolphin", "seal"}
 LEFT_OUT = {
     "animals": {"unicorn face", "pig nose", "paw prints", "phoenix", "feather", "wing"},
     "other_animals": {"dragon", "dragon face", "spider web", "microbe", "sauropod", "t-rex", "spiral shell", "coral"},
-    "food": {"ice cube", "baby bottle", "chopsticks", "pouring liquid"},
+    "food": {
+        "ice cube", "baby bottle", "chopsticks", "pouring liquid",
+        "poultry leg", "meat on bone", "cut of meat", "bacon", "egg", "cooking", "fried shrimp",  # parts of animals
+    },
     "plants": {"rosette", "empty nest", "nest with eggs", "mushroom", "leaf fluttering in wind", "white flower"},
     "vehicles": {
         "station", "bus stop", "horizontal traffic light", "vertical traffic light", "construction sign",
