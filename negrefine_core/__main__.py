@@ -1,7 +1,7 @@
 """The command line: `python -m negrefine_core --help`."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -116,16 +116,15 @@ def run(
     inside = open_image_set(id_images or BUNDLED_ID)
     outsides = [open_image_set(folder, set_name) for set_name, folder in _ood_folders(ood)]
     names = [inside.name, *(image_set.name for image_set in outsides)]
-    if len(set(names)) < len(names):
-        raise NegRefineError(f"two image sets have the same name ({', '.join(names)}); name them: --ood NAME=FOLDER")
+    if len({*names, "average"}) <= len(names):
+        raise NegRefineError(f"image sets need names of their own, and not 'average': {', '.join(names)}; "
+                             "name them with --ood NAME=FOLDER")  # fmt: skip
     asked = _judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit)
-    current = _create_run(
-        name, id_labels, inside.root, judge=asked.identity, model=model, pretrained=pretrained, fraction=fraction,
-        seed=seed,
-        word_filter=word_filter, alpha=alpha, id_images=paths.portable(inside.root),
+    current, encoder = _create_run(
+        name, id_labels, inside.root, device, judge=asked.identity, model=model, pretrained=pretrained,
+        fraction=fraction, seed=seed, word_filter=word_filter, alpha=alpha, id_images=paths.portable(inside.root),
         ood_images={image_set.name: paths.portable(image_set.root) for image_set in outsides},
     )  # fmt: skip
-    encoder = _encoder(current, device)
     pipeline.mine(current, encoder, _bar)
     _confirm_questions(current, encoder, asked, rate_limit, prices, yes)
     _print_filtered(pipeline.refine(current, encoder, asked, _bar))
@@ -151,9 +150,11 @@ def mine(
     """Start a run: mine the negative labels of ID classes."""
     from . import pipeline
 
-    current = _create_run(name, id_labels, BUNDLED_ID, model=model, pretrained=pretrained, fraction=fraction,
-                          seed=seed, word_filter=word_filter, alpha=alpha)  # fmt: skip
-    negatives = pipeline.mine(current, _encoder(current, device), _bar)
+    current, encoder = _create_run(
+        name, id_labels, BUNDLED_ID, device, model=model, pretrained=pretrained, fraction=fraction, seed=seed,
+        word_filter=word_filter, alpha=alpha,
+    )  # fmt: skip
+    negatives = pipeline.mine(current, encoder, _bar)
     nouns = sum(negative.pos == "noun" for negative in negatives)
     typer.echo(f"{nouns:,} nouns and {len(negatives) - nouns:,} adjectives mined: "
                f"{current.path('initial_negatives.csv')}")  # fmt: skip
@@ -185,7 +186,7 @@ def refine(
     current = _open_run(name)
     identity = judge or judge_of(current)
     asked = _judge(identity, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit)
-    encoder = _encoder(current, device)
+    encoder = _encoder(current.settings, current.id_labels, device)
     _confirm_questions(current, encoder, asked, rate_limit, prices, yes)
     _print_filtered(pipeline.refine(current, encoder, asked, _bar))
     typer.echo(f"The final negatives: {current.path('negatives.csv')}")
@@ -205,7 +206,7 @@ def score(
 
     current = _open_run(name)
     image_set = open_image_set(images, set_name)
-    encoder = _encoder(current, device)
+    encoder = _encoder(current.settings, current.id_labels, device)
     (scores,) = pipeline.score(current, encoder, [image_set], _bar, workers)
     _print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
@@ -353,11 +354,12 @@ def _ood_folders(ood: list[str] | None) -> list[tuple[str | None, str]]:
     if not ood:
         return [(None, str(folder)) for folder in sorted(paths.IMAGES.iterdir())
                 if folder.is_dir() and folder != BUNDLED_ID]  # fmt: skip
-    parts = [item.partition("=") for item in ood]
+    parts = [(item, "", "") if Path(item).is_dir() else item.partition("=") for item in ood]
     return [(before, after) if equals else (None, before) for before, equals, after in parts]
 
 
-def _create_run(name: str, id_labels: str | None, class_folders: Path, **settings: Any) -> Any:
+def _create_run(name: str, id_labels: str | None, class_folders: Path, device: str, **settings: Any) -> Any:
+    """(run, encoder): the model is loaded first, so that a wrong name leaves no run behind."""
     from .image_sets import open_image_set
     from .labels import clean_class_list, read_class_list
     from .runs import Run, checked_settings
@@ -372,7 +374,9 @@ def _create_run(name: str, id_labels: str | None, class_folders: Path, **setting
     _print_notes(classes.notes)
     if settings["word_filter"] is None:
         settings["word_filter"] = settings["model"] == "demo"
-    return Run.create(name, checked_settings(settings), classes.labels)
+    checked = checked_settings(settings)
+    encoder = _encoder(checked, classes.labels, device)
+    return Run.create(name, checked, classes.labels), encoder
 
 
 def _open_run(name: str) -> Any:
@@ -381,14 +385,15 @@ def _open_run(name: str) -> Any:
     return Run.open(name)
 
 
-def _encoder(current: Any, device: str) -> Any:
+def _encoder(settings: Any, id_labels: Sequence[str], device: str) -> Any:
     from .cache import CachedEncoder
     from .encoder import load_encoder
+    from .labels import NOUN_TEMPLATES, fill
 
-    encoder = load_encoder(current.settings.model, current.settings.pretrained, device)
-    long = [label for label in current.id_labels if encoder.is_too_long(label)]
-    if long:
-        _print_notes([f"longer than the model's context, so its end is not read: {label!r}" for label in long])
+    encoder = load_encoder(settings.model, settings.pretrained, device)
+    template = max(NOUN_TEMPLATES, key=len)
+    long = [label for label in id_labels if encoder.is_too_long(fill(template, label))]
+    _print_notes([f"in a prompt longer than the model's context, so its end is not read: {label!r}" for label in long])
     return CachedEncoder(encoder)
 
 

@@ -89,6 +89,7 @@ class CachedEncoder:
         self.encoder = encoder
         self.name, self.dim, self.fingerprint = encoder.name, encoder.dim, encoder.fingerprint
         self.device = str(getattr(encoder, "device", "cpu"))
+        self.precision = str(getattr(encoder, "precision", "fp32"))
         self.folder = (folder or paths.CACHE / "features") / encoder.fingerprint
         self._texts = FeatureStore(self.folder / "texts", self.dim)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from . import scoring
 from .encoder import Encoder, Progress
 from .errors import NegRefineError
-from .image_sets import read_image
+from .image_sets import read_image, upright_rgb
 from .labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
 
 SCORE_CHUNK = 512  # images scored at once: bounds the memory to SCORE_CHUNK x (P + N) similarities
@@ -40,6 +40,7 @@ class NegRefineDetector:
         encoder: a CLIP model; a `CachedEncoder` keeps label and pair features on disk.
         id_labels: P ID class names.
         negative_nouns, negative_adjectives: N negatives; adjectives as phrases (`gooey landscape`).
+        permutation: a run's stored permutation of the grouped negatives; by default `scoring.group_permutation`.
 
     Raises NegRefineError without ID labels or without negatives.
     """
@@ -51,6 +52,7 @@ class NegRefineDetector:
         negative_nouns: Sequence[str],
         negative_adjectives: Sequence[str] = (),
         config: DetectorConfig | None = None,
+        permutation: Tensor | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.encoder, self.config = encoder, config or DetectorConfig()
@@ -58,7 +60,8 @@ class NegRefineDetector:
         self.negatives = [*negative_nouns, *negative_adjectives]
         if not self.id_labels:
             raise NegRefineError("no ID labels; give at least one class name")
-        self.permutation = scoring.group_permutation(len(self.negatives), self.config.n_groups, self.config.group_seed)
+        drawn = scoring.group_permutation(len(self.negatives), self.config.n_groups, self.config.group_seed)
+        self.permutation = drawn if permutation is None or len(permutation) != len(drawn) else permutation
         nouns, adjectives = self.config.noun_templates, self.config.adjective_templates
         self.id_features = encoder.encode_labels(self.id_labels, nouns)  # (P, D)
         self.negative_features = torch.cat(  # (N, D)
@@ -87,7 +90,7 @@ class NegRefineDetector:
         opened = []
         for image in images:
             try:
-                opened.append(image if isinstance(image, Image.Image) else read_image(image))
+                opened.append(upright_rgb(image) if isinstance(image, Image.Image) else read_image(image))
             except (NegRefineError, OSError) as error:
                 raise NegRefineError(f"cannot read the image {image}: {error}") from error
         table = self.score_features(self.encoder.encode_images(opened))

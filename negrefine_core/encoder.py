@@ -62,7 +62,7 @@ class OpenClipEncoder:
 
     def __init__(self, model: str, pretrained: str | None = None, device: str = "auto") -> None:
         self.device = _pick_device(device)
-        precision = "fp16" if self.device.type == "cuda" else "fp32"
+        self.precision = precision = "fp16" if self.device.type == "cuda" else "fp32"
         self._model, self._preprocess, self._tokenizer = _load(model, pretrained, self.device, precision)
         self.name = model if not pretrained else f"{model}/{Path(pretrained).name}"
         if model.startswith("local-dir:"):

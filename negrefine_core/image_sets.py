@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .errors import NegRefineError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # whatever the file is called: no other decoder runs
 MAX_PIXELS = 100_000_000  # larger pictures are skipped: decoding one would take over 1 GB
 MAX_ELONGATION = 1000  # narrower pictures are skipped: preprocessing scales the short side up to the model's size
 _NAME = re.compile(r"[^/\\\0]+")  # it names a file in the run
@@ -68,13 +69,13 @@ def read_image(path: str | Path) -> Image.Image:
     Raises NegRefineError with the reason when the file cannot be read as a picture.
     """
     try:
-        with _silence, Image.open(path) as image:
+        with _silence, Image.open(path, formats=FORMATS) as image:
             size = f"{image.width} x {image.height} pixels"
             if image.width * image.height > MAX_PIXELS:
                 raise NegRefineError(f"too large: {size}")
             if max(image.size) > MAX_ELONGATION * min(image.size):
                 raise NegRefineError(f"too narrow: {size}")
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return upright_rgb(image)
     except NegRefineError:
         raise
     except UnidentifiedImageError as error:
@@ -111,7 +112,9 @@ class _Silence:
 _silence = _Silence()
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Upright 8-bit RGB, as `read_image` gives it, of an open picture."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # 16-bit and wider greyscale
         values = np.asarray(image, dtype=np.float64)
         top = 65535.0 if image.mode.startswith("I;16") or values.max(initial=0) > 255 else 255.0

@@ -64,7 +64,10 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
         adjective_files=settings.adjective_files,
         first_lemmas=None if settings.wordnet == "bundled" else lexicon.WordNet(settings.wordnet).first_lemmas(),
     )
-    run.update_info(model={"name": encoder.name, "fingerprint": encoder.fingerprint, "device": encoder.device})
+    run.update_info(
+        model={"name": encoder.name, "fingerprint": encoder.fingerprint, "precision": encoder.precision},
+        device=encoder.device,
+    )
     with report("Embedding the lexicon") as progress:
         negatives = mining.mine_negatives(
             encoder, run.id_labels, words, settings.fraction, noun_templates(run), progress
@@ -78,6 +81,7 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
 
 def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = silent) -> Filtered:
     """Mined negatives -> `verdicts.jsonl` -> `negatives.csv`. Questions this judge has answered are not asked again."""
+    _check_model(run, encoder)
     known = _known(run, judge)
     with run.verdict_log() as log, report("Judging the negatives") as progress:
         filtered = NegFilter(judge, encoder).run(
@@ -88,6 +92,14 @@ def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = sile
     run.update_info(judge=judge.identity)
     run.write_negatives(final_negatives(run))
     return filtered
+
+
+def _check_model(run: Run, encoder: CachedEncoder) -> None:
+    """Raise where the run was made with other weights: labels and scores of two models do not go together."""
+    model = run.info.get("model", {})  # an imported run has none
+    if model.get("precision") == encoder.precision and model.get("fingerprint") != encoder.fingerprint:
+        raise NegRefineError(f"the run {run.name!r} was mined with other weights of {model['name']!r} than the model "
+                             "has now; start a new run, or give the model it was made with")  # fmt: skip
 
 
 def _known(run: Run, judge: Judge) -> dict[str, Verdict]:
@@ -112,26 +124,28 @@ def question_estimate(
 
 def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:
     """The run's detector, with its final negatives or with those given."""
-    settings, negatives = run.settings, run.negatives if negatives is None else negatives
+    settings, final = run.settings, run.negatives
+    negatives = final if negatives is None else negatives
     config = DetectorConfig(
         settings.alpha, settings.top_k, settings.n_groups, mcm_temperature=settings.mcm_temperature,
         noun_templates=noun_templates(run),
     )  # fmt: skip
     nouns, adjectives = _by_pos(negatives)
-    return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config)
+    stored = torch.tensor(run.info.get("permutation", []), dtype=torch.long) if negatives == final else None
+    return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config, stored)
 
 
 def score(
     run: Run, encoder: CachedEncoder, image_sets: Sequence[ImageSet], report: Report = silent, workers: int = 4
 ) -> list[pd.DataFrame]:
     """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score."""
+    _check_model(run, encoder)
     scorer = detector(run, encoder)
-    baselines = {
-        "neglabel_baseline": _baseline(
+    baselines = {"csp": _baseline(run, encoder, run.initial_negatives, noun_templates(run), ADJECTIVE_TEMPLATES)}
+    if run.path("neglabel_negatives.csv").exists():  # an imported run has none
+        baselines["neglabel_baseline"] = _baseline(
             run, encoder, run.neglabel_negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES
-        ),
-        "csp": _baseline(run, encoder, run.initial_negatives, noun_templates(run), ADJECTIVE_TEMPLATES),
-    }
+        )
     scores = []
     for image_set in image_sets:
         tables, skipped, classes = [], [], image_set.classes

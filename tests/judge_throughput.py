@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=64)
     options = parser.parse_args()
     command = [sys.executable, str(SERVER), str(options.delay)]  # a process of its own
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - ours
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         if not server.stdin or not server.stdout:
             raise RuntimeError("no pipes")
         url = server.stdout.readline().strip()
