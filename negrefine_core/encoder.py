@@ -29,6 +29,7 @@ PRESETS = {  # name: (open_clip model, pretrained tag)
 RANDOM_WEIGHTS = "random"  # `pretrained` for an architecture with seeded random weights: benchmarks and tests
 
 LABEL_CHUNK = 512  # labels whose texts are encoded together
+TREE_BATCH = 2048  # texts that share their prefixes: larger trees leave the processor's cache and are slower
 TEXT_BATCH = 256  # texts at once, for a tower that needs their padding
 
 
@@ -134,7 +135,8 @@ class OpenClipEncoder:
             return torch.empty(0, self.dim)
         tokens = self._tokenizer(list(texts))  # (N, context)
         if self._text_tower is not None:
-            return text_tower.text_features(self._text_tower, tokens).float().cpu()
+            trees = torch.split(tokens, TREE_BATCH)
+            return torch.cat([text_tower.text_features(self._text_tower, rows).float().cpu() for rows in trees])
         return self._full_context_features(tokens)
 
     @torch.inference_mode()
