@@ -63,9 +63,10 @@ def _provenance(run: Run) -> None:
     counts = ", ".join(f"{plain(name)} {len(scores(run, name)):,}" for name in run.scored_sets)
     facts = [
         f"Run **{plain(run.name)}**",
-        f"model {plain(model.get('name', 'unknown'))} (weights {model.get('fingerprint', '?')[:12]})",
+        f"model {plain(model.get('name', 'unknown'))} (weights {model.get('fingerprint', '?')[:12]})"
+        + (f" on {plain(run.info['device'])}" if "device" in run.info else ""),
         f"{len(run.id_labels):,} ID classes (hash {plain(run.info.get('class_list_hash', '?'))})",
-        f"judge {plain(run.settings.judge)}",
+        f"judge {plain(str(run.info.get('judge', run.settings.judge)))}",
         f"{len(run.overrides):,} overrides",
         f"images: {counts or 'none scored'}",
         f"{len(run.skipped):,} unreadable",

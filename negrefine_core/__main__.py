@@ -116,9 +116,10 @@ def run(
     inside = open_image_set(id_images or BUNDLED_ID)
     outsides = [open_image_set(folder, set_name) for set_name, folder in _ood_folders(ood)]
     names = [inside.name, *(image_set.name for image_set in outsides)]
-    if len({*names, "average"}) <= len(names):
-        raise NegRefineError(f"image sets need names of their own, and not 'average': {', '.join(names)}; "
-                             "name them with --ood NAME=FOLDER")  # fmt: skip
+    if len(set(names)) < len(names):
+        raise NegRefineError(f"two image sets have the same name ({', '.join(names)}); name them: --ood NAME=FOLDER")
+    if "average" in names:
+        raise NegRefineError("an image set cannot be called 'average'; name it with --ood NAME=FOLDER")
     asked = _judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit)
     current, encoder = _create_run(
         name, id_labels, inside.root, device, judge=asked.identity, model=model, pretrained=pretrained,

@@ -96,8 +96,8 @@ def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = sile
 
 def _check_model(run: Run, encoder: CachedEncoder) -> None:
     """Raise where the run was made with other weights: labels and scores of two models do not go together."""
-    model = run.info.get("model", {})  # an imported run has none
-    if model.get("precision") == encoder.precision and model.get("fingerprint") != encoder.fingerprint:
+    model = run.info.get("model")  # an imported run has none
+    if model and model.get("precision") == encoder.precision and model.get("fingerprint") != encoder.fingerprint:
         raise NegRefineError(f"the run {run.name!r} was mined with other weights of {model['name']!r} than the model "
                              "has now; start a new run, or give the model it was made with")  # fmt: skip
 

@@ -1,6 +1,6 @@
 """How near the judge comes to the ideal rate, in flight / latency, beside the paper's one question at a time.
 
-python benchmarks/judge_throughput.py --labels 2000 --delay 0.1 --in-flight 64
+python tests/judge_throughput.py --labels 2000 --delay 0.1 --in-flight 64
 """
 
 import argparse
@@ -13,7 +13,7 @@ from negrefine_core.judge import Question
 from negrefine_core.llm_judge import OpenAIJudge
 from negrefine_core.negfilter import judge_chains
 
-SERVER = Path(__file__).resolve().parent.parent / "tests" / "loopback_server.py"
+SERVER = Path(__file__).resolve().parent / "loopback_server.py"
 
 
 def rate(url: str, labels: int, in_flight: int) -> tuple[float, float]:

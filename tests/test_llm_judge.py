@@ -240,7 +240,8 @@ def test_answers_that_had_arrived_before_a_kill_are_never_asked_for_again(tmp_pa
     with LoopbackServer() as server:
         server.behave = lambda prompt: Action(hang=True) if len(server.asked) > 90 else some_yes(prompt)
         process = start_refining(run.folder, server.url, None)
-        while server.in_flight < 8 or len(server.asked) <= 90:
+        deadline = time.monotonic() + 60
+        while (server.in_flight < 8 or len(server.asked) <= 90) and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.3)  # every answer has arrived; eight questions hang
         process.kill()
