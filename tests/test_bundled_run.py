@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The README's command, from cold, in a data folder of its own."""
     data = tmp_path_factory.mktemp("fresh")
     environment = os.environ | {"NEGREFINE_DATA": str(data)}
@@ -32,7 +31,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     command = [sys.executable, "-m", "negrefine_core", "run"]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    yield Run.open("demo", data / "runs")
+    return Run.open("demo", data / "runs")
 
 
 def test_a_fresh_run_mines_the_shipped_negatives(shipped: Run, fresh: Run) -> None:
