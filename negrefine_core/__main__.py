@@ -208,10 +208,10 @@ def score(
     current = _open_run(name)
     image_set = open_image_set(images, set_name)
     encoder = _encoder(current.settings, current.id_labels, device)
-    (scores,) = pipeline.score(current, encoder, [image_set], _bar, workers)
+    (count,) = pipeline.score(current, encoder, [image_set], _bar, workers)
     _print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
-    typer.echo(f"{len(scores):,} images scored: {current.path('scores') / image_set.name}.parquet")
+    typer.echo(f"{count:,} images scored: {current.path('scores') / image_set.name}.parquet")
 
 
 @app.command(epilog="Example: python -m negrefine_core evaluate --name pets --id pets --ood other")

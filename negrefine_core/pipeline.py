@@ -1,7 +1,7 @@
 """The steps of a run, each one arrow: labels -> mined negatives -> verdicts -> negatives -> scores -> metrics."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, astuple
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from . import lexicon, mining, scoring
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
-from .embedding import embed_images
+from .embedding import EmbeddedChunk, embed_images
 from .encoder import Progress
 from .errors import NegRefineError
 from .estimate import LATENCY, Estimate, estimate
@@ -137,8 +137,11 @@ def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | N
 
 def score(
     run: Run, encoder: CachedEncoder, image_sets: Sequence[ImageSet], report: Report = silent, workers: int = 4
-) -> list[pd.DataFrame]:
-    """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score."""
+) -> list[int]:
+    """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score.
+
+    Returns how many images of each were scored. Scores go to disk as they come: memory does not grow with the set.
+    """
     _check_model(run, encoder)
     scorer = detector(run, encoder)
     baselines = {"csp": _baseline(run, encoder, run.initial_negatives, noun_templates(run), ADJECTIVE_TEMPLATES)}
@@ -146,25 +149,37 @@ def score(
         baselines["neglabel_baseline"] = _baseline(
             run, encoder, run.neglabel_negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES
         )
-    scores = []
+    counts = []
     for image_set in image_sets:
-        tables, skipped, classes = [], [], image_set.classes
+        skipped: list[tuple[str, str]] = []
         with report(f"Scoring {image_set.name}") as progress:
-            for chunk in embed_images(encoder, image_set, progress, workers):
-                table = scorer.score_features(chunk.features)
-                for column, baseline in baselines.items():
-                    table[column] = baseline(chunk.features)
-                table.insert(0, "path", [image_set.paths[i] for i in chunk.indices])
-                table.insert(1, "class", [classes[i] for i in chunk.indices])
-                tables.append(table)
-                skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
+            chunks = embed_images(encoder, image_set, progress, workers)
+            tables = _score_chunks(scorer, baselines, image_set, chunks, skipped)
+            counts.append(run.write_scores(image_set.name, image_set.root, tables))
         run.write_skipped(image_set.name, skipped)
-        if len(skipped) == len(image_set):
+        if not counts[-1]:
             raise NegRefineError(f"none of the {len(image_set)} images of {image_set.name} could be read; the first, "
                                  f"{skipped[0][0]}: {skipped[0][1]}")  # fmt: skip
-        scores.append(pd.concat(tables, ignore_index=True))
-        run.write_scores(image_set.name, image_set.root, scores[-1])
-    return scores
+    return counts
+
+
+def _score_chunks(
+    scorer: NegRefineDetector,
+    baselines: Mapping[str, Callable[[torch.Tensor], Any]],
+    image_set: ImageSet,
+    chunks: Iterable[EmbeddedChunk],
+    skipped: list[tuple[str, str]],
+) -> Iterator[pd.DataFrame]:
+    """A table of scores a chunk; the (path, reason) of unreadable images are added to `skipped`."""
+    classes = image_set.classes
+    for chunk in chunks:
+        skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
+        table = scorer.score_features(chunk.features)
+        for column, baseline in baselines.items():
+            table[column] = baseline(chunk.features)
+        table.insert(0, "path", [image_set.paths[i] for i in chunk.indices])
+        table.insert(1, "class", [classes[i] for i in chunk.indices])
+        yield table
 
 
 def _by_pos(negatives: Sequence[Negative]) -> tuple[list[str], list[str]]:

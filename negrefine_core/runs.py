@@ -1,5 +1,6 @@
 """A run is a folder of plain files: everything the app shows, the CLI writes and a notebook reads."""
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import hyperparameters, lexicon
@@ -258,11 +261,17 @@ class Run:
                                  f"scored: {', '.join(self.scored_sets) or 'nothing yet'}")  # fmt: skip
         return pd.read_parquet(path)
 
-    def write_scores(self, image_set: str, root: Path, table: pd.DataFrame) -> None:
-        buffer = io.BytesIO()
-        table.to_parquet(buffer, index=False)
-        write_atomically(self.path("scores") / f"{image_set}.parquet", buffer.getvalue())
+    def write_scores(self, image_set: str, root: Path, tables: pd.DataFrame | Iterable[pd.DataFrame]) -> int:
+        """Write an image set's scores, chunk by chunk as they come, and return how many; none leave no file."""
+        path = self.path("scores") / f"{image_set}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+            count = _write_parquet(Path(folder) / path.name, [tables] if isinstance(tables, pd.DataFrame) else tables)
+            if not count:
+                return 0
+            (Path(folder) / path.name).replace(path)
         self.update_info(image_sets=self.info.get("image_sets", {}) | {image_set: portable(root)})
+        return count
 
     def image_root(self, image_set: str) -> Path:
         """The folder that the paths in an image set's scores are relative to."""
@@ -316,6 +325,24 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
 def _read_verdicts(path: Path, size: int, modified: int) -> tuple[Verdict, ...]:
     """The log, read again when it grew: ImageNet's 73,000 verdicts take a second."""
     return tuple(Verdict(**line) for line in _read_log(path))
+
+
+def _write_parquet(path: Path, tables: Iterable[pd.DataFrame]) -> int:
+    schema, count = None, 0
+    with contextlib.ExitStack() as stack:
+        for table in tables:
+            if table.empty:
+                continue
+            rows = pa.Table.from_pandas(table, preserve_index=False)
+            if schema is None:  # a column of nothing but None may hold text further on
+                fields = [
+                    field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in rows.schema
+                ]
+                schema = pa.schema(fields, rows.schema.metadata)
+                writer = stack.enter_context(pq.ParquetWriter(path, schema))
+            writer.write_table(rows.cast(schema))
+            count += len(table)
+    return count
 
 
 class VerdictLog:

@@ -225,7 +225,8 @@ def test_a_chunk_without_one_readable_image_harms_no_other(
     for name in ("000.png", "001.png", "004.png"):
         (folder / name).write_bytes(b"")
     monkeypatch.setattr(embedding, "IMAGE_CHUNK", 2)
-    (table,) = pipeline.score(copied, model, [open_image_set(folder)])
+    pipeline.score(copied, model, [open_image_set(folder)])
+    table = copied.scores(folder.name)
     assert table["path"].tolist() == ["002.png", "003.png"]
     assert np.issubdtype(table["negrefine"].dtype, np.floating)
     assert copied.scores("set")["path"].tolist() == ["002.png", "003.png"]
@@ -256,7 +257,8 @@ def test_few_labels_are_scored_and_noted(
     negatives = [Negative(f"thing{chr(97 + i)}", "noun", 0.0) for i in range(n_negatives)]
     for write in (run.write_initial_negatives, run.write_neglabel_negatives, run.write_negatives):
         write(negatives)
-    (table,) = pipeline.score(run, model, [open_image_set(pictures / "pets")])
+    pipeline.score(run, model, [open_image_set(pictures / "pets")])
+    table = run.scores("pets")
     assert table["negrefine"].between(0, 3).all()
     assert (table["mcm"] == 1).all()
     assert len(pipeline.detector(run, model).notes) == 3
