@@ -259,7 +259,10 @@ class Run:
         if image_set not in self.scored_sets:
             raise NegRefineError(f"the run {self.name!r} has no scores of {image_set!r}; "
                                  f"scored: {', '.join(self.scored_sets) or 'nothing yet'}")  # fmt: skip
-        return pd.read_parquet(path)
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+            raise NegRefineError(f"{path} is damaged ({error}); score the image set again") from error
 
     def write_scores(self, image_set: str, root: Path, tables: pd.DataFrame | Iterable[pd.DataFrame]) -> int:
         """Write an image set's scores, chunk by chunk as they come, and return how many; none leave no file."""
@@ -294,7 +297,10 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         if not self.path("metrics.json").exists():
             raise NegRefineError(f"the run {self.name!r} has no metrics yet; do the step 'evaluate' first")
-        metrics: dict[str, Any] = json.loads(self.path("metrics.json").read_text(encoding="utf-8"))
+        try:
+            metrics: dict[str, Any] = json.loads(self.path("metrics.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise NegRefineError(f"{self.path('metrics.json')} is damaged ({error}); evaluate again") from error
         return metrics
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:

@@ -177,6 +177,16 @@ def test_a_damaged_line_in_the_middle_is_an_error_that_names_the_file(run: Run) 
         _ = run.verdicts
 
 
+def test_damaged_scores_and_metrics_are_errors_that_name_the_file(run: Run, tmp_path: Path) -> None:
+    run.write_scores("pets", tmp_path, pd.DataFrame({"path": ["a.png"], "negrefine": [1.5]}))
+    (run.path("scores") / "pets.parquet").write_bytes(b"garbage")
+    run.path("metrics.json").write_text("{")
+    with pytest.raises(NegRefineError, match=r"pets\.parquet is damaged .* score the image set again"):
+        run.scores("pets")
+    with pytest.raises(NegRefineError, match=r"metrics\.json is damaged .* evaluate again"):
+        _ = run.metrics
+
+
 def test_scores_come_back_with_their_lists_and_their_folder(run: Run, tmp_path: Path) -> None:
     table = pd.DataFrame({"path": ["a.png"], "negrefine": [1.5], "id_labels": [["dog", "cat"]]})
     run.write_scores("pets.v2", tmp_path / "photos", table)
