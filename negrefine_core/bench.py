@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from . import scoring
+from . import bench_judge, scoring
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .embedding import embed_images
@@ -25,6 +25,7 @@ from .encoder import Encoder, OpenClipEncoder, Progress, load_encoder
 from .image_sets import open_image_set, read_image
 from .labels import NOUN_TEMPLATES, fill, read_class_list
 from .lexicon import Candidates, candidates
+from .llm_judge import IN_FLIGHT
 from .mining import mine_negatives
 from .runs import BUNDLED_RUN, Run
 
@@ -63,6 +64,7 @@ def measure(model: str, pretrained: str | None, device: str, n_images: int, n_pl
         yield _remining(encoder.dim, ids, words, Path(folder))
         yield _rescoring(encoder.dim, ids, words, Path(folder))
     yield _memory(encoder.dim)
+    yield _judging()
 
 
 # --- the plain loop -------------------------------------------------------------------------------------------------
@@ -259,3 +261,14 @@ def _score_in_memory(dim: int) -> tuple[float, int]:
     seconds = _timed(lambda: detector.score_features(images))
     unit = 1 if sys.platform == "darwin" else 1024
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _judging() -> Measurement:
+    """A judge whose server takes its time, asked about many labels at once; the published code asks one by one."""
+    labels, one_by_one, in_flight = bench_judge.LABELS, bench_judge.LABELS_ONE_BY_ONE, IN_FLIGHT
+    with bench_judge.slow_server() as url:
+        plain = bench_judge.judging_seconds(url, one_by_one, 1) * labels / one_by_one
+        seconds = bench_judge.judging_seconds(url, labels, in_flight)
+    ideal = labels * bench_judge.REPLY_SECONDS / in_flight
+    note = f"{in_flight} in flight, {bench_judge.REPLY_SECONDS:g} s a reply: {ideal / seconds:.0%} of the ideal rate"
+    return Measurement("judging", labels, "labels", seconds, plain, note)

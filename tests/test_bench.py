@@ -31,8 +31,12 @@ def test_the_fast_scores_equal_the_plain_loops_on_the_bundled_model_and_pictures
 def test_every_measurement_is_made_with_its_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "RESCORED", 200)
     monkeypatch.setattr(bench, "LEXICON_SAMPLE", 16)
+    monkeypatch.setattr(bench.bench_judge, "LABELS", 200)
+    monkeypatch.setattr(bench.bench_judge, "LABELS_ONE_BY_ONE", 5)
     rows = {row.name: row for row in bench.measure("demo", None, "cpu", n_images=4, n_plain=1)}
     assert rows["scoring, cold"].ratio is not None
     assert rows["scoring, cold"].ratio > 1
+    assert rows["judging"].ratio is not None
+    assert rows["judging"].ratio > 2
     assert "peak memory" in rows["scoring known features"].note
     assert all(row.seconds > 0 for row in rows.values())
