@@ -307,6 +307,7 @@ def test_credentials_in_the_url_are_refused_and_openai_needs_a_key(monkeypatch: 
 
 @pytest.mark.skipif("NEGREFINE_LLM_URL" not in os.environ, reason="NEGREFINE_LLM_URL names no OpenAI-compatible server")
 def test_a_real_model_answers() -> None:
+    """The README's section on the judge says how to start one."""
     judge = OpenAIJudge(os.environ.get("NEGREFINE_LLM_MODEL", "default"), os.environ["NEGREFINE_LLM_URL"])
     ((verdict, *_),) = judge_chains(judge, [[Question("oslo", "proper noun")]])
     assert isinstance(verdict, Verdict)
