@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 
+import job_panel
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import BUNDLED_RUN, Run, run_names
@@ -18,6 +20,9 @@ MAKE_RUN = "python -m negrefine_core run"
 
 def page(name: str, title: str, draw: Callable[[Run, View], None]) -> None:
     """Draw one page on the view's run."""
+    if PagesManager.uses_pages_directory:  # a new server's first visit was a link to a page: Streamlit skipped main.py
+        PagesManager.uses_pages_directory = False
+        st.rerun()
     st.html(Path(__file__).with_name("style.css"))
     view = current(name)
     st.title(title)
@@ -28,6 +33,7 @@ def page(name: str, title: str, draw: Callable[[Run, View], None]) -> None:
         return
     try:
         run = _picked_run(view, names)
+        job_panel.sidebar(view)
         draw(run, view)
         _provenance(run)
     except NegRefineError as error:

@@ -1,5 +1,7 @@
 """A paged gallery of thumbnails, each a link that opens its Image page."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -13,14 +15,17 @@ PAGE_SIZE = 24
 IMAGE_PAGE = "pages/image.py"
 
 
-def draw(run: Run, view: View, images: ScoredImages, shown: pd.DataFrame) -> None:
+def draw(
+    run: Run, view: View, images: ScoredImages, shown: pd.DataFrame, words: Callable[[pd.Series], str] | None = None
+) -> None:
+    """One page of the images shown; `words` says of each what its score and outcome say otherwise."""
     page = min(view.page, _pages(len(shown)))
     _pager(view, images, page, len(shown))
     start = (page - 1) * PAGE_SIZE
     with st.container(key="gallery"):
         for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
             with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
-                _card(run, view, images, image)
+                card(run, view, images, image, words(image) if words else None)
 
 
 def _pages(total: int) -> int:
@@ -50,15 +55,16 @@ def _range(view: View, images: ScoredImages) -> str:
     return f" with scores from {images.text(low)} to {images.text(high)}, as drawn on the histogram"
 
 
-def _card(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
-    """One picture, its class and score; the whole card is the link."""
+def card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: str | None = None) -> None:
+    """One picture, its class and score or other words; the whole card is the link."""
     name = described(image)
     small = thumbnail(run, image["image_set"], image["path"])
     picture = f"![{plain(name)}]({small})" if small else ":material/broken_image:"
+    words = words or f"**{images.text(image[images.score.column])}** · {image['outcome']}"
     st.page_link(
         IMAGE_PAGE,
-        label=f"{picture} {plain(name)}  \n**{images.text(image[images.score.column])}** · {image['outcome']}",
-        query_params=view.query(image=f"{image['image_set']}/{image['path']}"),
+        label=f"{picture} {plain(name)}  \n{words}",
+        query_params=view.query(image=f"{image['image_set']}/{image['path']}", off=(), off_ids=()),
         width="stretch",
     )
 

@@ -42,15 +42,10 @@ def choose_sets(run: Run, view: View) -> Sets:
             f"The run {run.name!r} has scores of {len(scored)} image sets, and comparing takes an ID set and an OOD "
             f"set. Score them: python -m negrefine_core score --name {run.name} FOLDER"
         )
-    chosen = view.id if view.id in scored else own_id_set(run, scored)
+    chosen = view.id if view.id in scored else run.id_set or scored[0]
     others = tuple(name for name in scored if name != chosen)
-    return Sets(chosen, others, tuple(name for name in view.ood if name in others) or others)
-
-
-def own_id_set(run: Run, scored: list[str]) -> str:
-    """The image set that the run was made with as ID."""
-    roots = run.info.get("image_sets", {})
-    return next((name for name in scored if roots.get(name) == run.settings.id_images), scored[0])
+    wanted = [name for name in view.ood if name in others] or [name for name in others if name not in run.id_sets]
+    return Sets(chosen, others, tuple(wanted) or others)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)

@@ -21,6 +21,7 @@ SCORES = (
         "multi_matching", "NegRefine: multi-matching part",
         "whether “ID label and negative” fits better than the negative",
     ),
+    Score("negrefine_judged", "NegRefine before overrides", "NegRefine with the judge’s verdicts alone"),
     Score("csp", "CSP", "this mining and the NegLabel score, with neither the filter nor multi-matching"),
     Score("neglabel_baseline", "NegLabel", "the NegLabel paper’s own settings"),
     Score("mcm", "MCM", "highest softmax share of an ID label; no negatives, temperature 1 on the raw cosine"),

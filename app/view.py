@@ -17,7 +17,16 @@ CHOICES = {  # what a parameter may be; its first value is the default
     "curve": ("roc", "pr"),
     "show": ("pictures", "metrics", "unreadable"),
     "convention": (ID_POSITIVE, OOD_POSITIVE),
+    "source": ("bundled", "files", "directory", "server"),
+    "queue": ("rejected", "unreviewed", "proper", "subcategory", "same", "kept", "overridden", "all"),
+    "order": ("suspicion", "impact", "similarity", "alphabet", "mined"),
+    "step": ("edit", "changes", "refine"),
+    "compare": ("methods", "runs", "judges"),
+    "flip": ("fixed", "broken", "wrong", "right"),
+    "differ": ("pictures", "labels"),
+    "lesson": ("similarity", "negatives", "harm", "judge", "matching", "scores"),
 }
+_JOINED_BY = {"off_ids": "\n", "off": "\n"}  # other lists take commas, which labels may hold
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,9 @@ class View:
 
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every other set. `threshold` is a rule or
     a number. `low` and `high` bound the brushed scores.
-    `image` is SET/PATH.
+    `image` is SET/PATH. `queue`, `order`, `search` and `id_class` choose the negatives to review, `label` is the one
+    on the card. `first` and `second` are the scores compared, `other` the second side's run, `judge` and `other_judge`
+    the judges; `find` searches the labels that differ. `off_ids` and `off` are the labels switched off on an image.
     """
 
     run: str = ""
@@ -43,6 +54,25 @@ class View:
     show: str = "pictures"
     convention: str = ID_POSITIVE
     image: str = ""
+    source: str = "bundled"
+    queue: str = "rejected"
+    order: str = "suspicion"
+    search: str = ""
+    id_class: str = ""
+    label: str = ""
+    step: str = "edit"
+    compare: str = "methods"
+    first: str = "csp"
+    second: str = DEFAULT.column
+    other: str = ""
+    judge: str = ""
+    other_judge: str = ""
+    flip: str = "fixed"
+    differ: str = "pictures"
+    find: str = ""
+    off_ids: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    lesson: str = "similarity"
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> "View":
@@ -53,7 +83,10 @@ class View:
         """The query that reopens this view, with some fields changed."""
         view = replace(self, **changes)
         kept = {f.name: getattr(view, f.name) for f in fields(view) if getattr(view, f.name) != f.default}
-        return {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in kept.items()}
+        return {
+            name: _JOINED_BY.get(name, ",").join(value) if isinstance(value, tuple) else str(value)
+            for name, value in kept.items()
+        }
 
     @property
     def chosen_scores(self) -> tuple[float, float] | None:
@@ -63,8 +96,8 @@ class View:
 def _read(name: str, text: str, default: Any) -> Any:
     if name in CHOICES:
         return text if text in CHOICES[name] else default
-    if name == "ood":
-        return tuple(part for part in text.split(",") if part)
+    if isinstance(default, tuple):
+        return tuple(part for part in text.split(_JOINED_BY.get(name, ",")) if part)
     if name == "outcome":
         return text if text in BY_CODE else default
     if name == "page":

@@ -16,3 +16,16 @@ def percent(share: float) -> str:
 
 def interval(bounds: list[float] | None) -> str:
     return f"{100 * bounds[0]:.1f} – {100 * bounds[1]:.1f}" if bounds else "–"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 8 s, 3 min, 2 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares in percentage points, with its sign."""
+    return f"{100 * difference:+.1f}".replace("-", "−")

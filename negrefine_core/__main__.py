@@ -1,15 +1,32 @@
 """The command line: `python -m negrefine_core --help`."""
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from . import paths
+from . import paths, research
+from .console import (
+    BaseUrl,
+    Device,
+    InFlight,
+    JudgeModel,
+    JudgeName,
+    Model,
+    Name,
+    Pretrained,
+    Prices,
+    RateLimit,
+    Workers,
+    Yes,
+    confirm_questions,
+    open_run,
+    print_notes,
+    progress_bar,
+    run_encoder,
+)
 from .errors import NegRefineError
 
 app = typer.Typer(
@@ -37,8 +54,6 @@ Step by step:
 """,
 )
 
-Name = Annotated[str, typer.Option("--name", help="The run's name: its folder is data/runs/NAME.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 IdLabels = Annotated[
     str | None,
     typer.Option(help="ID classes: a text file with one a line, or a preset's name. Default: the class folders of the "
@@ -49,10 +64,6 @@ OodImages = Annotated[
     list[str] | None,
     typer.Option("--ood", help="Folder of OOD images, or NAME=FOLDER; repeat for more. Default: the bundled sets."),
 ]
-Model = Annotated[
-    str, typer.Option(help="demo, paper, strong; or open_clip's name, hf-hub:ORG/NAME, local-dir:FOLDER.")
-]
-Pretrained = Annotated[str | None, typer.Option(help="Weights of an open_clip model: a tag or a checkpoint file.")]
 Fraction = Annotated[float, typer.Option(help="Mined share of the nouns and of the adjectives.")]
 Seed = Annotated[int, typer.Option(help="Draws each adjective's phrase.")]
 WordFilter = Annotated[
@@ -61,21 +72,6 @@ WordFilter = Annotated[
                       "off is the paper's way."),
 ]  # fmt: skip
 Alpha = Annotated[float, typer.Option(help="Weight of the multi-matching score.")]
-JudgeName = Annotated[
-    str | None,
-    typer.Option("--judge", help="wordnet (offline), openai (any OpenAI-compatible server; its key comes from "
-                                 "OPENAI_API_KEY), or replay:RUN, replay:FOLDER. Default: the run's own, wordnet."),
-]  # fmt: skip
-JudgeModel = Annotated[str, typer.Option(help="The server's name for the language model.")]
-BaseUrl = Annotated[str, typer.Option(help="The judge's server, up to /v1. Default: OPENAI_BASE_URL, or OpenAI's own.")]
-InFlight = Annotated[int, typer.Option(min=1, help="Labels that are judged at once.")]
-RateLimit = Annotated[float | None, typer.Option(min=0.01, help="At most so many questions a minute.")]
-Prices = Annotated[
-    str | None,
-    typer.Option(help="Prices of a million tokens of questions and of replies, as 0.15,0.60, for the estimate."),
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before questions are sent, or many overrides made.")]
-Workers = Annotated[int, typer.Option(min=1, help="Threads that read images.")]
 
 BUNDLED_ID = paths.IMAGES / "animals"
 
@@ -112,6 +108,7 @@ def run(
     """Do everything: mine, refine, score the ID and OOD images, and print the metrics."""
     from . import pipeline
     from .image_sets import open_image_set
+    from .judge import open_judge
 
     inside = open_image_set(id_images or BUNDLED_ID)
     outsides = [open_image_set(folder, set_name) for set_name, folder in _ood_folders(ood)]
@@ -120,17 +117,17 @@ def run(
         raise NegRefineError(f"two image sets have the same name ({', '.join(names)}); name them: --ood NAME=FOLDER")
     if "average" in names:
         raise NegRefineError("an image set cannot be called 'average'; name it with --ood NAME=FOLDER")
-    asked = _judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit)
+    asked = open_judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit)
     current, encoder = _create_run(
         name, id_labels, inside.root, device, judge=asked.identity, model=model, pretrained=pretrained,
         fraction=fraction, seed=seed, word_filter=word_filter, alpha=alpha, id_images=paths.portable(inside.root),
         ood_images={image_set.name: paths.portable(image_set.root) for image_set in outsides},
     )  # fmt: skip
-    pipeline.mine(current, encoder, _bar)
-    _confirm_questions(current, encoder, asked, rate_limit, prices, yes)
-    _print_filtered(pipeline.refine(current, encoder, asked, _bar))
-    pipeline.score(current, encoder, [inside, *outsides], _bar, workers)
-    _print_notes(pipeline.detector(current, encoder).notes)
+    pipeline.mine(current, encoder, progress_bar)
+    confirm_questions(current, encoder, asked, rate_limit, prices, yes)
+    _print_filtered(pipeline.refine(current, encoder, asked, progress_bar))
+    pipeline.score(current, encoder, [inside, *outsides], progress_bar, workers)
+    print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
     _print_metrics(pipeline.evaluate(current, inside.name, [image_set.name for image_set in outsides]))
     typer.echo(f"The run is in {current.folder}. Look at it: streamlit run app/main.py")
@@ -155,7 +152,7 @@ def mine(
         name, id_labels, BUNDLED_ID, device, model=model, pretrained=pretrained, fraction=fraction, seed=seed,
         word_filter=word_filter, alpha=alpha,
     )  # fmt: skip
-    negatives = pipeline.mine(current, encoder, _bar)
+    negatives = pipeline.mine(current, encoder, progress_bar)
     nouns = sum(negative.pos == "noun" for negative in negatives)
     typer.echo(f"{nouns:,} nouns and {len(negatives) - nouns:,} adjectives mined: "
                f"{current.path('initial_negatives.csv')}")  # fmt: skip
@@ -182,14 +179,15 @@ def refine(
 ) -> None:
     """Filter a run's negatives (NegFilter); questions already answered are not asked again."""
     from . import pipeline
+    from .judge import open_judge
     from .overrides import judge_of
 
-    current = _open_run(name)
+    current = open_run(name)
     identity = judge or judge_of(current)
-    asked = _judge(identity, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit)
-    encoder = _encoder(current.settings, current.id_labels, device)
-    _confirm_questions(current, encoder, asked, rate_limit, prices, yes)
-    _print_filtered(pipeline.refine(current, encoder, asked, _bar))
+    asked = open_judge(identity, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit)
+    encoder = run_encoder(current.settings, current.id_labels, device)
+    confirm_questions(current, encoder, asked, rate_limit, prices, yes)
+    _print_filtered(pipeline.refine(current, encoder, asked, progress_bar))
     typer.echo(f"The final negatives: {current.path('negatives.csv')}")
 
 
@@ -205,11 +203,11 @@ def score(
     from . import pipeline
     from .image_sets import open_image_set
 
-    current = _open_run(name)
+    current = open_run(name)
     image_set = open_image_set(images, set_name)
-    encoder = _encoder(current.settings, current.id_labels, device)
-    (count,) = pipeline.score(current, encoder, [image_set], _bar, workers)
-    _print_notes(pipeline.detector(current, encoder).notes)
+    encoder = run_encoder(current.settings, current.id_labels, device)
+    (count,) = pipeline.score(current, encoder, [image_set], progress_bar, workers)
+    print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
     typer.echo(f"{count:,} images scored: {current.path('scores') / image_set.name}.parquet")
 
@@ -223,7 +221,7 @@ def evaluate(
     """Compare a run's scored image sets: AUROC, FPR@95, AUPR-in, AUPR-out."""
     from . import pipeline
 
-    current = _open_run(name)
+    current = open_run(name)
     _print_metrics(pipeline.evaluate(current, id_set, ood or [s for s in current.scored_sets if s != id_set]))
 
 
@@ -302,14 +300,14 @@ def override(
 
     from . import overrides
 
-    current, who = _open_run(name), who or getpass.getuser()
+    current, who = open_run(name), who or getpass.getuser()
     if export_file:
         typer.echo(f"{overrides.export_csv(current, export_file):,} overrides written to {export_file}")
         return
     if import_file:
         added, unknown = overrides.import_csv(current, import_file, who)
         if unknown:
-            _print_notes([f"{len(unknown):,} labels are no negatives of this run; the first: {unknown[0]!r}"])
+            print_notes([f"{len(unknown):,} labels are no negatives of this run; the first: {unknown[0]!r}"])
     elif undo:
         added = overrides.undo(current, who, undo)
     else:
@@ -336,9 +334,9 @@ def judges(
     from .overrides import judge_of, rejections
     from .reference import logged_verdicts
 
-    current = _open_run(name)
+    current = open_run(name)
     first = [verdict for verdict in current.verdicts if verdict.judge == judge_of(current)]
-    with _bar("Asking WordNet") as progress:
+    with progress_bar("Asking WordNet") as progress:
         second = second_opinion(WordNetJudge(), first, None, progress) if other == "wordnet" else logged_verdicts(other)
     for kind in ("proper noun", "subcategory"):
         result = compare_judges((v for v in first if v.kind == kind), (v for v in second if v.kind == kind))
@@ -372,101 +370,19 @@ def _create_run(name: str, id_labels: str | None, class_folders: Path, device: s
         if not folders:
             raise NegRefineError(f"{class_folders} has no class folders to name the ID classes; give --id-labels FILE")
         classes = clean_class_list(folders, str(class_folders))
-    _print_notes(classes.notes)
+    print_notes(classes.notes)
     if settings["word_filter"] is None:
         settings["word_filter"] = settings["model"] == "demo"
     checked = checked_settings(settings)
-    encoder = _encoder(checked, classes.labels, device)
+    encoder = run_encoder(checked, classes.labels, device)
     return Run.create(name, checked, classes.labels), encoder
-
-
-def _open_run(name: str) -> Any:
-    from .runs import Run
-
-    return Run.open(name)
-
-
-def _encoder(settings: Any, id_labels: Sequence[str], device: str) -> Any:
-    from .cache import CachedEncoder
-    from .encoder import load_encoder
-    from .labels import NOUN_TEMPLATES, fill
-
-    encoder = load_encoder(settings.model, settings.pretrained, device)
-    template = max(NOUN_TEMPLATES, key=len)
-    long = [label for label in id_labels if encoder.is_too_long(fill(template, label))]
-    _print_notes([f"in a prompt longer than the model's context, so its end is not read: {label!r}" for label in long])
-    return CachedEncoder(encoder)
-
-
-def _judge(identity: str, wordnet: str, model: str, base_url: str, in_flight: int, rate_limit: float | None) -> Any:
-    """The judge of an identity as a run keeps it (`openai:MODEL@URL`), or as the user writes it (`openai`)."""
-    kind, _, rest = identity.partition(":")
-    if kind == "wordnet":
-        from .judge import WordNetJudge
-
-        return WordNetJudge(wordnet)
-    if kind == "replay":
-        from .reference import logged_verdicts
-        from .replay_judge import ReplayJudge
-
-        return ReplayJudge(logged_verdicts(rest), rest)
-    if kind == "openai":
-        from .llm_judge import OpenAIJudge
-        from .verdict_cache import CachedJudge
-
-        kept_model, _, kept_url = rest.rpartition("@")
-        if not (model or kept_model):
-            raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
-        return CachedJudge(
-            OpenAIJudge(model or kept_model, base_url or kept_url, concurrency=in_flight, rate=rate_limit)
-        )
-    raise NegRefineError(f"no judge {identity!r}; choose wordnet, openai, replay:RUN or replay:FOLDER")
-
-
-def _confirm_questions(
-    current: Any, encoder: Any, judge: Any, rate_limit: float | None, prices: str | None, yes: bool
-) -> None:
-    """Say what a judge that sends text away would be asked, and what that takes; ask before it is sent."""
-    from . import pipeline
-    from .verdict_cache import CachedJudge
-
-    if not isinstance(judge, CachedJudge):
-        return
-    try:
-        sent, received = (float(price) for price in prices.split(",")) if prices else (0.0, 0.0)
-    except ValueError as error:
-        raise NegRefineError(f"--prices takes two numbers such as 0.15,0.60, not {prices!r}") from error
-    estimate = pipeline.question_estimate(current, encoder, judge, rate_limit, (sent, received) if prices else None)
-    typer.echo(f"To {judge.identity}: {estimate}.", err=True)
-    if estimate.questions and not yes:
-        typer.echo("Sent are the negatives and the ID labels, word for word, and nothing else: " +
-                   " / ".join(estimate.examples), err=True)  # fmt: skip
-        typer.confirm("Send?", abort=True, err=True)
-
-
-@contextmanager
-def _bar(description: str) -> Iterator[Any]:
-    from tqdm import tqdm
-
-    with tqdm(desc=f"{description:<28}", unit="", dynamic_ncols=True) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield progress
-
-
-def _print_notes(notes: Any) -> None:
-    for note in notes:
-        typer.echo(f"Note: {note}", err=True)
 
 
 def _print_filtered(filtered: Any) -> None:
     kinds = [verdict.kind for verdict in filtered.rejected]
     unclear = [verdict for verdict in filtered.verdicts if verdict.answer == "unclear"]
     if unclear:
-        _print_notes([f"{len(unclear):,} of {len(filtered.verdicts):,} replies are neither yes nor no, and count as "
+        print_notes([f"{len(unclear):,} of {len(filtered.verdicts):,} replies are neither yes nor no, and count as "
                       f"no; the first: {unclear[0].reply[:60]!r} on {unclear[0].negative!r}"])  # fmt: skip
     typer.echo(f"{len(filtered.kept):,} negatives kept; rejected: {kinds.count('proper noun'):,} proper nouns, "
                f"{kinds.count('subcategory'):,} subcategories, {kinds.count('same'):,} equal to an ID")  # fmt: skip
@@ -496,6 +412,9 @@ def metrics_table(metrics: Any) -> str:
             lines.append(f"  {method:<26}{auroc:>22}{100 * row['fpr95']:>9.2f}"
                          f"{100 * row['aupr_in']:>9.2f}{100 * row['aupr_out']:>10.2f}")  # fmt: skip
     return "\n".join(lines)
+
+
+research.add_commands(app)
 
 
 def main() -> None:

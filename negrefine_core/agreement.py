@@ -1,23 +1,36 @@
 """Judges compared: how far two agree, where they differ, and which rejections deserve a second look."""
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from .encoder import Progress
 from .judge import Judge, Question
 from .lexicon import WordNet
-from .negfilter import Verdict, judge_chains
+from .negfilter import judge_chains
+from .records import Verdict
+
+if TYPE_CHECKING:  # torch takes seconds to import, and comparing answers needs none
+    from .encoder import Progress
 
 # How much each sign counts by itself; together they count as independent ones: 1 - product of (1 - weight).
-WORDNET_CONTRADICTS = 0.5
+WRITTEN_SMALL = 0.55  # called a proper noun, and WordNet writes it without a capital
+ALSO_SMALL = 0.35  # called a proper noun, and WordNet also writes it without a capital
+COMMON_SENSE = 0.2  # called a proper noun, and WordNet has a sense of it that is no instance
+TAXON = 0.2  # called a subcategory, and WordNet has it as a genus or the like: a group, not a kind
+NO_RELATION = 0.3  # called a subcategory, and WordNet knows no such relation
+FAR_APART = 0.4  # and more, the less the two have in common in WordNet
 JUDGE_DISAGREES = 0.5  # times the share of the other judges that disagree
 SPELLING = 0.6
 LOW_SIMILARITY = 0.3  # times how far down the similarity lies among the rejections of its kind
+FEW = 5  # rejections, among which no similarity is unusual
 SPELT_ALIKE = 0.75  # difflib's ratio of two words: 'sage' and 'safe'
+WORDNET_SAYS_YES = 0.5  # kept, though by WordNet it is a proper noun or a subcategory
+SAME_NOUN = 0.5  # kept, though it ends in the ID class: 'barn owl' and 'owl'
+UNCLEAR = 0.3  # kept by a reply that was neither yes nor no
 
 
 @dataclass(frozen=True)
@@ -55,7 +68,7 @@ def second_opinion(
     judge: Judge,
     verdicts: Iterable[Verdict],
     on_verdict: Callable[[Verdict], None] | None = None,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
 ) -> list[Verdict]:
     """Put the questions of these verdicts to another judge, each of them whatever the others' answers."""
     chains = [[Question(v.negative, v.kind, v.id_label, v.similarity)] for v in verdicts if v.kind != "same"]
@@ -64,7 +77,7 @@ def second_opinion(
 
 @dataclass(frozen=True)
 class Suspicion:
-    """How doubtful a rejection is, from 0 to 1, and why, in one sentence."""
+    """How doubtful a verdict is, from 0 to 1, and why, in one sentence."""
 
     verdict: Verdict
     score: float
@@ -87,19 +100,42 @@ def suspicions(
         signs = _signs(verdict, wordnet, [a[verdict.prompt] for a in answers if verdict.prompt in a])
         if depth.get(verdict.prompt, 0.0) > 0.5:
             signs.append((LOW_SIMILARITY * depth[verdict.prompt], "CLIP finds the two unusually far apart"))
-        doubt = 1.0
-        for weight, _ in signs:
-            doubt *= 1 - weight
-        found.append(Suspicion(verdict, round(1 - doubt, 4), _sentence(verdict, [text for _, text in signs])))
+        called = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {verdict.id_label!r}"
+        found.append(_suspicion(verdict, f"was called {called}", signs))
     return sorted(found, key=lambda suspicion: -suspicion.score)
+
+
+def suspicions_of_kept(
+    chains: Iterable[Sequence[Verdict]], wordnet: WordNet | None, others: Sequence[Iterable[Verdict]] = ()
+) -> list[Suspicion]:
+    """Kept negatives, the most doubtful first, each by its chain of questions without a yes.
+
+    Args:
+        wordnet: None where WordNet was the judge itself.
+        others: other judges' verdicts, one collection a judge.
+    """
+    chains = [chain for chain in chains if chain]
+    answers = [{verdict.prompt: verdict.answer for verdict in judge} for judge in others]
+    found = []
+    for chain in chains:
+        signs = {verdict: _signs_of_kept(verdict, wordnet, answers) for verdict in chain}
+        doubtful = max(chain, key=lambda verdict: sum(weight for weight, _ in signs[verdict]))
+        found.append(_suspicion(doubtful, "was kept", [sign for verdict in chain for sign in signs[verdict]]))
+    return sorted(found, key=lambda suspicion: -suspicion.score)
+
+
+def _suspicion(verdict: Verdict, decided: str, signs: Sequence[tuple[float, str]]) -> Suspicion:
+    doubt = 1.0
+    for weight, _ in signs:
+        doubt *= 1 - weight
+    but = f", but {'; '.join(text for _, text in signs)}." if signs else "; nothing speaks against it."
+    return Suspicion(verdict, round(1 - doubt, 4), f"{verdict.negative!r} {decided}{but}")
 
 
 def _signs(verdict: Verdict, wordnet: WordNet, other_answers: Sequence[str]) -> list[tuple[float, str]]:
     signs = []
     if wordnet_contradicts(verdict, wordnet):
-        common = verdict.kind == "proper noun"
-        signs.append((WORDNET_CONTRADICTS, "WordNet " + ("has a common sense of it" if common else "knows both words "
-                                                         "and no such relation")))  # fmt: skip
+        signs.append(_contradiction(verdict, wordnet))
     disagree = sum(answer != "yes" for answer in other_answers)
     if disagree:
         signs.append((JUDGE_DISAGREES * disagree / len(other_answers), f"{disagree} of {len(other_answers)} other "
@@ -107,6 +143,39 @@ def _signs(verdict: Verdict, wordnet: WordNet, other_answers: Sequence[str]) -> 
     trap = spelling_trap(verdict.negative, verdict.id_label or "") if verdict.kind == "subcategory" else None
     if trap and not _wordnet_confirms(verdict, wordnet):
         signs.append((SPELLING, f"{trap[0]!r} is merely spelt like {trap[1]!r}"))
+    return signs
+
+
+def _contradiction(verdict: Verdict, wordnet: WordNet) -> tuple[float, str]:
+    if verdict.kind == "proper noun":
+        small = [spelling.islower() for spelling in wordnet.spellings(verdict.negative)]
+        if small and all(small):
+            return WRITTEN_SMALL, "WordNet writes it without a capital, as a common noun"
+        return (ALSO_SMALL if any(small) else COMMON_SENSE), "WordNet has a common sense of it"
+    if wordnet.is_taxon(verdict.negative):
+        return TAXON, "WordNet knows both words and no such relation"
+    shared, nearness = wordnet.common_ground(verdict.negative, verdict.id_label or "")
+    what = f"by WordNet the two share no more than being a kind of {shared!r}" if shared else "WordNet sees no relation"
+    return NO_RELATION + FAR_APART * (1 - nearness), what
+
+
+def _signs_of_kept(
+    verdict: Verdict, wordnet: WordNet | None, answers: Sequence[Mapping[str, str]]
+) -> list[tuple[float, str]]:
+    signs = []
+    label = verdict.id_label or ""
+    if wordnet and verdict.kind == "proper noun" and wordnet.is_proper_noun(verdict.negative):
+        signs.append((WORDNET_SAYS_YES, "WordNet knows it only as a proper noun"))
+    if wordnet and verdict.kind == "subcategory" and _wordnet_confirms(verdict, wordnet):
+        signs.append((WORDNET_SAYS_YES, f"WordNet has it among the kinds of {label!r}"))
+    if verdict.kind == "subcategory" and verdict.negative.casefold().endswith(f" {label.casefold()}"):
+        signs.append((SAME_NOUN, f"it ends in the ID class {label!r}"))
+    if verdict.answer == "unclear":
+        signs.append((UNCLEAR, f"a reply was neither yes nor no ({verdict.reply[:40]!r})"))
+    given = [answer[verdict.prompt] for answer in answers if verdict.prompt in answer]
+    if "yes" in given:
+        asked = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {label!r}"
+        signs.append((JUDGE_DISAGREES * given.count("yes") / len(given), f"another judge calls it {asked}"))
     return signs
 
 
@@ -127,6 +196,8 @@ def spelling_trap(negative: str, id_label: str) -> tuple[str, str] | None:
     words, id_words = negative.casefold().split(), id_label.casefold().split()
     if {_singular(word) for word in words} & {_singular(word) for word in id_words}:
         return None  # they share a word: the relation may be real
+    if "".join(id_words).startswith("".join(words)):
+        return None  # 'earthstar' and 'earth star fungus'
     for word in words:
         for id_word in id_words:
             inside = len(id_word) >= 4 and word.startswith(id_word)
@@ -143,10 +214,6 @@ def _depth_in_similarity(rejections: Iterable[Verdict]) -> dict[str, float]:
     """From 0 for the most similar negative and ID class to 1 for the least, by prompt, where it is known."""
     paired = {v.prompt: v.similarity for v in rejections if v.kind == "subcategory" and v.similarity is not None}
     known = pd.Series(paired, dtype=float).dropna()
+    if len(known) < FEW:
+        return {}
     return {str(prompt): float(depth) for prompt, depth in known.rank(ascending=False, pct=True).items()}
-
-
-def _sentence(verdict: Verdict, signs: Sequence[str]) -> str:
-    called = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {verdict.id_label!r}"
-    return f"{verdict.negative!r} was called {called}" + (f", but {'; '.join(signs)}." if signs else "; nothing "
-                                                          "speaks against it.")  # fmt: skip

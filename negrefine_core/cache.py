@@ -45,6 +45,10 @@ class FeatureStore:
         finally:
             index.close()
 
+    def __len__(self) -> int:
+        with self._connect() as index:
+            return int(index.execute("SELECT COUNT(*) FROM rows").fetchone()[0])
+
     def find(self, keys: Sequence[str]) -> np.ndarray:
         """(n,) row of each key, -1 where it is missing."""
         with self._connect() as index:
@@ -99,8 +103,7 @@ class CachedEncoder:
     def encode_labels(
         self, labels: Sequence[str], templates: Sequence[str], progress: Progress | None = None
     ) -> Tensor:
-        prefix = hashlib.blake2b("\n".join(templates).encode(), digest_size=8)
-        keys = [_key(prefix, label) for label in labels]
+        keys = _keys(labels, templates)
         missing = np.flatnonzero(self._texts.find(keys) < 0)
         for start in range(0, len(missing), LABEL_CHUNK):
             chunk = missing[start : start + LABEL_CHUNK]
@@ -112,8 +115,17 @@ class CachedEncoder:
             progress(len(labels), len(labels))
         return self._texts.read(self._texts.find(keys))
 
+    def missing(self, labels: Sequence[str], templates: Sequence[str]) -> int:
+        """How many of the labels have no features in the cache yet."""
+        return int((self._texts.find(_keys(labels, templates)) < 0).sum())
+
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         return self.encoder.encode_images(images)
+
+
+def _keys(labels: Sequence[str], templates: Sequence[str]) -> list[str]:
+    prefix = hashlib.blake2b("\n".join(templates).encode(), digest_size=8)
+    return [_key(prefix, label) for label in labels]
 
 
 def _key(prefix: "hashlib.blake2b", label: str) -> str:

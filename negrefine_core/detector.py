@@ -14,7 +14,7 @@ from . import scoring
 from .encoder import Encoder, Progress
 from .errors import NegRefineError
 from .image_sets import read_image, upright_rgb
-from .labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
+from .labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES, label_list
 
 SCORE_CHUNK = 512  # images scored at once: bounds the memory to SCORE_CHUNK x (P + N) similarities
 PAIR_CHUNK = 64  # images compared with their pairs at once: bounds it to PAIR_CHUNK x 25 x D
@@ -31,6 +31,14 @@ class DetectorConfig:
     mcm_temperature: float = scoring.MCM_TEMPERATURE
     noun_templates: tuple[str, ...] = NOUN_TEMPLATES
     adjective_templates: tuple[str, ...] = ADJECTIVE_TEMPLATES
+
+
+@dataclass(frozen=True)
+class Without:
+    """Labels to leave out of a score. A negative leaves its group; the others keep theirs."""
+
+    id_labels: frozenset[str] = frozenset()
+    negatives: frozenset[str] = frozenset()
 
 
 class NegRefineDetector:
@@ -56,7 +64,8 @@ class NegRefineDetector:
         progress: Progress | None = None,
     ) -> None:
         self.encoder, self.config = encoder, config or DetectorConfig()
-        self.id_labels = list(id_labels)
+        self.id_labels = label_list(id_labels)
+        self.n_nouns = len(negative_nouns)  # the first of the negatives
         self.negatives = [*negative_nouns, *negative_adjectives]
         if not self.id_labels:
             raise NegRefineError("no ID labels; give at least one class name")
@@ -76,11 +85,25 @@ class NegRefineDetector:
         """What the score does differently because there are few labels, in words for the user."""
         notes, config = [], self.config
         if len(self.negatives) < config.n_groups:
-            notes.append(f"{len(self.negatives)} negatives, fewer than {config.n_groups} groups: scored as one group")
+            noun = "negatives" if len(self.negatives) > 1 else "negative"
+            notes.append(f"{len(self.negatives)} {noun}, fewer than {config.n_groups} groups: scored as one group")
         for what, count in (("ID labels", len(self.id_labels)), ("negatives", len(self.negatives))):
             if count < config.top_k:
-                notes.append(f"{count} {what}, fewer than {config.top_k}: multi-matching pairs all of them")
+                noun = what if count > 1 else what.removesuffix("s")
+                notes.append(f"{count} {noun}, fewer than {config.top_k}: multi-matching pairs all of them")
+        if len(self.id_labels) == 1:
+            notes.append("1 ID label: MCM compares ID labels with each other and gives every image the same score")
         return notes
+
+    @property
+    def n_groups(self) -> int:
+        """The groups that the score averages over: one when there are fewer negatives than groups."""
+        return self.config.n_groups if len(self.negatives) >= self.config.n_groups else 1
+
+    def _repr_html_(self) -> str:
+        from .show import detector_card  # here, since scoring needs none of it
+
+        return detector_card(self)
 
     def score(self, images: Sequence[str | Path | Image.Image]) -> pd.DataFrame:
         """One row an image, from paths or PIL images; columns as in `score_features`, with `path` first.
@@ -97,22 +120,28 @@ class NegRefineDetector:
         table.insert(0, "path", ["" if isinstance(image, Image.Image) else str(image) for image in images])
         return table
 
-    def score_features(self, features: Tensor, progress: Progress | None = None) -> pd.DataFrame:
-        """Score L2-normalised image features (B, D). Columns:
+    def score_features(
+        self, features: Tensor, progress: Progress | None = None, without: Without | None = None
+    ) -> pd.DataFrame:
+        """Score L2-normalised image features (B, D), as if the labels of `without` were not there. Columns:
 
         `negrefine`, its parts `neglabel` and `multi_matching`, `mcm` (temperature of the config) and `mcm_scaled`
         (temperature 0.01, CLIP's own scale); `id_labels`, `id_sims`, `negative_labels`, `negative_sims`: the top 5
         with their logits; `pair_id`, `pair_negative`, `pair_sim`: the pair behind the multi-matching score.
+
+        Raises NegRefineError when no ID label or no negative would be left.
         """
+        without = without or Without()
         tables = []
         for chunk in torch.split(features, SCORE_CHUNK):
-            tables.append(self._score_chunk(chunk, progress))
-        return pd.concat(tables, ignore_index=True) if tables else self._score_chunk(features, None)
+            tables.append(self._score_chunk(chunk, progress, without))
+        return pd.concat(tables, ignore_index=True) if tables else self._score_chunk(features, None, without)
 
-    def _score_chunk(self, features: Tensor, progress: Progress | None) -> pd.DataFrame:
+    def _score_chunk(self, features: Tensor, progress: Progress | None, without: Without) -> pd.DataFrame:
         config = self.config
-        pos_sim = scoring.similarity(features, self.id_features)  # (B, P)
+        pos_sim = _without(scoring.similarity(features, self.id_features), self.id_labels, without.id_labels)  # (B, P)
         neg_sim = scoring.similarity(features, self.negative_features)  # (B, N)
+        neg_sim = _without(neg_sim, self.negatives, without.negatives)  # (B, N)
         neglabel = scoring.neglabel_score(pos_sim, neg_sim, config.n_groups, self.permutation)  # (B,)
         top_pos_sim, top_pos = self._top(pos_sim)  # (B, K)
         top_neg_sim, top_neg = self._top(neg_sim)  # (B, M)
@@ -138,7 +167,8 @@ class NegRefineDetector:
         )
 
     def _top(self, sim: Tensor) -> tuple[Tensor, Tensor]:
-        return scoring.top_labels(sim, self.config.top_k)
+        left = int(sim[0].isfinite().sum()) if len(sim) else sim.shape[1]
+        return scoring.top_labels(sim, min(self.config.top_k, left))
 
     def pair_similarity(
         self, features: Tensor, top_pos: Tensor, top_neg: Tensor, progress: Progress | None = None
@@ -154,6 +184,16 @@ class NegRefineDetector:
             for images, wanted in zip(torch.split(features, PAIR_CHUNK), torch.split(position, PAIR_CHUNK), strict=True)
         ]
         return torch.cat(similarities)  # (B, K, M)
+
+
+def _without(sim: Tensor, labels: Sequence[str], off: frozenset[str]) -> Tensor:
+    """(B, L) logits in which the labels that are off have no weight and are never among the top ones."""
+    rows = [i for i, label in enumerate(labels) if label in off] if off else []
+    if len(rows) == len(labels):
+        raise NegRefineError("leave at least one ID label and one negative switched on; a score compares the two")
+    if rows:
+        sim[:, rows] = -torch.inf
+    return sim
 
 
 def _names(labels: Sequence[str], indices: Tensor) -> list[list[str]]:

@@ -62,7 +62,7 @@ class OpenClipEncoder:
     """
 
     def __init__(self, model: str, pretrained: str | None = None, device: str = "auto") -> None:
-        self.device = _pick_device(device)
+        self.device = pick_device(device)
         self.precision = precision = "fp16" if self.device.type == "cuda" else "fp32"
         self._model, self._preprocess, self._tokenizer = _load(model, pretrained, self.device, precision)
         self.name = model if not pretrained else f"{model}/{Path(pretrained).name}"
@@ -149,7 +149,8 @@ class OpenClipEncoder:
         return torch.cat([self._model.encode_text(batch.to(self.device)).float().cpu() for batch in batches])
 
 
-def _pick_device(device: str) -> torch.device:
+def pick_device(device: str) -> torch.device:
+    """The device of a name, `auto` being the best there is. Raises NegRefineError where it cannot be used."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:

@@ -2,7 +2,11 @@
 
 
 class NegRefineError(Exception):
-    """Raised by the core for anything a user can put right; printed as it is by the CLI and the app."""
+    """Raised by the core for anything a user can put right; printed as it is by the CLI, the app and notebooks."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints: the message says what to do, the lines of the core's files would not."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class Cancelled(NegRefineError):  # noqa: N818 - a decision, not a fault

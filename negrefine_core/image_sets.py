@@ -4,8 +4,10 @@ import contextlib
 import re
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -16,7 +18,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff",
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # whatever the file is called: no other decoder runs
 MAX_PIXELS = 100_000_000  # larger pictures are skipped: decoding one would take over 1 GB
 MAX_ELONGATION = 1000  # narrower pictures are skipped: preprocessing scales the short side up to the model's size
-_NAME = re.compile(r"[^/\\\0]+")  # it names a file in the run
+_NAME = re.compile(r"[^/\\\x00-\x1f]{1,80}")  # it names a file in the run
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,7 @@ def open_image_set(root: str | Path, name: str | None = None) -> ImageSet:
     Raises NegRefineError when the folder is missing, unreadable or holds no pictures.
     """
     root = Path(root).expanduser().resolve()
-    name = name or root.name
-    if not _NAME.fullmatch(name):
-        raise NegRefineError(f"{name!r} cannot name an image set; give one without slashes")
+    name = check_name(name or root.name)
     try:
         if not root.is_dir():
             raise NegRefineError(f"no folder {root}" + ("; this is a file" if root.exists() else "; check the path"))
@@ -63,11 +63,33 @@ def open_image_set(root: str | Path, name: str | None = None) -> ImageSet:
     return ImageSet(name, root, tuple(sorted(found)))
 
 
-def read_image(path: str | Path) -> Image.Image:
+def check_name(name: str) -> str:
+    """The name of an image set. Raises NegRefineError where it cannot be one."""
+    if name in (".", "..", "average"):
+        raise NegRefineError(f"an image set cannot be called {name!r}; choose another name")
+    if not _NAME.fullmatch(name):
+        raise NegRefineError(f"{name!r} cannot name an image set; give one without slashes, at most 80 characters")
+    return name
+
+
+def read_image(path: str | Path | IO[bytes]) -> Image.Image:
     """One picture as upright 8-bit RGB: rotated by its EXIF tag, first frame, transparency on white, 16 bits scaled.
 
     Raises NegRefineError with the reason when the file cannot be read as a picture.
     """
+    with _opened(path) as image:
+        return upright_rgb(image)
+
+
+def check_image(path: str | Path) -> None:
+    """Raise NegRefineError where a file is no picture or is too large, by its first bytes: nothing is decoded."""
+    with _opened(path):
+        pass
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path | IO[bytes]) -> Iterator[Image.Image]:
+    """A picture that is not decoded yet. Whatever goes wrong with it is a NegRefineError with the reason."""
     try:
         with _silence, Image.open(path, formats=FORMATS) as image:
             size = f"{image.width} x {image.height} pixels"
@@ -75,15 +97,19 @@ def read_image(path: str | Path) -> Image.Image:
                 raise NegRefineError(f"too large: {size}")
             if max(image.size) > MAX_ELONGATION * min(image.size):
                 raise NegRefineError(f"too narrow: {size}")
-            return upright_rgb(image)
+            yield image
     except NegRefineError:
         raise
     except UnidentifiedImageError as error:
-        raise NegRefineError("empty file" if Path(path).stat().st_size == 0 else "not a picture") from error
+        raise NegRefineError("empty file" if _is_empty(path) else "not a picture") from error
     except Image.DecompressionBombError as error:
         raise NegRefineError("too large: over 178 million pixels") from error
     except Exception as error:  # decoders raise many kinds on broken files; none may end a run
         raise NegRefineError(f"cannot be decoded ({str(error) or type(error).__name__})") from error
+
+
+def _is_empty(path: str | Path | IO[bytes]) -> bool:
+    return Path(path).stat().st_size == 0 if isinstance(path, str | Path) else path.seek(0, 2) == 0
 
 
 class _Silence:

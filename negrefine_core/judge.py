@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from .errors import NegRefineError
 from .lexicon import WordNet
 from .records import Answer as Answer
 from .records import Kind as Kind
@@ -94,3 +95,36 @@ class WordNetJudge:
         else:
             yes = self._wordnet.is_subcategory(question.negative, question.id_label or "")
         return Reply("Yes" if yes else "No")
+
+
+def open_judge(
+    identity: str,
+    wordnet: str = "bundled",
+    model: str = "",
+    base_url: str = "",
+    in_flight: int = 64,
+    rate_limit: float | None = None,
+) -> Judge:
+    """The judge of an identity as a run keeps it (`openai:MODEL@URL`), or as the user writes it (`openai`).
+
+    Raises NegRefineError when there is no such judge, or it lacks a model or a key.
+    """
+    kind, _, rest = identity.partition(":")
+    if kind == "wordnet":
+        return WordNetJudge(wordnet)
+    if kind == "replay":
+        from .reference import logged_verdicts
+        from .replay_judge import ReplayJudge
+
+        return ReplayJudge(logged_verdicts(rest), rest)
+    if kind == "openai":
+        from .llm_judge import OpenAIJudge
+        from .verdict_cache import CachedJudge
+
+        kept_model, _, kept_url = rest.rpartition("@")
+        if not (model or kept_model):
+            raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
+        return CachedJudge(
+            OpenAIJudge(model or kept_model, base_url or kept_url, concurrency=in_flight, rate=rate_limit)
+        )
+    raise NegRefineError(f"no judge {identity!r}; choose wordnet, openai, replay:RUN or replay:FOLDER")

@@ -1,6 +1,7 @@
 """ID class lists and the prompts that turn a label into text (paper, section 4.1 and its prompt list)."""
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ NOUN_TEMPLATES = (
 ADJECTIVE_TEMPLATES = ("{}", "a nice photo of {}", "a good photo of {}", "a close-up photo of {}")
 SKETCH_TEMPLATES = ("a sketch of a {}", "a sketch of the {}", *NOUN_TEMPLATES)  # for ImageNet-Sketch
 BARE = ("{}",)
+PAPER_FORM = "-paper"  # ends the name of a class list that keeps the published one's defects
 NEGLABEL_NOUN_TEMPLATES = ("the nice {}",)  # the NegLabel baseline: one template a kind
 NEGLABEL_ADJECTIVE_TEMPLATES = ("This is a {} photo",)
 
@@ -41,6 +43,13 @@ def adjective_phrase(adjective: str, seed: int) -> str:
     """
     generator = random.Random(f"{seed}:{adjective}")  # noqa: S311 - a seeded draw, not a secret
     return f"{adjective} {generator.choice(ADJECTIVE_PHRASES)}"
+
+
+def label_list(labels: Iterable[str]) -> list[str]:
+    """The labels as a list. Raises NegRefineError for one text, which Python would take for a list of letters."""
+    if isinstance(labels, str):
+        raise NegRefineError(f"give the ID labels as a list, such as [{labels[:40]!r}], and not as one text")
+    return list(labels)
 
 
 @dataclass(frozen=True)
@@ -79,21 +88,20 @@ def clean_class_list(lines: list[str], source: str = "the class list") -> ClassL
 
 def class_list_presets() -> list[str]:
     """Names that `read_class_list` takes in place of a file."""
-    return sorted([*(path.stem for path in paths.LABELS.glob("*.txt")), "imagenet"])
+    return sorted(path.stem for path in paths.LABELS.glob("*.txt"))
 
 
 def read_class_list(source: str | Path) -> ClassList:
     """Read ID labels, one a line in UTF-8, from a text file or by a preset's name.
 
+    A preset's paper form (`imagenet-a-paper`) is taken as it is, duplicates and all: parity keeps its defects.
+
     Raises NegRefineError for a missing, unreadable or empty file.
     """
-    if source == "imagenet":
-        from open_clip import IMAGENET_CLASSNAMES  # here, since open_clip takes seconds to import
-
-        return clean_class_list(list(IMAGENET_CLASSNAMES), "imagenet")
     path = Path(source)
+    is_preset = str(source) in class_list_presets() and not path.exists()
     try:
-        if str(source) in class_list_presets() and not path.exists():
+        if is_preset:
             path = paths.LABELS / f"{source}.txt"
         text = path.expanduser().read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -104,4 +112,6 @@ def read_class_list(source: str | Path) -> ClassList:
             f"cannot read the class list {source} ({reason}); give a text file with one class a line, "
             f"or a preset: {', '.join(class_list_presets())}"
         ) from error
+    if is_preset and str(source).endswith(PAPER_FORM):
+        return ClassList(tuple(text.splitlines()))
     return clean_class_list(text.splitlines(), str(source))

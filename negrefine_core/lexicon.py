@@ -141,6 +141,7 @@ class WordNet:
         """(first lemma, lexicographer file) of every noun and adjective synset, in the database's order (10 s)."""
         return [(s.lemma_names()[0], s.lexname()) for pos in "na" for s in self._reader.all_synsets(pos)]
 
+    @lru_cache(maxsize=16384)  # noqa: B019 - one WordNet lives as long as its judge
     def _nouns(self, word: str) -> list[Any]:
         return list(self._reader.synsets(word.strip().replace(" ", "_"), pos="n"))
 
@@ -169,6 +170,28 @@ class WordNet:
     def is_subcategory(self, word: str, label: str) -> bool:
         """True when some noun sense of `word` is a (transitive) hyponym of some noun sense of `label`."""
         return not self._ancestors(word).isdisjoint(s.name() for s in self._nouns(label))
+
+    def spellings(self, word: str) -> frozenset[str]:
+        """How WordNet writes the word in its noun senses: 'Etna' the volcano, 'etna' the spirit burner."""
+        spelt = word.strip().replace(" ", "_").casefold()
+        names = {name for synset in self._nouns(word) for name in synset.lemma_names()}
+        return frozenset(name.replace("_", " ") for name in names if name.casefold() == spelt)
+
+    def is_taxon(self, word: str) -> bool:
+        """True when a noun sense of the word is a biological genus, family or the like, which WordNet takes for a group
+        of living things and not for one of them."""
+        return "taxonomic_group.n.01" in self._ancestors(word)
+
+    def common_ground(self, word: str, label: str) -> tuple[str, float]:
+        """What the two have in common: the lowest hypernym of their nearest noun senses, and how near they are, from 0
+        to 1 (Wu and Palmer's similarity). ("", 0) where WordNet lacks one of them."""
+        pairs = [(a, b) for a in self._nouns(word) for b in self._nouns(label)]
+        near = [(a.wup_similarity(b) or 0.0, a, b) for a, b in pairs]
+        if not near:
+            return "", 0.0
+        nearness, a, b = max(near, key=lambda pair: pair[0])
+        shared = a.lowest_common_hypernyms(b)
+        return (shared[0].lemma_names()[0].replace("_", " ") if shared else ""), float(nearness)
 
     @lru_cache(maxsize=4096)  # noqa: B019 - one WordNet lives as long as its judge
     def _ancestors(self, word: str) -> frozenset[str]:

@@ -90,7 +90,12 @@ def interval(draws: NDArray[np.float64], level: float = 0.95) -> Interval:
 
 
 def bootstrap_draws(
-    id_scores: ArrayLike, ood_scores: ArrayLike, n: int = 1000, seed: int = 0, stream: int = 0
+    id_scores: ArrayLike,
+    ood_scores: ArrayLike,
+    n: int = 1000,
+    seed: int = 0,
+    stream: int = 0,
+    convention: Convention = "id-positive",
 ) -> dict[str, NDArray[np.float64]]:
     """(n,) values of `auroc` and `fpr95` on one OOD set, images resampled with replacement.
 
@@ -105,7 +110,8 @@ def bootstrap_draws(
         id_sample = np.sort(inside[id_generator.integers(len(inside), size=len(inside))])
         ood_sample = np.sort(outside[ood_generator.integers(len(outside), size=len(outside))])
         draws["auroc"][draw] = _auroc(id_sample, ood_sample)
-        draws["fpr95"][draw] = _fpr95(id_sample, ood_sample)
+        flagged = (id_sample, ood_sample) if convention == "id-positive" else (-ood_sample[::-1], -id_sample[::-1])
+        draws["fpr95"][draw] = _fpr95(*flagged)
     return draws
 
 

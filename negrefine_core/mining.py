@@ -8,7 +8,13 @@ from torch import Tensor
 from .encoder import Encoder, Progress
 from .errors import NegRefineError
 from .hyperparameters import FRACTION as FRACTION
-from .labels import ADJECTIVE_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES, NEGLABEL_NOUN_TEMPLATES, NOUN_TEMPLATES
+from .labels import (
+    ADJECTIVE_TEMPLATES,
+    NEGLABEL_ADJECTIVE_TEMPLATES,
+    NEGLABEL_NOUN_TEMPLATES,
+    NOUN_TEMPLATES,
+    label_list,
+)
 from .lexicon import Candidates
 from .records import Negative as Negative
 from .records import PartOfSpeech as PartOfSpeech
@@ -29,7 +35,7 @@ def mine_negatives(
 
     Each kind comes most distant first; its count is the integer part of `fraction` x candidates.
     """
-    labels = encoder.encode_labels(id_labels, noun_templates)  # (P, D)
+    labels = encoder.encode_labels(label_list(id_labels), noun_templates)  # (P, D)
     report = _SharedProgress(progress, len(candidates.nouns) + len(candidates.adjectives))
     nouns = encoder.encode_labels(candidates.nouns, noun_templates, report.part(0))  # (C, D)
     phrases = encoder.encode_labels(candidates.adjective_phrases, ADJECTIVE_TEMPLATES, report.part(len(nouns)))
@@ -74,7 +80,7 @@ def _least_similar(
 def candidate_similarity(features: Tensor, id_features: Tensor, percentile: float | None = None) -> Tensor:
     """(C,) highest cosine, or the given percentile of the cosines, of candidates (C, D) with ID labels (P, D)."""
     chunks = []
-    for chunk in torch.split(features, CHUNK):
+    for chunk in torch.split(features, CHUNK) if len(features) else ():
         cosine = chunk @ id_features.T  # (c, P)
         chunks.append(cosine.amax(1) if percentile is None else torch.quantile(cosine, percentile, dim=1))  # (c,)
     return torch.cat(chunks) if chunks else torch.empty(0)

@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import takewhile
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-
-from .encoder import Encoder, Progress
 from .judge import Judge, Kind, Question, Reply
 from .records import Negative
 from .records import Verdict as Verdict
+
+if TYPE_CHECKING:  # torch and open_clip take seconds to import, and a review of verdicts needs neither
+    from .encoder import Encoder, Progress
 
 T = TypeVar("T")
 
@@ -42,13 +42,15 @@ def clean_negatives(negatives: Iterable[Negative]) -> list[Negative]:
     return list(cleaned.values())
 
 
-def question_chains(encoder: Encoder, negatives: Sequence[Negative], id_labels: Sequence[str]) -> list[list[Question]]:
+def question_chains(
+    encoder: "Encoder", negatives: Sequence[Negative], id_labels: Sequence[str]
+) -> list[list[Question]]:
     """Each negative's questions in order: proper noun first, then its 10 most similar ID labels (all, if fewer)."""
     id_features = encoder.encode_texts(id_labels)  # (P, D)
     features = encoder.encode_texts([negative.label for negative in negatives])  # (N, D)
     chains = []
     for negative, row in zip(negatives, features, strict=True):
-        nearest = torch.topk(id_features @ row, min(N_NEAREST, len(id_labels)))  # (10,)
+        nearest = (id_features @ row).topk(min(N_NEAREST, len(id_labels)))  # (10,)
         chain = [Question(negative.label, "proper noun")]
         for similarity, index in zip(nearest.values.tolist(), nearest.indices.tolist(), strict=True):
             label = id_labels[index]
@@ -66,7 +68,7 @@ class NegFilter:
         encoder: finds each negative's nearest ID labels.
     """
 
-    def __init__(self, judge: Judge, encoder: Encoder) -> None:
+    def __init__(self, judge: Judge, encoder: "Encoder") -> None:
         self.judge, self.encoder = judge, encoder
 
     def run(
@@ -75,7 +77,7 @@ class NegFilter:
         id_labels: Sequence[str],
         known: Mapping[str, Verdict] | None = None,
         on_verdict: Callable[[Verdict], None] | None = None,
-        progress: Progress | None = None,
+        progress: "Progress | None" = None,
     ) -> Filtered:
         """Filter mined negatives (cleaned first) against the ID labels.
 
@@ -96,7 +98,7 @@ def judge_chains(
     chains: Sequence[Sequence[Question]],
     known: Mapping[str, Verdict] | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
 ) -> list[list[Verdict]]:
     """Ask a judge: `judge.concurrency` chains at once, each in order to its first yes.
 
@@ -111,7 +113,7 @@ async def _judge_all(
     chains: Sequence[Sequence[Question]],
     known: Mapping[str, Verdict],
     on_verdict: Callable[[Verdict], None],
-    progress: Progress | None,
+    progress: "Progress | None",
 ) -> list[list[Verdict]]:
     done = 0
     results: list[list[Verdict]] = [[] for _ in chains]

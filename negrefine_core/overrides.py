@@ -1,17 +1,18 @@
 """A person's decisions on top of the judge's: final negatives = verdicts + overrides, always recomputed."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
 from .errors import NegRefineError
-from .mining import Negative
-from .negfilter import Verdict, clean_negatives
+from .negfilter import clean_negatives
 from .paths import write_atomically
-from .runs import Override, Run
+from .records import Negative, Verdict
+from .runs import Override, Run, class_list_hash
 
 KEPT, DROPPED = "kept", "dropped"
 PUBLISHED = "published"  # the judge of imported runs
@@ -45,23 +46,39 @@ def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
 
 
 def review_table(run: Run) -> pd.DataFrame:
-    """One row a negative: `label`, `pos`, `similarity`, the judge's `verdict` with its `kind` and `id_label`, the
-    `decision` in force, and the override's `overridden`, `reason`, `who` and `time`."""
-    rejected, overrides = rejections(run), in_force(run.overrides)
+    """One row a negative: the columns of `verdict_table` and of `decided`."""
+    return decided(verdict_table(run), run.overrides)
+
+
+def verdict_table(run: Run) -> pd.DataFrame:
+    """One row a negative: `label`, `pos`, `similarity`, the judge's `verdict` with its `kind` and `id_label`."""
+    rejected = rejections(run)
     rows = []
     for negative in reviewable(run):
-        verdict, override = rejected.get(negative.label), overrides.get(negative.label)
-        judged = DROPPED if verdict else KEPT
+        verdict = rejected.get(negative.label)
         rows.append(
             {
-                "label": negative.label, "pos": negative.pos, "similarity": negative.similarity, "verdict": judged,
-                "kind": verdict.kind if verdict else "", "id_label": (verdict and verdict.id_label) or "",
-                "decision": override.new if override else judged, "overridden": override is not None,
-                "reason": override.reason if override else "", "who": override.who if override else "",
-                "time": override.time if override else "",
+                "label": negative.label, "pos": negative.pos, "similarity": negative.similarity,
+                "verdict": DROPPED if verdict else KEPT, "kind": verdict.kind if verdict else "",
+                "id_label": (verdict and verdict.id_label) or "",
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def decided(table: pd.DataFrame, overrides: Sequence[Override]) -> pd.DataFrame:
+    """A verdict table with the `decision` in force, whether a person `reviewed` the label, whether the decision is
+    `overridden` (otherwise than the verdict), and the person's `reason`, `who` and `time`."""
+    last, labels = in_force(overrides), table["label"]
+    entries = [last.get(label) for label in labels]
+    table = table.assign(
+        decision=[entry.new if entry else judged for entry, judged in zip(entries, table["verdict"], strict=True)],
+        reviewed=[entry is not None for entry in entries],
+    )
+    table["overridden"] = table["decision"] != table["verdict"]
+    for name in ("reason", "who", "time"):
+        table[name] = [getattr(entry, name) if entry else "" for entry in entries]
+    return table
 
 
 def final_negatives(run: Run) -> list[Negative]:
@@ -69,6 +86,33 @@ def final_negatives(run: Run) -> list[Negative]:
     rejected, overrides = rejections(run), in_force(run.overrides)
     decision = dict.fromkeys(rejected, DROPPED) | {label: o.new for label, o in overrides.items()}
     return [negative for negative in reviewable(run) if decision.get(negative.label, KEPT) == KEPT]
+
+
+def judged_negatives(run: Run) -> list[Negative]:
+    """What the verdicts alone leave, as if there were no overrides."""
+    rejected = rejections(run)
+    return [negative for negative in reviewable(run) if negative.label not in rejected]
+
+
+def outdated_scores(run: Run) -> dict[str, int]:
+    """The image sets whose scores are of other negatives than the run has now, and how many decisions changed since.
+
+    Scores without a record of their negatives are taken to be of the verdicts alone.
+    """
+    log, records = run.overrides, run.info.get("scored_with", {})
+    if not log and not records:
+        return {}
+    verdicts = dict.fromkeys(rejections(run), DROPPED)
+    current = class_list_hash(negative.label for negative in run.negatives)
+    now = verdicts | {o.negative: o.new for o in in_force(log).values()}
+    outdated = {}
+    for image_set in run.scored_sets:
+        record = records.get(image_set, {"negatives": "", "overrides": 0})
+        then = verdicts | {o.negative: o.new for o in in_force(log[: record["overrides"]]).values()}
+        changes = sum(then.get(label, KEPT) != now.get(label, KEPT) for label in then.keys() | now.keys())
+        if record["negatives"] != current and (changes or record["negatives"]):
+            outdated[image_set] = changes
+    return outdated
 
 
 def select(
@@ -95,64 +139,117 @@ def override(run: Run, labels: Iterable[str], decision: str, who: str, reason: s
 
     Raises NegRefineError for a label that is no negative of the run, or when no negative would be left.
     """
-    if decision not in (KEPT, DROPPED):
-        raise NegRefineError(f"a decision is '{KEPT}' or '{DROPPED}', not {decision!r}")
-    table = review_table(run).set_index("label")
-    labels = list(dict.fromkeys(labels))
-    unknown = [label for label in labels if label not in table.index]
-    if unknown:
-        raise NegRefineError(f"{unknown[0]!r} is no mined negative of the run {run.name!r}; see initial_negatives.csv")
-    current = table["decision"]
-    changed = [label for label in labels if current[label] != decision]
-    if decision == DROPPED and (current == KEPT).sum() == len(changed):
+    return _override(run, dict.fromkeys(labels, (decision, reason)), who)
+
+
+def _override(run: Run, wanted: Mapping[str, tuple[str, str]], who: str) -> list[Override]:
+    """Override by label -> (decision, reason), all of them or none."""
+    wrong = [decision for decision, _ in wanted.values() if decision not in (KEPT, DROPPED)]
+    if wrong:
+        raise NegRefineError(f"a decision is '{KEPT}' or '{DROPPED}', not {wrong[0]!r}")
+    current = _decisions(run, wanted)
+    added = [
+        Override(label, current[label], decision, reason, who, _now())
+        for label, (decision, reason) in wanted.items()
+        if current[label] != decision
+    ]
+    if KEPT not in (current | {entry.negative: entry.new for entry in added}).values():
         raise NegRefineError("that would drop every negative; keep at least one to score with")
-    added = [Override(label, current[label], decision, reason, who, _now()) for label in changed]
-    _decide(run, added)
+    _record(run, added)
     return added
 
 
+def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "") -> list[Override]:
+    """Note that a person agrees with what is decided on these negatives: a line whose `old` and `new` are equal.
+
+    Labels reviewed before are left as they are, unless there is a new reason; `negatives.csv` does not change.
+    """
+    labels = list(dict.fromkeys(labels))
+    current, reviewed = _decisions(run, labels), in_force(run.overrides)
+    added = [
+        Override(label, current[label], current[label], reason, who, _now())
+        for label in labels
+        if label not in reviewed or reason not in ("", reviewed[label].reason)
+    ]
+    _record(run, added)
+    return added
+
+
+def _decisions(run: Run, labels: Iterable[str]) -> dict[str, str]:
+    """What is decided on every negative, by label. Raises NegRefineError where one of these labels is none."""
+    table = review_table(run)
+    current = dict(zip(table["label"], table["decision"], strict=True))
+    unknown = [label for label in labels if label not in current]
+    if unknown:
+        raise NegRefineError(f"{unknown[0]!r} is no mined negative of the run {run.name!r}; see initial_negatives.csv")
+    return current
+
+
 def undo(run: Run, who: str, count: int = 1) -> list[Override]:
-    """Undo the last `count` overrides that are not undone yet, by appending their inverses."""
+    """Undo the last `count` overrides and confirmations that are not undone yet, by appending their inverses."""
     log = run.overrides
     undone = {entry.undoes for entry in log}
     open_entries = [i for i, entry in enumerate(log) if entry.undoes is None and i not in undone]
     last = open_entries[-count:][::-1] if count > 0 else []
     added = [Override(log[i].negative, log[i].new, log[i].old, "undo", who, _now(), undoes=i) for i in last]
-    _decide(run, added)
+    _record(run, added)
     return added
 
 
-def _decide(run: Run, added: Sequence[Override]) -> None:
+def _record(run: Run, added: Sequence[Override]) -> None:
     if added:
         run.append_overrides(added)
+    if any(entry.old != entry.new for entry in added):
         run.write_negatives(final_negatives(run))
 
 
 def export_csv(run: Run, path: str | Path) -> int:
-    """Write the overrides in force as CSV; returns how many."""
+    """Write the overrides and confirmations in force as CSV; returns how many."""
+    text, count = export_text(run)
+    write_atomically(Path(path), text)
+    return count
+
+
+def export_text(run: Run) -> tuple[str, int]:
+    """(CSV, how many rows) of the overrides and confirmations in force."""
     rows = [(o.negative, o.new, o.reason, o.who, o.time) for o in in_force(run.overrides).values()]
-    write_atomically(Path(path), pd.DataFrame(rows, columns=EXPORTED).to_csv(index=False))
-    return len(rows)
+    return pd.DataFrame(rows, columns=EXPORTED).to_csv(index=False), len(rows)
 
 
-def import_csv(run: Run, path: str | Path, who: str) -> tuple[list[Override], list[str]]:
-    """Apply a CSV with the columns `negative`, `decision` and perhaps `reason`: (overrides, labels not in the run)."""
+def import_csv(
+    run: Run, file: str | Path | IO[bytes], who: str, name: str | None = None
+) -> tuple[list[Override], list[str]]:
+    """Apply a CSV with the columns `negative`, `decision` and perhaps `reason`: (overrides, labels not in the run).
+
+    A decision that is in force already counts as a confirmation. `name` is the file's name for messages. All of the
+    file is applied or nothing.
+
+    Raises NegRefineError for a file that is no such CSV, or that decides twice on one label.
+    """
+    name = name or str(file)
     try:
-        table = pd.read_csv(path, keep_default_na=False, dtype=str)
+        table = pd.read_csv(file, keep_default_na=False, dtype=str, encoding_errors="strict")
     except (OSError, ValueError) as error:
-        raise NegRefineError(f"cannot read {path} ({error}); give a CSV file as the export writes it") from error
+        raise NegRefineError(f"cannot read {name} ({error}); give a CSV file as the export writes it") from error
     if not {"negative", "decision"} <= set(table.columns):
-        raise NegRefineError(f"{path} lacks the columns 'negative' and 'decision'")
+        raise NegRefineError(f"{name} lacks the columns 'negative' and 'decision'")
     wrong = sorted(set(table["decision"]) - {KEPT, DROPPED})
     if wrong:
-        raise NegRefineError(f"{path}: a decision is '{KEPT}' or '{DROPPED}', not {wrong[0]!r}")
+        raise NegRefineError(f"{name}: a decision is '{KEPT}' or '{DROPPED}', not {wrong[0][:80]!r}")
     known = {negative.label for negative in reviewable(run)}
-    reasons = table["reason"] if "reason" in table else pd.Series("", index=table.index)
-    added: list[Override] = []
-    for (decision, reason), rows in table.groupby(["decision", reasons], sort=False):
-        labels = [label for label in rows["negative"] if label in known]
-        added += override(run, labels, str(decision), who, str(reason)) if labels else []
-    return added, [label for label in table["negative"] if label not in known]
+    reasons = table["reason"] if "reason" in table else [""] * len(table)
+    wanted: dict[str, tuple[str, str]] = {}
+    for label, decision, reason in zip(table["negative"], table["decision"], reasons, strict=True):
+        if wanted.setdefault(label, (decision, reason))[0] != decision:
+            raise NegRefineError(f"{name} says of {label[:80]!r} both that it is kept and that it is dropped")
+    chosen = {label: wish for label, wish in wanted.items() if label in known}
+    added = _override(run, chosen, who)
+    by_reason: dict[str, list[str]] = {}
+    for label, (_, reason) in chosen.items():
+        by_reason.setdefault(reason, []).append(label)
+    for reason, labels in by_reason.items():
+        added += confirm(run, labels, who, reason)
+    return added, [label for label in wanted if label not in known]
 
 
 def _now() -> str:

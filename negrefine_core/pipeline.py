@@ -12,6 +12,7 @@ import torch
 from . import lexicon, mining, scoring
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
+from .effects import Effects
 from .embedding import EmbeddedChunk, embed_images
 from .encoder import Progress
 from .errors import NegRefineError
@@ -28,7 +29,7 @@ from .labels import (
 from .metrics import bootstrap_draws, interval, ood_metrics
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
-from .overrides import final_negatives
+from .overrides import final_negatives, judged_negatives
 from .runs import Run
 from .verdict_cache import CachedJudge
 
@@ -53,10 +54,10 @@ def noun_templates(run: Run) -> tuple[str, ...]:
     return SKETCH_TEMPLATES if run.settings.sketch_templates else NOUN_TEMPLATES
 
 
-def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Negative]:
-    """ID labels -> `initial_negatives.csv`, and the NegLabel baseline's own `neglabel_negatives.csv`."""
+def candidates(run: Run) -> lexicon.Candidates:
+    """The words that the run's negatives are mined from."""
     settings = run.settings
-    words = lexicon.candidates(
+    return lexicon.candidates(
         run.id_labels,
         seed=settings.seed,
         word_filter=settings.word_filter,
@@ -64,6 +65,11 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
         adjective_files=settings.adjective_files,
         first_lemmas=None if settings.wordnet == "bundled" else lexicon.WordNet(settings.wordnet).first_lemmas(),
     )
+
+
+def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Negative]:
+    """ID labels -> `initial_negatives.csv`, and the NegLabel baseline's own `neglabel_negatives.csv`."""
+    settings, words = run.settings, candidates(run)
     run.update_info(
         model={"name": encoder.name, "fingerprint": encoder.fingerprint, "precision": encoder.precision},
         device=encoder.device,
@@ -81,7 +87,7 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
 
 def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = silent) -> Filtered:
     """Mined negatives -> `verdicts.jsonl` -> `negatives.csv`. Questions this judge has answered are not asked again."""
-    _check_model(run, encoder)
+    check_model(run, encoder)
     known = _known(run, judge)
     with run.verdict_log() as log, report("Judging the negatives") as progress:
         filtered = NegFilter(judge, encoder).run(
@@ -94,7 +100,7 @@ def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = sile
     return filtered
 
 
-def _check_model(run: Run, encoder: CachedEncoder) -> None:
+def check_model(run: Run, encoder: CachedEncoder) -> None:
     """Raise where the run was made with other weights: labels and scores of two models do not go together."""
     model = run.info.get("model")  # an imported run has none
     if model and model.get("precision") == encoder.precision and model.get("fingerprint") != encoder.fingerprint:
@@ -124,6 +130,7 @@ def question_estimate(
 
 def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:
     """The run's detector, with its final negatives or with those given."""
+    check_model(run, encoder)
     settings, final = run.settings, run.negatives
     negatives = final if negatives is None else negatives
     config = DetectorConfig(
@@ -135,20 +142,50 @@ def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | N
     return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config, stored)
 
 
+def image_features(run: Run, encoder: CachedEncoder, images: pd.DataFrame) -> torch.Tensor:
+    """(B, D) features of the pictures in a scored table (columns `image_set` and `path`), from the cache or new.
+
+    Raises NegRefineError where the run is another model's, or a picture can no longer be read.
+    """
+    check_model(run, encoder)
+    features = torch.empty(len(images), encoder.dim)  # (B, D)
+    for name, rows in images.reset_index(drop=True).groupby("image_set", sort=False):
+        image_set = ImageSet(str(name), run.image_root(str(name)), tuple(rows["path"]))
+        for chunk in embed_images(encoder, image_set):
+            if chunk.skipped:
+                i, reason = chunk.skipped[0]
+                raise NegRefineError(f"{rows['path'].iloc[i]!r} in {image_set.root}: {reason}; score {name} again")
+            features[torch.from_numpy(rows.index.to_numpy()[chunk.indices])] = chunk.features
+    return features
+
+
+def effects(
+    run: Run, encoder: CachedEncoder, images: pd.DataFrame, negatives: Sequence[Negative] | None = None
+) -> Effects:
+    """What dropping or restoring a negative does to the images of a scored table, in its order."""
+    return Effects(detector(run, encoder, negatives), image_features(run, encoder, images))
+
+
 def score(
     run: Run, encoder: CachedEncoder, image_sets: Sequence[ImageSet], report: Report = silent, workers: int = 4
 ) -> list[int]:
     """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score.
 
+    Where overrides change the negatives, `negrefine_judged` is NegRefine's score with the verdicts alone.
     Returns how many images of each were scored. Scores go to disk as they come: memory does not grow with the set.
     """
-    _check_model(run, encoder)
+    check_model(run, encoder)
+    negatives, known_overrides = run.negatives, len(run.overrides)
     scorer = detector(run, encoder)
     baselines = {"csp": _baseline(run, encoder, run.initial_negatives, noun_templates(run), ADJECTIVE_TEMPLATES)}
     if run.path("neglabel_negatives.csv").exists():  # an imported run has none
         baselines["neglabel_baseline"] = _baseline(
             run, encoder, run.neglabel_negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES
         )
+    judged = judged_negatives(run) if known_overrides else negatives
+    if judged and judged != negatives:
+        before = detector(run, encoder, judged)
+        baselines["negrefine_judged"] = lambda images: before.score_features(images)["negrefine"].to_numpy()
     counts = []
     for image_set in image_sets:
         skipped: list[tuple[str, str]] = []
@@ -160,6 +197,7 @@ def score(
         if not counts[-1]:
             raise NegRefineError(f"none of the {len(image_set)} images of {image_set.name} could be read; the first, "
                                  f"{skipped[0][0]}: {skipped[0][1]}")  # fmt: skip
+        run.set_scored_with(image_set.name, negatives, known_overrides)
     return counts
 
 

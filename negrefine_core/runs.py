@@ -2,11 +2,14 @@
 
 import contextlib
 import csv
+import fcntl
 import hashlib
 import io
 import json
+import os
 import platform
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import hyperparameters, lexicon
 from .errors import NegRefineError
+from .labels import label_list
 from .paths import BUNDLED, RUNS, from_portable, portable, write_atomically
 from .records import Negative, Verdict
 
@@ -87,7 +91,7 @@ class Run:
         """
         if not _NAME.fullmatch(name):
             raise NegRefineError(f"{name!r} cannot name a run; use letters, digits, '_', '-' and '.', at most 80")
-        run = cls(runs / name)
+        run, id_labels = cls(runs / name), label_list(id_labels)
         if run.path("run.json").exists():
             run._check_same(settings, id_labels)
             return run
@@ -122,6 +126,21 @@ class Run:
         _ = run.settings
         return run
 
+    def copy(self, name: str) -> "Run":
+        """This run under another name beside it, to change without changing this one; resumed where it is there.
+
+        Raises NegRefineError when a run of that name was made with other settings or ID labels.
+        """
+        if not _NAME.fullmatch(name):
+            raise NegRefineError(f"{name!r} cannot name a run; use letters, digits, '_', '-' and '.', at most 80")
+        copied = Run(self.folder.parent / name)
+        if not copied.path("run.json").exists():
+            with tempfile.TemporaryDirectory(dir=self.folder.parent, prefix=".copying-") as folder:
+                shutil.copytree(self.folder, Path(folder) / name)
+                (Path(folder) / name).rename(copied.folder)
+        copied._check_same(self.settings, self.id_labels)
+        return copied
+
     def path(self, name: str) -> Path:
         return self.folder / name
 
@@ -138,7 +157,18 @@ class Run:
         return checked_settings(self.info.get("settings"), f"{self.path('run.json')}: ")
 
     def update_info(self, **values: Any) -> None:
-        self._write_info(self.info | values)
+        with self._alone():
+            self._write_info(self.info | values)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While one process reads a file of the run and writes it anew, others wait: the app and a job may both."""
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _write_info(self, info: Mapping[str, Any]) -> None:
         write_atomically(self.path("run.json"), json.dumps(info, indent=1, ensure_ascii=False) + "\n")
@@ -273,12 +303,46 @@ class Run:
             if not count:
                 return 0
             (Path(folder) / path.name).replace(path)
-        self.update_info(image_sets=self.info.get("image_sets", {}) | {image_set: portable(root)})
+        with self._alone():
+            info = self.info
+            roots = info.get("image_sets", {}) | {image_set: portable(root)}
+            self._write_info(info | {"image_sets": roots})
         return count
 
     def image_root(self, image_set: str) -> Path:
         """The folder that the paths in an image set's scores are relative to."""
         return from_portable(self.info["image_sets"][image_set])
+
+    @property
+    def id_sets(self) -> list[str]:
+        """The scored image sets that show the ID classes: by their role, else those that the run was made with."""
+        info = self.info
+        roots, roles = info.get("image_sets", {}), info.get("roles", {})
+        own = {name: "ID" for name, root in roots.items() if root == self.settings.id_images}
+        return [name for name in self.scored_sets if (own | roles).get(name) == "ID"]
+
+    @property
+    def id_set(self) -> str | None:
+        """The ID image set that figures are of: the last evaluation's, else the first that shows the ID classes."""
+        scored = self.scored_sets
+        with contextlib.suppress(NegRefineError):
+            evaluated = self.metrics.get("id_set")
+            if evaluated in scored:
+                return str(evaluated)
+        return next(iter([*self.id_sets, *scored]), None)
+
+    def set_role(self, image_set: str, is_id: bool) -> None:
+        """Say whether an image set shows the ID classes or something else."""
+        with self._alone():
+            info = self.info
+            self._write_info(info | {"roles": info.get("roles", {}) | {image_set: "ID" if is_id else "OOD"}})
+
+    def set_scored_with(self, image_set: str, negatives: Sequence[Negative], overrides: int) -> None:
+        """Note which negatives an image set was scored with, and how many lines the overrides' log had by then."""
+        record = {"negatives": class_list_hash(n.label for n in negatives), "overrides": overrides}
+        with self._alone():
+            info = self.info
+            self._write_info(info | {"scored_with": info.get("scored_with", {}) | {image_set: record}})
 
     @property
     def skipped(self) -> pd.DataFrame:
@@ -288,10 +352,11 @@ class Run:
         return pd.read_csv(self.path("skipped.csv"), dtype=str, keep_default_na=False)
 
     def write_skipped(self, image_set: str, skipped: Iterable[tuple[str, str]]) -> None:
-        others = self.skipped
-        rows = [tuple(row) for row in others[others["image_set"] != image_set].itertuples(index=False)]
-        rows += [(image_set, path.encode(errors="backslashreplace").decode(), reason) for path, reason in skipped]
-        self._write_csv("skipped.csv", ("image_set", "path", "reason"), sorted(rows))
+        with self._alone():
+            others = self.skipped
+            rows = [tuple(row) for row in others[others["image_set"] != image_set].itertuples(index=False)]
+            rows += [(image_set, path.encode(errors="backslashreplace").decode(), reason) for path, reason in skipped]
+            self._write_csv("skipped.csv", ("image_set", "path", "reason"), sorted(rows))
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -371,6 +436,10 @@ def checked_settings(values: object, source: str = "") -> Settings:
 
 def class_list_hash(id_labels: Iterable[str]) -> str:
     return hashlib.blake2b("\n".join(id_labels).encode(), digest_size=6).hexdigest()
+
+
+def is_run_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name))
 
 
 def run_names(runs: Path = RUNS) -> list[str]:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from negrefine_core.agreement import compare_judges, second_opinion, spelling_trap, suspicions, wordnet_contradicts
+from negrefine_core.agreement import (
+    compare_judges,
+    second_opinion,
+    spelling_trap,
+    suspicions,
+    suspicions_of_kept,
+    wordnet_contradicts,
+)
 from negrefine_core.judge import Answer, Question, WordNetJudge
 from negrefine_core.lexicon import WordNet
 from negrefine_core.negfilter import Verdict
@@ -49,6 +56,7 @@ def test_a_second_opinion_answers_every_question_whatever_the_first_judge_said(w
         ("organ stop", "pipe organ", None),
         ("philadelphia fleabane", "daisy", None),
         ("daisies", "daisy", None),
+        ("earthstar", "earth star fungus", None),
     ],
 )
 def test_words_that_are_merely_spelt_alike_are_traps(
@@ -77,6 +85,41 @@ def test_suspicion_puts_the_famous_mistakes_first_and_says_why(wordnet: WordNet)
     assert all(0 <= s.score < 1 for s in found)
 
 
+def test_the_less_two_words_have_in_common_the_more_doubtful_a_subcategory_is(wordnet: WordNet) -> None:
+    far, near, taxon = verdict("terahertz", "radio"), verdict("smooth aster", "daisy"), verdict("helenium", "daisy")
+    assert [s.verdict.negative for s in suspicions([taxon, near, far], wordnet)] == [
+        "terahertz", "smooth aster", "helenium",
+    ]  # fmt: skip
+
+
+def test_a_word_without_a_capital_in_wordnet_is_the_more_doubtful_proper_noun(wordnet: WordNet) -> None:
+    small, both, capital = verdict("bluejack oak"), verdict("etna"), verdict("genus ginkgo")
+    assert [s.verdict.negative for s in suspicions([capital, both, small], wordnet)] == [
+        "bluejack oak", "etna", "genus ginkgo",
+    ]  # fmt: skip
+
+
+def test_what_was_kept_is_doubted_where_wordnet_its_name_or_another_judge_says_yes(wordnet: WordNet) -> None:
+    chains = [
+        [verdict("velvet", None, "no"), verdict("velvet", "dog", "no")],
+        [verdict("oslo", None, "no")],
+        [verdict("poodle", None, "no"), verdict("poodle", "cat", "no"), verdict("poodle", "dog", "no")],
+        [verdict("toy radio", None, "no"), verdict("toy radio", "radio", "unclear")],
+        [verdict("granite", None, "no")],
+    ]
+    found = suspicions_of_kept(chains, wordnet, [[verdict("granite", None, "yes")]])
+    why = {s.verdict.negative: s.why for s in found}
+    assert "knows it only as a proper noun" in why["oslo"]
+    assert "among the kinds of 'dog'" in why["poodle"]
+    assert "ends in the ID class 'radio'" in why["toy radio"]
+    assert "neither yes nor no" in why["toy radio"]
+    assert "another judge calls it a proper noun" in why["granite"]
+    assert (found[-1].verdict.negative, found[-1].score) == ("velvet", 0)
+    assert found[0].verdict.negative == "toy radio"  # two signs
+    alone = {s.verdict.negative: s.score for s in suspicions_of_kept(chains, None)}
+    assert alone["oslo"] == alone["poodle"] == 0  # WordNet was the judge itself
+
+
 def test_wordnet_contradicts_only_what_it_knows(wordnet: WordNet) -> None:
     assert wordnet_contradicts(verdict("granite"), wordnet)
     assert not wordnet_contradicts(verdict("oslo"), wordnet)
@@ -97,5 +140,6 @@ def test_wordnet_and_the_published_judge_compare_as_measured(golden: Path, wordn
     assert below.confusion.loc["yes", "yes"] == 13
     rejected = [v for v in asked if v.answer == "yes"]
     order = [s.verdict.negative for s in suspicions(rejected, wordnet)]
-    assert order.index("common sage") < 60
-    assert order.index("radioactive iodine excretion test") < 60
+    assert order.index("common sage") < 5
+    assert order.index("radioactive iodine excretion test") < 5
+    assert {"fairy ring", "milky way", "barium sulphate", "spaghetti junction"} < set(order[:20])

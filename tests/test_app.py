@@ -159,7 +159,9 @@ def test_the_metrics_table_follows_the_convention(run: Run) -> None:
     for table, convention in ((ours, "id-positive"), (theirs, "ood-positive")):
         row = table[(table["Method"] == "NegRefine") & (table["OOD images"] == "food")].iloc[0]
         assert row["FPR@95"] == pytest.approx(100 * ood_metrics(inside, outside, convention).fpr95)
-    assert (theirs["FPR@95 95% interval"] == "–").all()
+        low, high = (float(bound) for bound in row["FPR@95 95% interval"].split(" – "))
+        assert low <= row["FPR@95"] <= high
+    assert not (theirs["FPR@95 95% interval"] == ours["FPR@95 95% interval"]).all()
 
 
 def test_unreadable_images_are_listed_with_their_reason(run: Run) -> None:
@@ -202,7 +204,10 @@ def test_an_unknown_image_gets_a_message(run: Run) -> None:
 def test_a_view_survives_the_url() -> None:
     view = View(
         run="r", id="i", ood=("a", "b"), score="csp", threshold="1.25", outcome="FP", low=-1.5, high=2.0,
-        sort="nearest", page=3, curve="pr", show="metrics", convention="ood-positive", image="a/b",
+        sort="nearest", page=3, curve="pr", show="metrics", convention="ood-positive", image="a/b", step="refine",
+        compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",
+        differ="labels", find="sage", off_ids=("salt, pepper",), off=("mud", "rust"), lesson="harm",
+        queue="kept", order="impact", search="sage", id_class="safe", label="common sage", source="files",
     )  # fmt: skip
     assert len(view.query()) == len(fields(View))
     assert View.parse(view.query()) == view

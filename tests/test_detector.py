@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from negrefine_core import detector as module
 from negrefine_core import scoring
 from negrefine_core.cache import CachedEncoder
-from negrefine_core.detector import DetectorConfig, NegRefineDetector
+from negrefine_core.detector import DetectorConfig, NegRefineDetector, Without
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
@@ -80,6 +80,51 @@ def test_every_score_equals_a_loop_over_images(
         assert row["id_sims"] == pytest.approx(np.sort(row["id_sims"])[::-1])
         pair = encoder.encode_labels([f"{row['pair_id']} and {row['pair_negative']}"], NOUN_TEMPLATES)[0]
         assert row["pair_sim"] == pytest.approx(float(100 * pair @ image), abs=1e-3)
+
+
+def test_labels_left_out_weigh_nothing_as_in_a_detector_that_never_had_them(encoder: OpenClipEncoder) -> None:
+    pictures, gone = [picture(i) for i in range(5)], {"thing 3", "thing 7", "big1 place"}
+    nouns, adjectives = NOUNS[:30], ADJECTIVES[:12]  # fewer than 100: one group
+    whole = NegRefineDetector(encoder, IDS, nouns, adjectives)
+    features = encoder.encode_images(pictures)
+    without = Without(frozenset({"cat"}), frozenset(gone))
+    rest = NegRefineDetector(
+        encoder, [x for x in IDS if x != "cat"], [x for x in nouns if x not in gone],
+        [x for x in adjectives if x not in gone],
+    )  # fmt: skip
+    got, expected = whole.score_features(features, without=without), rest.score_features(features)
+    for name in expected:
+        if name in ("id_labels", "negative_labels", "pair_id", "pair_negative"):
+            assert got[name].tolist() == expected[name].tolist(), name
+        else:
+            np.testing.assert_allclose(np.vstack(got[name]), np.vstack(expected[name]), atol=2e-5)
+    assert whole.score_features(features, without=Without()).equals(whole.score_features(features))
+
+
+def test_a_negative_left_out_leaves_its_group_and_the_others_keep_theirs(encoder: OpenClipEncoder) -> None:
+    scorer = NegRefineDetector(encoder, IDS, NOUNS, [], DetectorConfig(n_groups=10))
+    image = encoder.encode_images([picture(1)])
+    off = set(scorer.score_features(image)["negative_labels"][0][:3])
+    got = scorer.score_features(image, without=Without(negatives=frozenset(off))).iloc[0]
+    pos, neg = 100 * scorer.id_features @ image[0], 100 * scorer.negative_features @ image[0]
+    groups = scorer.permutation.view(10, -1).tolist()
+    shares = []
+    for group in groups:
+        left = torch.stack([neg[i] for i in group if NOUNS[i] not in off])
+        shares.append(float(torch.softmax(torch.cat([pos, left]), 0)[: len(pos)].sum()))
+    assert got["neglabel"] == pytest.approx(np.mean(shares), abs=1e-5)
+    assert not off & set(got["negative_labels"])
+    assert len(got["negative_labels"]) == 5
+
+
+def test_one_label_of_each_kind_must_be_left(encoder: OpenClipEncoder) -> None:
+    scorer, image = NegRefineDetector(encoder, IDS[:2], NOUNS[:3]), encoder.encode_images([picture(0)])
+    two_left = scorer.score_features(image, without=Without(negatives=frozenset(NOUNS[:2]))).iloc[0]
+    assert two_left["negative_labels"] == [NOUNS[2]]
+    assert np.isfinite(two_left["negrefine"])
+    for without in (Without(id_labels=frozenset(IDS)), Without(negatives=frozenset(NOUNS))):
+        with pytest.raises(NegRefineError, match="leave at least one"):
+            scorer.score_features(image, without=without)
 
 
 class GoldenEncoder:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from open_clip import IMAGENET_CLASSNAMES
 
 from negrefine_core import labels
 from negrefine_core.errors import NegRefineError
@@ -106,19 +107,37 @@ def test_a_preset_name_with_a_path_in_it_reads_no_file_outside_the_presets(
     with pytest.raises(NegRefineError, match="cannot read the class list"):
         read_class_list("../secret")
     assert read_class_list("pets").labels == ("cat",)
-    assert labels.class_list_presets() == ["imagenet", "pets"]
+    assert labels.class_list_presets() == ["pets"]
 
 
 def test_every_preset_is_a_clean_class_list() -> None:
-    for preset in labels.class_list_presets():
-        if preset != "imagenet":
+    presets = labels.class_list_presets()
+    assert len(presets) == 16
+    for preset in presets:
+        if not preset.endswith(labels.PAPER_FORM):
             found = read_class_list(preset)
             assert len(found.labels) > 1, preset
             assert not found.notes, preset
+            assert not [label for label in found.labels if "_" in label or label != label.strip()], preset
 
 
-def test_the_imagenet_preset_has_the_papers_thousand_names_less_their_duplicates() -> None:
-    found = read_class_list("imagenet")
-    assert found.labels[0] == "tench"
-    assert len(found.labels) == len({label.casefold() for label in found.labels})
-    assert 996 <= len(found.labels) <= 1000
+def test_the_papers_form_of_a_list_keeps_its_defects() -> None:
+    assert read_class_list("imagenet-paper").labels == tuple(IMAGENET_CLASSNAMES)
+    assert read_class_list("imagenet-paper").labels.count("missile") == 2
+    assert read_class_list("imagenet-a-paper").labels.count("American") == 4
+    assert "great_white_shark" in read_class_list("imagenet-r-paper").labels
+    assert read_class_list("cub-200-paper").labels[0] == "Black_footed_Albatross"
+
+
+def test_mended_lists_name_the_same_classes_in_the_same_order() -> None:
+    names = dict(zip(_lines("imagenet"), IMAGENET_CLASSNAMES, strict=True))  # by WordNet id
+    assert read_class_list("imagenet").labels == tuple(dict.fromkeys(IMAGENET_CLASSNAMES))
+    for subset in ("imagenet-a", "imagenet-10", "imagenet-20", "imagenet-99", "imagenet-100"):
+        assert read_class_list(subset).labels == tuple(names[wnid] for wnid in _lines(subset)), subset
+    for preset in ("imagenet-r", "cub-200"):
+        published = read_class_list(f"{preset}-paper").labels
+        assert read_class_list(preset).labels == tuple(label.replace("_", " ") for label in published)
+
+
+def _lines(name: str) -> list[str]:
+    return (labels.paths.BUNDLED / "class_folders" / f"{name}.txt").read_text(encoding="utf-8").splitlines()

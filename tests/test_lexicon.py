@@ -156,6 +156,19 @@ def test_a_subcategory_is_a_hyponym_of_some_sense(wordnet: WordNet, word: str, l
     assert wordnet.is_subcategory(word, label) is below
 
 
+def test_wordnet_says_how_it_writes_a_word_and_what_two_words_share(wordnet: WordNet) -> None:
+    assert wordnet.spellings("etna") == {"etna", "Etna"}
+    assert wordnet.spellings("bluejack oak") == {"bluejack oak"}
+    assert wordnet.spellings("zzzz") == frozenset()
+    shared, near = wordnet.common_ground("poodle", "terrier")
+    assert shared == "dog"
+    assert 0.5 < near < 1
+    assert wordnet.common_ground("radio", "terahertz")[1] < 0.5
+    assert wordnet.common_ground("zzzz", "dog") == ("", 0.0)
+    assert wordnet.is_taxon("helenium")
+    assert not wordnet.is_taxon("daisy")
+
+
 def test_a_wordnet_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         NegRefineError, match=r"cannot load WordNet from .*; use 'bundled', or install it .*No such file"

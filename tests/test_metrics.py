@@ -115,14 +115,18 @@ def test_the_bootstrap_is_the_same_for_the_same_seed_and_differs_for_another() -
     assert bootstrap_draws(inside, outside, n=50, stream=1)["auroc"].tolist() != first["auroc"].tolist()
 
 
+@pytest.mark.parametrize("convention", ["id-positive", "ood-positive"])
 @pytest.mark.parametrize(("inside", "outside"), TIED[::5] + SMOOTH)
-def test_each_bootstrap_draw_has_the_metrics_of_its_resample(inside: np.ndarray, outside: np.ndarray) -> None:
-    draws = bootstrap_draws(inside, outside, n=20, seed=3, stream=2)
+def test_each_bootstrap_draw_has_the_metrics_of_its_resample(
+    inside: np.ndarray, outside: np.ndarray, convention: Convention
+) -> None:
+    draws = bootstrap_draws(inside, outside, n=20, seed=3, stream=2, convention=convention)
     of_ids, of_oods = np.random.default_rng([3, 0]), np.random.default_rng([3, 3])
     for draw in range(20):
         metrics = ood_metrics(
             inside[of_ids.integers(len(inside), size=len(inside))],
             outside[of_oods.integers(len(outside), size=len(outside))],
+            convention,
         )
         assert draws["auroc"][draw] == pytest.approx(metrics.auroc, abs=1e-12)
         assert draws["fpr95"][draw] == pytest.approx(metrics.fpr95, abs=1e-12)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -82,6 +83,53 @@ def test_deciding_what_is_decided_changes_nothing(tmp_path: Path) -> None:
     assert not run.path("overrides.jsonl").exists()
 
 
+def test_agreeing_is_a_line_of_its_own_that_changes_no_negative_and_can_be_undone(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    before = run.path("negatives.csv").read_bytes()
+    assert [(o.old, o.new) for o in overrides.confirm(run, ["oslo", "granite"], "ann")] == [
+        ("dropped", "dropped"), ("kept", "kept"),
+    ]  # fmt: skip
+    assert overrides.confirm(run, ["oslo"], "ann") == []  # once is enough
+    assert run.path("negatives.csv").read_bytes() == before
+    table = overrides.review_table(run).set_index("label")
+    assert list(table.index[table["reviewed"]]) == ["granite", "oslo"]
+    assert not table["overridden"].any()
+    overrides.override(run, ["oslo"], "kept", "ann")
+    assert overrides.review_table(run).set_index("label").loc["oslo", "overridden"]
+    overrides.undo(run, "ann")  # the agreement is in force again
+    assert overrides.in_force(run.overrides)["oslo"].new == "dropped"
+    overrides.undo(run, "ann", 2)
+    assert overrides.in_force(run.overrides) == {}
+    assert labels(run) == ["granite", "velvet", "st x"]
+    with pytest.raises(NegRefineError, match="'paris' is no mined negative"):
+        overrides.confirm(run, ["paris"], "ann")
+
+
+def test_restored_and_dropped_again_is_reviewed_and_not_overridden(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    overrides.override(run, ["oslo"], "kept", "ann")
+    overrides.override(run, ["oslo"], "dropped", "ann")
+    row = overrides.review_table(run).set_index("label").loc["oslo"]
+    assert (row["reviewed"], row["overridden"], row["decision"]) == (True, False, "dropped")
+
+
+def test_scores_know_whether_they_are_of_the_negatives_there_are_now(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    for image_set in ("a", "b"):
+        run.write_scores(image_set, tmp_path, pd.DataFrame({"path": ["x.png"], "negrefine": [1.0]}))
+    assert overrides.outdated_scores(run) == {}  # a run of before there were records
+    overrides.override(run, ["oslo", "granite"], "dropped", "ann")
+    assert overrides.outdated_scores(run) == {"a": 1, "b": 1}  # oslo was dropped already
+    run.set_scored_with("a", run.negatives, len(run.overrides))
+    assert overrides.outdated_scores(run) == {"b": 1}
+    overrides.confirm(run, ["velvet"], "ann")
+    assert overrides.outdated_scores(run) == {"b": 1}
+    overrides.override(run, ["radiogram"], "kept", "ann")
+    assert overrides.outdated_scores(run) == {"a": 1, "b": 2}
+    overrides.undo(run, "ann", 3)
+    assert overrides.outdated_scores(run) == {"a": 1}  # granite is back
+
+
 def test_wrong_decisions_are_explained(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     with pytest.raises(NegRefineError, match="'kept' or 'dropped'"):
@@ -133,7 +181,25 @@ def test_a_csv_file_carries_overrides_to_another_run(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(("text", "message"), [("a,b\n", "lacks the columns"), ("", "cannot read"),
+def test_a_csv_file_carries_agreement_too_and_is_applied_whole_or_not_at_all(tmp_path: Path) -> None:
+    run, other = make_run(tmp_path), make_run(tmp_path, "other")
+    overrides.confirm(run, ["oslo"], "ann", "a city")
+    overrides.override(run, ["granite"], "dropped", "ann")
+    overrides.export_csv(run, tmp_path / "o.csv")
+    overrides.import_csv(other, tmp_path / "o.csv", "bob")
+    assert {o.negative: (o.new, o.reason) for o in overrides.in_force(other.overrides).values()} == {
+        "oslo": ("dropped", "a city"), "granite": ("dropped", ""),
+    }  # fmt: skip
+    everything = "".join(f"{label},dropped\n" for label in labels(other))
+    (tmp_path / "all.csv").write_text("negative,decision\nradiogram,dropped\n" + everything, encoding="utf-8")
+    lines = len(other.overrides)
+    with pytest.raises(NegRefineError, match="keep at least one"):
+        overrides.import_csv(other, tmp_path / "all.csv", "bob")
+    assert len(other.overrides) == lines
+
+
+@pytest.mark.parametrize(("text", "message"), [("negative,decision\noslo,kept\noslo,dropped\n", "both"),
+                                               ("a,b\n", "lacks the columns"), ("", "cannot read"),
                                                ("negative,decision\noslo,perhaps\n", "not 'perhaps'")])  # fmt: skip
 def test_a_csv_file_that_is_none_of_ours_is_explained(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "o.csv").write_text(text, encoding="utf-8")

@@ -12,7 +12,7 @@ import torch
 from conftest import write_pictures
 from test_scoring import loop_neglabel
 
-from negrefine_core import embedding, pipeline, scoring
+from negrefine_core import embedding, overrides, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
@@ -134,6 +134,22 @@ def test_every_score_column_is_its_plain_formula(finished: Run, encoder: OpenCli
 
 def plain_neglabel(pos: torch.Tensor, neg: torch.Tensor) -> float:
     return loop_neglabel(pos, neg, 100, scoring.group_permutation(len(neg)))
+
+
+def test_overrides_that_change_the_negatives_leave_the_score_before_them_beside_the_new_one(
+    finished: Run, copied: Run, pictures: Path, model: CachedEncoder
+) -> None:
+    dropped = finished.scores("far")["pair_negative"].iloc[0]
+    overrides.override(copied, [dropped], overrides.DROPPED, "me")
+    assert "far" in overrides.outdated_scores(copied)
+    pipeline.score(copied, model, [open_image_set(pictures / "far")])
+    assert "far" not in overrides.outdated_scores(copied)
+    table, before = copied.scores("far"), finished.scores("far")
+    np.testing.assert_allclose(table["negrefine_judged"], before["negrefine"], atol=1e-6)
+    assert not np.allclose(table["negrefine"], before["negrefine"])
+    overrides.undo(copied, "me")
+    pipeline.score(copied, model, [open_image_set(pictures / "far")])
+    assert "negrefine_judged" not in copied.scores("far")
 
 
 def test_scores_carry_paths_and_classes_and_skipped_images_are_listed(finished: Run) -> None:

@@ -1,9 +1,12 @@
-"""Image: one picture, the parts of its score, and the labels it matches."""
+"""Image: one picture, the parts of its score, the labels it matches, and what it is like without some of them."""
 
 import pandas as pd
 import streamlit as st
 
 import frame
+import image_labels
+import image_neighbours
+import image_upload
 import pictures
 from gallery import described
 from negrefine_core import figures
@@ -19,6 +22,8 @@ EXPLORE_PAGE = "pages/explore.py"
 
 def draw(run: Run, view: View) -> None:
     images = ScoredImages.of(run, view)
+    if image_upload.draw(run, view, images):
+        return
     shown = images.shown(view)
     if shown.empty and not view.image:
         st.info("The filters of Explore leave no image to show. Take them off there.")
@@ -34,8 +39,9 @@ def draw(run: Run, view: View) -> None:
         _every_score(images, image)
     with right:
         _verdict(images, image)
-        _parts(run, image)
-        _matches(image)
+        image_labels.parts(run, image)
+        image_labels.draw(run, view, images, image)
+    image_neighbours.draw(run, view, images, image)
 
 
 def _find(table: pd.DataFrame, address: str) -> pd.Series:
@@ -52,7 +58,12 @@ def _address(image: pd.Series) -> str:
 
 
 def _back(view: View) -> None:
-    st.page_link(EXPLORE_PAGE, label="Back to Explore", icon=":material/arrow_back:", query_params=view.query(image=""))
+    st.page_link(
+        EXPLORE_PAGE,
+        label="Back to Explore",
+        icon=":material/arrow_back:",
+        query_params=view.query(image="", off=(), off_ids=()),
+    )
 
 
 def _walk(view: View, order: list[str], place: int | None) -> None:
@@ -65,7 +76,7 @@ def _walk(view: View, order: list[str], place: int | None) -> None:
             there = target is not None and 0 <= target < len(order)
             st.button(
                 words, key=f"step{step}", disabled=not there, shortcut=shortcut, on_click=change, args=(view,),
-                kwargs={"image": order[target]} if there else {},
+                kwargs={"image": order[target], "off": (), "off_ids": ()} if there else {},
                 help="In the order and with the filters of Explore’s gallery.",
             )  # fmt: skip
         st.markdown(f"{place + 1:,} of {len(order):,}" if place is not None else "not among the filtered images")
@@ -108,38 +119,6 @@ def _verdict(images: ScoredImages, image: pd.Series) -> None:
         f"taken for **{taken}**, and it is {truth} ({outcome.code}).",
         icon=":material/check:" if right else ":material/close:",
     )
-
-
-def _parts(run: Run, image: pd.Series) -> None:
-    """NegRefine = NegLabel + alpha x multi-matching, with this image's numbers."""
-    alpha = run.settings.alpha
-    st.markdown(
-        "**How the NegRefine score adds up**",
-        help=f"- **NegLabel**: share of the softmax mass on the ID labels against the negatives, 0 to 1\n"
-        "- **Multi-matching**: best of sigmoid(similarity of “ID label and negative” − similarity of the negative), "
-        f"0 to 1, with weight α = {alpha:g}",
-    )
-    with st.container(border=True):
-        st.markdown(
-            f"**{image['neglabel']:.3f}** NegLabel + {alpha:g} × **{image['multi_matching']:.3f}** multi-matching "
-            f"= **{image['negrefine']:.3f}** NegRefine"
-        )
-    st.caption(
-        f"Best pair: “{plain(image['pair_id'])} and {plain(image['pair_negative'])}”, similarity "
-        f"{image['pair_sim']:.2f}; multi-matching compares it with “{plain(image['pair_negative'])}” alone."
-    )
-
-
-def _matches(image: pd.Series) -> None:
-    st.markdown(
-        "**What it looks like to the model**",
-        help="Similarity = 100 × cosine of the image’s and the label’s CLIP features. Top ID labels and top negatives.",
-    )
-    st.plotly_chart(
-        figures.label_similarities(image), key="matches", config={"displayModeBar": False},
-        alt=f"Similarities with ID labels {', '.join(image['id_labels'])} "
-        f"and negatives {', '.join(image['negative_labels'])}",
-    )  # fmt: skip
 
 
 frame.page("image", "Image", draw)

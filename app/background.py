@@ -1,0 +1,66 @@
+"""Work of seconds, such as loading a model, in a thread of the app, while the page stays live."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import streamlit as st
+
+T = TypeVar("T")
+
+THREAD = "background"
+AT_ONCE = 0.3  # seconds: what is quick appears without a sign of waiting
+KEPT = 24  # results
+
+
+@dataclass
+class _Work:
+    """One thread, so that two models are never loaded at once, and the latest results by key."""
+
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, THREAD))
+    futures: dict[tuple[Any, ...], Future[Any]] = field(default_factory=dict)
+
+
+@st.cache_resource(show_spinner=False)
+def _work() -> _Work:
+    log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    log.addFilter(lambda record: not str(record.threadName).startswith(THREAD))  # it warns of threads without a page
+    return _Work()
+
+
+def begin(key: tuple[Any, ...], work: Callable[[], Any]) -> Future[Any]:
+    """Start work that a page is going to need, unless it is there."""
+    kept = _work()
+    future = kept.futures.get(key)
+    if future is None:
+        future = kept.futures[key] = kept.thread.submit(work)
+        for old in [k for k, f in kept.futures.items() if f.done() and k != key][:-KEPT]:
+            kept.futures.pop(old, None)
+    return future
+
+
+def result(key: tuple[Any, ...], work: Callable[[], T], doing: str) -> T | None:
+    """What `work` returns, kept by `key`; None and a sign of waiting until it is there.
+
+    Raises what `work` raised; the next call then tries again.
+    """
+    future = begin(key, work)
+    try:
+        found: T = future.result(AT_ONCE if not future.done() else None)
+    except TimeoutError:
+        _waiting(key, doing)
+        return None
+    except BaseException:
+        _work().futures.pop(key, None)
+        raise
+    return found
+
+
+@st.fragment(run_every=0.7)
+def _waiting(key: tuple[Any, ...], doing: str) -> None:
+    future = _work().futures.get(key)
+    if future is None or future.done():
+        st.rerun()
+    st.caption(f":material/hourglass_top: {doing}")

@@ -1,0 +1,202 @@
+"""The one place where the app loads models and features: lazily, as torch takes seconds to import, and once a server.
+
+    if not features.ready(run):      # cheap: what the model must still embed, read from the cache's index
+        features.offer(run)          # says what it takes, with one button that does it
+        return
+    detector = features.detector(run)                      # the run's own, for single images or many
+    pictures = features.image_features(run, "animals")     # the readable ones of an image set, in its scores' order
+    effects = features.effects(run, ("animals", "food"))   # of single negatives on all of them
+
+Everything is kept by the run's folder and its files' times: overriding a negative or scoring again makes new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from negrefine_core import paths
+from negrefine_core.errors import NegRefineError
+from negrefine_core.runs import Run
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from negrefine_core.cache import CachedEncoder
+    from negrefine_core.detector import NegRefineDetector
+    from negrefine_core.effects import Effects
+
+FEW = 128  # labels: a second or two of embedding
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """`paths` of the pictures of `image_set` that can be read, and their L2-normalised features (n, D)."""
+
+    image_set: str
+    paths: tuple[str, ...]
+    features: Tensor
+
+
+def ready(run: Run) -> bool:
+    """Whether the text features of the run's labels are in the cache, all but a few, so that its detector is there in
+    a moment: a label that was just restored is embedded on the way."""
+    return _missing(run) <= FEW
+
+
+def offer(run: Run) -> None:
+    """Say that the labels are not embedded yet, and do so at the press of a button."""
+    model = run.info.get("model", {}).get("name", run.settings.model)
+    st.info(
+        f"The model {model} has not embedded this run’s {_missing(run):,} labels on this computer yet. It does so "
+        "once: seconds with the bundled model, minutes with a larger one without a GPU.",
+        icon=":material/hourglass_empty:",
+    )
+    if st.button("Embed the labels", icon=":material/play_arrow:", type="primary", key="prepare"):
+        bar = st.progress(0.0, "Loading the model")
+        prepare(run, bar)
+        st.rerun()
+
+
+def prepare(run: Run, bar: st.delta_generator.DeltaGenerator) -> None:
+    """Embed what is missing, with progress. What is done is kept, also when the page is left half-way."""
+    model = encoder(run)
+    for labels, templates in _labels(run):
+        model.encode_labels(
+            labels, templates, lambda done, total: bar.progress(done / max(total, 1), f"{done:,} of {total:,} labels")
+        )
+
+
+def encoder(run: Run) -> CachedEncoder:
+    """The run's model. Raises NegRefineError when its weights cannot be had, or are not the run's."""
+    from negrefine_core import pipeline
+
+    loaded = _encoder(run.settings.model, run.settings.pretrained)
+    pipeline.check_model(run, loaded)
+    return loaded
+
+
+def detector(run: Run) -> NegRefineDetector:
+    """The run's detector with its final negatives."""
+    return _detector(str(run.folder), _times(run, "run.json", "negatives.csv"))
+
+
+def image_features(run: Run, image_set: str) -> ImageFeatures:
+    """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
+    return _image_features(str(run.folder), image_set, _times(run, f"scores/{image_set}.parquet"))
+
+
+def picture_feature(run: Run, file: Path) -> Tensor:
+    """The feature (1, D) of one picture file, kept in the cache. Raises NegRefineError where it cannot be read."""
+    from negrefine_core.embedding import embed_images
+    from negrefine_core.image_sets import ImageSet
+
+    (chunk,) = embed_images(encoder(run), ImageSet("one", file.parent, (file.name,)), workers=1)
+    if chunk.skipped:
+        raise NegRefineError(f"{file.name} {chunk.skipped[0][1]}")
+    return chunk.features
+
+
+def effects(run: Run, image_sets: Sequence[str]) -> Effects:
+    """The effects of the run's negatives on the pictures of these sets, joined in this order."""
+    scored = _times(run, "run.json", "negatives.csv", *(f"scores/{name}.parquet" for name in image_sets))
+    return _effects(str(run.folder), tuple(image_sets), scored)
+
+
+def _missing(run: Run) -> int:
+    """How many labels have no cached features. Without a cache of this model no torch is imported to find out."""
+    fingerprint = run.info.get("model", {}).get("fingerprint")
+    if not fingerprint:
+        raise NegRefineError(
+            f"The run {run.name!r} was imported without a model, so nothing can be computed with it. Choose another "
+            "run under “Run” in the sidebar."
+        )
+    if not (paths.CACHE / "features" / fingerprint / "texts" / "index.sqlite").exists():
+        return sum(len(labels) for labels, _ in _labels(run))
+    return _count_missing(str(run.folder), _times(run, "run.json", "negatives.csv"))
+
+
+def _count_missing(folder: str, times: tuple[int, ...]) -> int:
+    key = (folder, times)
+    if key in _found_ready():
+        return 0
+    run = Run(Path(folder))
+    model = encoder(run)
+    missing = sum(model.missing(labels, templates) for labels, templates in _labels(run))
+    if not missing:
+        _found_ready().add(key)
+    return missing
+
+
+@st.cache_resource(show_spinner=False)
+def _found_ready() -> set[tuple[str, tuple[int, ...]]]:
+    """What was found complete once; the cache only grows."""
+    return set()
+
+
+def _labels(run: Run) -> list[tuple[list[str], tuple[str, ...]]]:
+    """The labels that the detector needs, each list with its templates."""
+    from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES, SKETCH_TEMPLATES
+
+    nouns = SKETCH_TEMPLATES if run.settings.sketch_templates else NOUN_TEMPLATES
+    negatives = run.negatives
+    return [
+        (run.id_labels, nouns),
+        ([n.label for n in negatives if n.pos == "noun"], nouns),
+        ([n.label for n in negatives if n.pos == "adjective"], ADJECTIVE_TEMPLATES),
+    ]
+
+
+def _times(run: Run, *names: str) -> tuple[int, ...]:
+    """When the files were written, by which a cached result is known to be theirs."""
+    return tuple(run.path(name).stat().st_mtime_ns if run.path(name).exists() else 0 for name in names)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the model")
+def _encoder(model: str, pretrained: str | None) -> CachedEncoder:
+    from negrefine_core.cache import CachedEncoder
+    from negrefine_core.encoder import load_encoder
+
+    return CachedEncoder(load_encoder(model, pretrained))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Preparing the labels")
+def _detector(folder: str, times: tuple[int, ...]) -> NegRefineDetector:
+    from negrefine_core import pipeline
+
+    del times
+    run = Run(Path(folder))
+    return pipeline.detector(run, encoder(run))
+
+
+@st.cache_resource(max_entries=24, show_spinner="Embedding the pictures")
+def _image_features(folder: str, image_set: str, times: tuple[int, ...]) -> ImageFeatures:
+    import torch
+
+    from negrefine_core.embedding import embed_images
+    from negrefine_core.image_sets import ImageSet
+
+    del times
+    run = Run(Path(folder))
+    root = run.image_root(image_set)
+    inside = [path for path in run.scores(image_set)["path"] if (root / path).resolve().is_relative_to(root.resolve())]
+    pictures = ImageSet(image_set, root, tuple(inside))
+    model = encoder(run)
+    chunks = list(embed_images(model, pictures))
+    kept = tuple(inside[i] for chunk in chunks for i in chunk.indices)
+    return ImageFeatures(image_set, kept, torch.cat([torch.empty(0, model.dim), *(chunk.features for chunk in chunks)]))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Comparing the pictures with the negatives")
+def _effects(folder: str, image_sets: tuple[str, ...], times: tuple[int, ...]) -> Effects:
+    import torch
+
+    from negrefine_core.effects import Effects
+
+    del times
+    run = Run(Path(folder))
+    return Effects(detector(run), torch.cat([image_features(run, name).features for name in image_sets]))

@@ -1,0 +1,189 @@
+"""Score: pictures in, scores out, as a background job that survives a reload; and the image sets scored so far."""
+
+from datetime import datetime
+
+import pandas as pd
+import streamlit as st
+
+import frame
+import job_panel
+import score_estimate
+import score_sources
+from devices import devices
+from negrefine_core import jobs, paths
+from negrefine_core.errors import NegRefineError
+from negrefine_core.image_sets import ImageSet
+from negrefine_core.jobs import Evaluate, Job, Score, Spec
+from negrefine_core.runs import Run
+from score_sources import Chosen
+from scored_images import scores
+from view import View
+from words import plain
+
+EXPLORE_PAGE = "pages/explore.py"
+FAILED = "score_failed"  # the session's last start that failed
+ROLES = {
+    False: "Something else: out-of-distribution (OOD)",
+    True: "My ID classes: in-distribution (ID)",
+}
+
+
+def draw(run: Run, view: View) -> None:
+    st.caption(
+        "Each picture is compared with the run’s ID classes and negative labels, and gets a score: **higher = more "
+        "in-distribution (ID)**. The work goes on when you leave this page, reload it or restart the app."
+    )
+    if not run.path("negatives.csv").exists():
+        st.info("This run has no negative labels yet. Mine and refine them first, under “ID classes”.")
+        _jobs(run, view)
+        return
+    _jobs(run, view)
+    st.subheader("Score pictures")
+    if failed := st.session_state.pop(FAILED, ""):
+        st.error(plain(failed), icon=":material/error:")
+    try:
+        _new(run, view)
+    except NegRefineError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+    st.subheader("Scored so far")
+    _scored(run)
+
+
+def _jobs(run: Run, view: View) -> None:
+    """The jobs at work, of every run since they share a queue; and how this run's last one ended."""
+    active = jobs.active()
+    for job in reversed(active):
+        job_panel.draw(job)
+    last = next((job for job in jobs.all_jobs() if job.spec.run == run.name), None)
+    if last and last.state not in jobs.ACTIVE:
+        job_panel.draw(last)
+        _after(last, view)
+
+
+def _after(job: Job, view: View) -> None:
+    """Where to see what a scoring brought."""
+    steps = [step for step in job.spec.steps if isinstance(step, Score)]
+    if job.state != "done" or not steps:
+        return
+    inside = next((step.image_set for step in steps if step.is_id), "")
+    outside = tuple(step.image_set for step in steps if step.is_id is False)
+    st.page_link(
+        EXPLORE_PAGE, label="See the images in Explore", icon=":material/bar_chart:",
+        query_params=View(run=view.run, id=inside, ood=outside).query(),
+    )  # fmt: skip
+
+
+def _new(run: Run, view: View) -> None:
+    chosen = score_sources.choose(run, view)
+    if not chosen:
+        return
+    left, right = st.columns([3, 2])
+    is_id = left.radio(
+        "What they show", list(ROLES), key=f"score_role_{chosen.names}", format_func=ROLES.__getitem__,
+        index=int(_looks_id(run, chosen)),
+        help="Metrics compare the images of your ID classes with those of something else.",
+    )  # fmt: skip
+    device = _device(run, right)
+    score_estimate.draw(run, next(iter(devices())) if device == "auto" else device, chosen.images)
+    replaced = [name for name in chosen.names if name in run.scored_sets]
+    if replaced:
+        st.caption(f":material/info: Scored before, and replaced by the new scores: {plain(', '.join(replaced))}.")
+    st.button(
+        "Start scoring", type="primary", icon=":material/play_arrow:", key="score_start", on_click=_begin,
+        args=(run, chosen, device, is_id),
+    )  # fmt: skip
+
+
+def _begin(run: Run, chosen: Chosen, device: str, is_id: bool) -> None:
+    try:
+        image_sets = score_sources.unpacked(run, chosen)
+        _start(run, image_sets, device, dict.fromkeys(chosen.names, is_id))
+    except NegRefineError as error:
+        st.session_state[FAILED] = str(error)
+
+
+def _looks_id(run: Run, chosen: Chosen) -> bool:
+    own = [image_set for image_set in chosen.image_sets if paths.portable(image_set.root) == run.settings.id_images]
+    return bool(own) or any(name in run.id_sets for name in chosen.names)
+
+
+def _device(run: Run, place: st.delta_generator.DeltaGenerator) -> str:
+    """The chosen device; there is a choice only where there is more than the processor."""
+    found = devices()
+    model = run.info.get("model", {}).get("name", run.settings.model)
+    place.markdown(f"Model **{plain(model)}** on **{plain(next(iter(found.values())))}**", help="The run’s model.")
+    if len(found) == 1:
+        return "auto"
+    return place.selectbox(
+        "Device", ["auto", "cpu"], key="score_device",
+        format_func=lambda name: {"auto": f"Automatic: {next(iter(found.values()))}"}.get(name, found.get(name, name)),
+    )  # fmt: skip
+
+
+def _start(run: Run, image_sets: tuple[ImageSet, ...], device: str, roles: dict[str, bool | None]) -> None:
+    steps = [
+        Score(image_set=image_set.name, folder=str(image_set.root), is_id=roles.get(image_set.name))
+        for image_set in image_sets
+    ]
+    inside = next((name for name, is_id in roles.items() if is_id), "")
+    names = ", ".join(step.image_set for step in steps)
+    title = f"Score {names}" if len(steps) < 4 else f"Score {len(steps)} image sets"
+    jobs.start(Spec(title=title, run=run.name, steps=(*steps, Evaluate(id_set=inside)), device=device))
+
+
+def _scored(run: Run) -> None:
+    names = run.scored_sets
+    if not names:
+        st.info("No pictures are scored yet. Choose some above: one set of your ID classes, and one of something else.")
+        return
+    there = [name for name in names if _folder_is_there(run, name)]
+    table = _table(run, names)
+    st.dataframe(table, hide_index=True, height=38 + 35 * min(len(table), 12), alt="The scored image sets of this run")
+    _again(run, there, bool((table["Negatives"] == "before your last override").any()))
+    skipped = run.skipped
+    if len(skipped):
+        with st.expander(f"{len(skipped):,} unreadable images were skipped"):
+            st.dataframe(
+                skipped.rename(columns={"image_set": "Image set", "path": "File", "reason": "Reason"}), hide_index=True
+            )
+
+
+def _table(run: Run, names: list[str]) -> pd.DataFrame:
+    inside, unreadable = run.id_sets, run.skipped["image_set"].value_counts()
+    last = max((datetime.fromisoformat(override.time).timestamp() for override in run.overrides), default=0.0)
+    rows = []
+    for name in names:
+        made = (run.path("scores") / f"{name}.parquet").stat().st_mtime
+        rows.append(
+            {
+                "Image set": name,
+                "Shows": "ID" if name in inside else "OOD",
+                "Images": len(scores(run, name)),
+                "Unreadable": int(unreadable.get(name, 0)),
+                "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
+                "Negatives": "before your last override" if last > made else "current",
+                "Folder": run.info.get("image_sets", {}).get(name, "unknown"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _folder_is_there(run: Run, name: str) -> bool:
+    return name in run.info.get("image_sets", {}) and run.image_root(name).is_dir()
+
+
+def _again(run: Run, there: list[str], is_stale: bool) -> None:
+    """One button for all image sets, for use after overrides."""
+    if is_stale:
+        st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
+    busy = any(job.spec.run == run.name for job in jobs.active())
+    again = tuple(ImageSet(name, run.image_root(name), ()) for name in there)
+    st.button(
+        "Score all again", icon=":material/refresh:", disabled=not there or busy, key="score_again", on_click=_start,
+        args=(run, again, "auto", dict.fromkeys(there)), type="primary" if is_stale else "secondary",
+        help="Scores every image set with the run’s current negative labels and computes the metrics anew. "
+        "The pictures are not embedded again, so it takes seconds.",
+    )  # fmt: skip
+
+
+frame.page("score", "Score", draw)

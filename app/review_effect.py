@@ -1,0 +1,193 @@
+"""What restoring or dropping a label does to AUROC, FPR@95 and single images, and which images it attracts."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+import background
+import features
+import gallery
+import operating_point
+from negrefine_core.errors import NegRefineError
+from negrefine_core.metrics import ood_metrics
+from negrefine_core.overrides import DROPPED, rejections, reviewable
+from negrefine_core.records import Negative
+from negrefine_core.runs import Run
+from operating_point import TPR95
+from scored_images import ScoredImages
+from scores import DEFAULT
+from view import View
+from words import plain
+
+SCORE_PAGE = "pages/score.py"
+SHOWN = 6  # pictures a side
+NO_IMAGES = (
+    "This run has no scored images, so what the label attracts and what restoring it would do cannot be shown. "
+    "Everything else can be reviewed. To see effects, score images with this run."
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Scores (B,) of the images `address` (B,) before and after, and whether the label is among their top negatives."""
+
+    address: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    attracted: np.ndarray
+
+
+def times(run: Run) -> tuple[int, ...]:
+    """When what the effects depend on was written."""
+    names = ["negatives.csv", *(f"scores/{name}.parquet" for name in run.scored_sets)]
+    return tuple(run.path(name).stat().st_mtime_ns for name in names if run.path(name).exists())
+
+
+def draw(run: Run, view: View, row: pd.Series) -> None:
+    if not run.scored_sets:
+        background.begin(("torch",), lambda: import_module("negrefine_core.scoring"))  # a first override waits for it
+        st.info(NO_IMAGES, icon=":material/image_not_supported:")
+        st.page_link(SCORE_PAGE, label="Score images", icon=":material/play_circle:", query_params=view.query())
+        return
+    dropped = row["decision"] == DROPPED
+    st.markdown(f"**If you {'restore' if dropped else 'drop'} it**", help=_help(view))
+    images = ScoredImages.of(run, view)
+    change = _change(run, row)
+    if change is None:
+        if not dropped:
+            _attracted(run, view, images, images.table[_stored(images.table, row["label"])])
+        return
+    table = images.table.set_index(images.table["image_set"] + "/" + images.table["path"])
+    known = pd.Index(change.address).isin(table.index)
+    found = table.loc[change.address[known]].assign(
+        **{name: getattr(change, name)[known] for name in ("before", "after", "attracted")}
+    )
+    _figures(view, found)
+    _attracted(run, view, images, found[found["attracted"]])
+
+
+def _help(view: View) -> str:
+    sets = ", ".join(view.ood).replace("_", " ") if view.ood else "all OOD sets"
+    return (
+        "Exact, for this label alone: all other negatives keep their groups. On the run’s ID images against "
+        f"{plain(sets)}, as chosen in Explore; NegRefine score, ID is the positive class. An image flips when it "
+        "crosses Explore’s threshold, by default the one that keeps 95% of the ID images now."
+    )
+
+
+def _change(run: Run, row: pd.Series) -> Change | None:
+    """The effect, or None and a sign of what is missing or under way."""
+    try:
+        there = _ready(run)
+        if there is None:
+            return None
+        if not there and not features.ready(run):  # it may have been embedded since
+            features.offer(run)
+            return None
+        label, pos, similarity, drop = row["label"], row["pos"], float(row["similarity"]), row["decision"] != DROPPED
+        return background.result(
+            ("effect", str(run.folder), times(run), label, drop),
+            lambda: _computed(run, Negative(label, pos, similarity), drop),
+            "Working out what it does",
+        )
+    except NegRefineError as error:
+        st.info(plain(str(error)), icon=":material/info:")
+        return None
+
+
+def _ready(run: Run) -> bool | None:
+    """Whether the features are in the cache; None and a sign of waiting while torch and the model are loaded."""
+    key = ("ready", str(run.folder), times(run))
+    return background.result(key, lambda: features.ready(run), "Loading the model: a few seconds, once")
+
+
+def _computed(run: Run, negative: Negative, drop: bool) -> Change:
+    sets = tuple(run.scored_sets)
+    effects = features.effects(run, sets)
+    found = [features.image_features(run, name) for name in sets]
+    address = [f"{images.image_set}/{path}" for images in found for path in images.paths]
+    effect = effects.drop(negative.label) if drop else effects.restore(negative)
+    return Change(
+        np.array(address, dtype=object), effect.before.numpy(), effect.after.numpy(), effect.attracted.numpy()
+    )
+
+
+def ranking(run: Run) -> pd.Series | None:
+    """How many images each rejected label would attract, by label; None and a sign of waiting until it is there."""
+    key = ("ranking", str(run.folder), run.path("verdicts.jsonl").stat().st_mtime_ns, *times(run)[1:])
+    try:
+        if not _ready(run):
+            return None
+        return background.result(key, lambda: _ranked(run), "Counting the images of each label")
+    except NegRefineError:
+        return None
+
+
+def _ranked(run: Run) -> pd.Series:
+    rejected = rejections(run)
+    wanted = [negative for negative in reviewable(run) if negative.label in rejected]
+    table = features.effects(run, tuple(run.scored_sets)).ranking(wanted)
+    return table.set_index("label")["attracted"]
+
+
+def _figures(view: View, found: pd.DataFrame) -> None:
+    inside = found["is_id"].to_numpy()
+    before, after = found["before"].to_numpy(), found["after"].to_numpy()
+    if inside.all() or not inside.any():
+        st.info("Choose an ID and an OOD image set in Explore to see AUROC and FPR@95.")
+        return
+    was, now = (ood_metrics(scores[inside], scores[~inside]) for scores in (before, after))
+    rule = view.threshold if view.score == DEFAULT.column else TPR95
+    at = operating_point.threshold(pd.DataFrame({"s": before, "is_id": inside}), "s", rule)
+    lost, gained = (before >= at) & (after < at), (before < at) & (after >= at)
+    rows = {
+        "AUROC": _compared(was.auroc, now.auroc, 1),
+        "FPR@95": _compared(was.fpr95, now.fpr95, -1),
+        "Images that flip": ("", "", _flips(lost, gained, inside)),
+    }
+    st.table(pd.DataFrame(rows, index=["Now", "Then", "Change"]).T, border="horizontal")
+
+
+def _compared(was: float, now: float, good: int) -> tuple[str, str, str]:
+    """(now, then, change) in percent; a change for the better is green."""
+    change = round(100 * (now - was), 3)
+    words = f"{change:+.3f}".replace("-", "−")
+    colour = "green" if change * good > 0 else "red"
+    return f"{100 * was:.2f}%", f"{100 * now:.2f}%", f":{colour}[{words}]" if change else "none"
+
+
+def _flips(lost: np.ndarray, gained: np.ndarray, inside: np.ndarray) -> str:
+    """Who crosses the threshold, the good and the bad, in words."""
+    cases = (
+        ("red", "ID lost", lost & inside), ("green", "OOD caught", lost & ~inside),
+        ("green", "ID won back", gained & inside), ("red", "OOD let in", gained & ~inside),
+    )  # fmt: skip
+    found = [f":{colour}[{int(which.sum()):,} {words}]" for colour, words, which in cases if which.any()]
+    return ", ".join(found) or "none"
+
+
+def _stored(table: pd.DataFrame, label: str) -> pd.Series:
+    """Which images have the label among their stored top negatives."""
+    return table["negative_labels"].map(lambda labels: label in labels).astype(bool)
+
+
+def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) -> None:
+    """The pictures that have the label among their top negatives, ID and OOD side by side."""
+    st.markdown(
+        "**Images it attracts**",
+        help="Images that have the label among their top negatives while it is kept. A good negative attracts OOD "
+        "images and leaves ID images alone. Click one to see its scores.",
+    )
+    for column, inside, words in zip(st.columns(2, gap="small"), (True, False), ("ID", "OOD"), strict=True):
+        side = found[found["is_id"] == inside]
+        with column:
+            st.caption(f"{words}: {len(side):,} images" if len(side) != 1 else f"{words}: 1 image")
+            with st.container(key=f"gallery_{words.lower()}"):
+                for position, (_, image) in enumerate(side.iloc[:SHOWN].iterrows()):
+                    with st.container(key=f"card_{words.lower()}_{position}"):
+                        gallery.card(run, view, images, image)
+            if len(side) > SHOWN:
+                st.caption(f"and {len(side) - SHOWN:,} more")

@@ -1,0 +1,123 @@
+"""Two sides compared, methods or runs: what the metrics differ by, which images flip, which negatives differ."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .metrics import Convention, bootstrap_draws, interval, ood_metrics
+from .overrides import DROPPED, in_force, judged_negatives, rejections
+from .records import Negative
+from .runs import Run
+
+AVERAGE = "average"
+FIXED, BROKEN, STILL_WRONG, STILL_RIGHT = "fixed", "broken", "wrong", "right"
+REFINED = ("negrefine", "neglabel", "multi_matching", "negrefine_judged")  # scores over the filtered negatives
+WITHOUT_NEGATIVES = ("mcm", "mcm_scaled")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two sides on the same images; `low` and `high` bound second - first with 95% confidence."""
+
+    ood_set: str
+    metric: str
+    first: float
+    second: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves out zero."""
+        return self.low > 0 or self.high < 0
+
+
+def metric_differences(
+    table: pd.DataFrame, first: str, second: str, n: int = 1000, convention: Convention = "id-positive"
+) -> list[Difference]:
+    """AUROC and FPR@95 of two scores on each OOD set, and averaged, with the paired bootstrap over images.
+
+    Args:
+        table: one row an image: `image_set`, `is_id` and both scores.
+
+    Raises NegRefineError when there are no ID or no OOD images.
+    """
+    inside = table[table["is_id"]]
+    sets = {str(name): rows for name, rows in table[~table["is_id"]].groupby("image_set", sort=True)}
+    values: dict[tuple[str, str], dict[str, float]] = {}
+    draws: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
+    for side in (first, second):
+        ids = inside[side].to_numpy()
+        for stream, (name, rows) in enumerate(sets.items()):
+            measured = ood_metrics(ids, rows[side], convention)
+            values[side, name] = {"auroc": measured.auroc, "fpr95": measured.fpr95}
+            draws[side, name] = bootstrap_draws(ids, rows[side], n, stream=stream, convention=convention)
+        if len(sets) > 1:
+            own = [(side, name) for name in sets]
+            values[side, AVERAGE] = {m: float(np.mean([values[key][m] for key in own])) for m in ("auroc", "fpr95")}
+            draws[side, AVERAGE] = {m: np.mean([draws[key][m] for key in own], axis=0) for m in ("auroc", "fpr95")}
+    found = []
+    for name in [*sets, AVERAGE] if len(sets) > 1 else sets:
+        for metric in ("auroc", "fpr95"):
+            bounds = interval(draws[second, name][metric] - draws[first, name][metric])
+            one, two = values[first, name][metric], values[second, name][metric]
+            found.append(Difference(name, metric, one, two, bounds.low, bounds.high))
+    return found
+
+
+def flips(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """(B,) what became of each image from the first side to the second: fixed, broken, still wrong or still right."""
+    return np.select(
+        [~first_right & second_right, first_right & ~second_right, first_right & second_right],
+        [FIXED, BROKEN, STILL_RIGHT],
+        STILL_WRONG,
+    )
+
+
+def negatives_of(run: Run, column: str) -> list[Negative]:
+    """The negatives that a score compares with; none for MCM."""
+    if column in WITHOUT_NEGATIVES:
+        return []
+    if column == "neglabel_baseline":
+        return run.neglabel_negatives
+    if column == "csp":
+        return run.initial_negatives
+    return judged_negatives(run) if column == "negrefine_judged" else run.negatives
+
+
+def label_diff(first: tuple[Run, str], second: tuple[Run, str]) -> pd.DataFrame:
+    """The negatives of only one side (run, score's column): `label`, `pos`, `change` from the first side to the second
+    ("removed" or "added"), and why the other side lacks it: `kind` and, of a rejection, the `id_label`."""
+    ours, theirs = ({n.label: n for n in negatives_of(*side)} for side in (first, second))
+    removed = _lacking(second, (n for label, n in ours.items() if label not in theirs), "removed")
+    added = _lacking(first, (n for label, n in theirs.items() if label not in ours), "added")
+    return pd.DataFrame([*removed, *added], columns=["label", "pos", "change", "kind", "id_label"])
+
+
+def _lacking(side: tuple[Run, str], negatives: Iterable[Negative], change: str) -> list[dict[str, str]]:
+    """A row for each negative that a side does without, and why it does."""
+    negatives = list(negatives)
+    reasons = _reasons(*side) if negatives else {}
+    ids = {label.casefold() for label in side[0].id_labels}
+    rows = []
+    for negative in negatives:
+        default = ("ID class", negative.label) if negative.label.casefold() in ids else ("not mined", "")
+        kind, id_label = reasons.get(negative.label, default)
+        rows.append({"label": negative.label, "pos": negative.pos, "change": change, "kind": kind,
+                     "id_label": id_label})  # fmt: skip
+    return rows
+
+
+def _reasons(run: Run, column: str) -> Mapping[str, tuple[str, str]]:
+    """label -> (why the score's negatives lack it, the ID label of a rejection)."""
+    if column not in REFINED:
+        return {}
+    reasons = {negative.label: ("cleaned", "") for negative in run.initial_negatives}
+    reasons |= {label: (v.kind, v.id_label or "") for label, v in rejections(run).items()}
+    if column != "negrefine_judged":
+        dropped = (o.negative for o in in_force(run.overrides).values() if o.new == DROPPED and o.old != DROPPED)
+        reasons |= dict.fromkeys(dropped, ("dropped by a person", ""))
+    return reasons

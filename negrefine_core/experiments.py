@@ -1,0 +1,57 @@
+"""The paper's 13 experiments, read from `data/experiments.toml`."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+
+from pydantic import BaseModel, ConfigDict
+
+from . import paths
+from .errors import NegRefineError
+from .labels import PAPER_FORM, class_list_presets
+
+
+class Experiment(BaseModel):
+    """One experiment: the ID set, its class list, the OOD sets, and what the paper reports.
+
+    `paper` maps a method to (AUROC, FPR@95) in percent of an OOD set or of `average`, which is over `ood` alone;
+    `seconds` are the paper's. Both hold what is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    id: str
+    labels: str
+    ood: tuple[str, ...]
+    contaminated: tuple[str, ...] = ()
+    sketch_templates: bool = False
+    paper: Mapping[str, Mapping[str, tuple[float, float]]] = {}
+    seconds: Mapping[str, float] = {}
+
+    @property
+    def image_sets(self) -> tuple[str, ...]:
+        """All image sets, the ID set first."""
+        return (self.id, *self.ood, *self.contaminated)
+
+    @property
+    def paper_labels(self) -> str:
+        """The class list with the published one's defects; the same list where it has none."""
+        name = self.labels + PAPER_FORM
+        return name if name in class_list_presets() else self.labels
+
+
+@lru_cache
+def experiments() -> tuple[Experiment, ...]:
+    """All of them, in the paper's order."""
+    tables = tomllib.loads((paths.BUNDLED / "experiments.toml").read_text(encoding="utf-8"))
+    return tuple(Experiment(name=name, **table) for name, table in tables.items())
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of a name. Raises NegRefineError naming those there are."""
+    found = {entry.name: entry for entry in experiments()}.get(name)
+    if not found:
+        raise NegRefineError(f"no experiment {name!r}; choose one of {', '.join(e.name for e in experiments())}")
+    return found

@@ -1,0 +1,62 @@
+"""Runs the notebooks from a clean kernel and stores their outputs: `python notebooks/store.py [NAME.ipynb ...]`.
+
+A figure is stored twice: plotly's JSON, which JupyterLab and VS Code draw offline, and a PNG for what runs no scripts
+(GitHub, nbviewer, a notebook that its reader has not trusted yet).
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import plotly
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+from playwright.sync_api import sync_playwright
+
+HERE = Path(__file__).resolve().parent
+PLOTLY = "application/vnd.plotly.v1+json"
+WIDTH = 800
+
+
+def execute(notebook: NotebookNode) -> NotebookNode:
+    """Run all cells in a new kernel, with the notebooks' folder as its own; the first error ends it."""
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": HERE}}, record_timing=False)
+    executed: NotebookNode = client.execute()
+    executed.metadata.pop("language_info", None)
+    return executed
+
+
+def figures(notebook: NotebookNode) -> list[dict[str, Any]]:
+    """The outputs' data of all cells that hold a plotly figure."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output.data for output in outputs if PLOTLY in output.get("data", {})]
+
+
+def add_pictures(notebook: NotebookNode) -> None:
+    """Draw each figure as PNG beside its JSON, with plotly's own script in Chromium."""
+    with sync_playwright() as playwright:
+        system = Path("/usr/bin/chromium")
+        browser = playwright.chromium.launch(
+            executable_path=system if system.exists() else None, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page()
+        page.add_script_tag(path=Path(plotly.__file__).parent / "package_data" / "plotly.min.js")
+        for data in figures(notebook):
+            size = {"format": "png", "width": WIDTH, "height": data[PLOTLY]["layout"].get("height", 340)}
+            uri = page.evaluate("([figure, size]) => Plotly.toImage(figure, size)", [data[PLOTLY], size])
+            data["image/png"] = uri.partition(",")[2]
+        browser.close()
+
+
+def main(names: Sequence[str]) -> None:
+    for path in [HERE / name for name in names] or sorted(HERE.glob("*.ipynb")):
+        notebook = execute(nbformat.read(path, as_version=4))
+        add_pictures(notebook)
+        nbformat.write(notebook, path)
+        print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

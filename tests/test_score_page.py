@@ -1,0 +1,213 @@
+"""The Score page: what can be scored, what it will take, what is refused; and one upload from the zip to Explore."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import write_pictures
+from streamlit.testing.v1 import AppTest
+from test_app import opened, texts
+from test_app_browser import browser, expect_text, expect_url, page, pytestmark, served, sync_api
+from test_jobs import refined_run, until
+from test_uploads import huge_png, png, zipped
+
+from negrefine_core import jobs, overrides, paths, pipeline
+from negrefine_core.cache import CachedEncoder
+from negrefine_core.encoder import OpenClipEncoder
+from negrefine_core.image_sets import open_image_set
+from negrefine_core.jobs import Evaluate, Job, Progress, Score, Spec, Speed
+from negrefine_core.runs import Run
+
+__all__ = ["browser", "page", "pytestmark"]  # fixtures, and the reason to skip
+
+
+@pytest.fixture(scope="module")
+def run(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = refined_run("scoring", tiny_model)
+    run.update_info(model={"name": "tiny", "fingerprint": "0123456789abcdef"})
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_left() -> Iterator[None]:
+    yield
+    for job in jobs.active():
+        job.cancel()
+
+
+@pytest.fixture
+def no_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder of jobs without any."""
+    monkeypatch.setattr(jobs, "JOBS", tmp_path / "jobs")
+    return tmp_path / "jobs"
+
+
+def score_page(**wanted: str) -> AppTest:
+    app = opened("score", **{"run": "scoring"} | wanted)
+    assert not app.exception
+    return app
+
+
+def ended(state: str, run: Run, error: str = "", speeds: tuple[Speed, ...] = ()) -> Job:
+    """A job's folder as its worker left it."""
+    job = Job(jobs.JOBS / "0000000000000000001-made")
+    job.folder.mkdir(parents=True)
+    steps = (Score(image_set="pets", folder="/pets", is_id=False), Evaluate())
+    (job.folder / "job.json").write_text(Spec(title="Score pets", run=run.name, steps=steps).model_dump_json())
+    job.write(Progress(state, 1.0, "cpu", messages=("5 images of pets scored",), error=error, speeds=speeds))  # type: ignore[arg-type]
+    return job
+
+
+def test_an_empty_run_says_what_to_do_first_and_chooses_nothing(run: Run, no_jobs: Path) -> None:
+    app = score_page()
+    assert "No pictures are scored yet. Choose some above" in texts(app)
+    assert not [button for button in app.button if button.key == "score_start"]
+
+
+def test_bundled_sets_are_counted_and_timed_by_earlier_scorings(run: Run, no_jobs: Path) -> None:
+    app = score_page()
+    app.button_group(key="score_bundled").set_value(["plants", "vehicles"]).run()
+    assert "No scoring with this model has been timed here yet" in texts(app)
+    ended("done", run, speeds=(Speed("0123456789abcdef", 100, 100, 2.0, 500 * 1024**2),))
+    app.run()
+    assert "At most about 1 s: 50 images a second and 500 MB of memory" in texts(app)
+    assert "5 images of pets scored" in texts(app)
+
+
+def test_a_folder_of_the_server_is_counted_with_its_classes(run: Run, no_jobs: Path, tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 6, classes=("cat", "dog"))
+    app = score_page(source="server")
+    app.text_input(key="score_folder").set_value(str(tmp_path / "photos")).run()
+    assert "6 pictures in 2 class folders" in texts(app)
+    assert app.text_input(key="score_name_photos").value == "photos"
+    assert app.button(key="score_start")
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [("photos", "is not a whole path"), ("/no/such", "no folder"), ("/proc/self/fdinfo", "no images under"),
+     ("/etc/hostname", "this is a file")],
+)  # fmt: skip
+def test_a_folder_that_cannot_be_is_named(folder: str, message: str, run: Run, no_jobs: Path) -> None:
+    app = score_page(source="server")
+    app.text_input(key="score_folder").set_value(folder).run()
+    assert message in app.error[0].value
+    assert not [button for button in app.button if button.key == "score_start"]
+
+
+HOSTILE = {
+    "a zip that climbs out of its folder": ("a.zip", lambda: zipped({"../../../out.png": png()}), "outside its folder"),
+    "a zip bomb": ("a.zip", lambda: zipped({"a.png": bytes(60 * 1024**2)}), "zip bomb"),
+    "a zip of 10,000 files": ("a.zip", lambda: zipped({f"{i}.png": b"" for i in range(10_000)}), "10,000 files"),
+    "a text file": ("a.png", lambda: io.BytesIO(b"hello"), "not a picture"),
+    "900 million pixels": ("a.png", lambda: io.BytesIO(huge_png()), "too large"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_upload_is_refused_with_a_message_and_starts_nothing(kind: str, run: Run, no_jobs: Path) -> None:
+    name, content, message = HOSTILE[kind]
+    before = set(paths.DATA.rglob("*"))
+    app = score_page(source="files")
+    uploaded = content().getvalue()
+    app.file_uploader[0].upload(name, uploaded).run()
+    app.file_uploader[0].upload(name, uploaded)  # AppTest forgets it after each run
+    app.button(key="score_start").click().run()
+    assert not app.exception
+    assert message in app.error[0].value
+    assert not jobs.all_jobs()
+    assert {path for path in paths.DATA.rglob("*") if path.is_file()} - before == set()
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "button"),
+    [("failed", "failed: no weights", "Try again"), ("running", "was interrupted", "Resume")],
+)
+def test_a_job_that_did_not_end_well_says_so_and_can_be_resumed(
+    state: str, words: str, button: str, run: Run, no_jobs: Path
+) -> None:
+    job = ended(state, run, error="no weights")
+    app = score_page()
+    assert words in "".join(element.value for element in [*app.error, *app.warning])
+    assert app.button(key=f"resume_{job.id}").label == button
+
+
+def test_every_other_page_says_in_its_sidebar_that_a_job_is_running(
+    run: Run, no_jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("running", run)
+    monkeypatch.setattr(Job, "is_alive", True)
+    app = opened("score", run="scoring")
+    links = [element.proto.label for element in app.sidebar if element.type == "page_link"]
+    assert links == ["1 job running: Score pets"]
+    assert app.button(key="cancel_0000000000000000001-made")
+
+
+def test_after_an_override_everything_is_scored_again_with_one_click(
+    tiny_model: str, encoder: OpenClipEncoder, tmp_path: Path
+) -> None:
+    run = refined_run("overridden", tiny_model)
+    for name, is_id in (("inside", True), ("outside", False)):
+        root = write_pictures(tmp_path / name, 3, first_seed=7 * is_id)
+        pipeline.score(run, CachedEncoder(encoder), [open_image_set(root, name)])
+        run.set_role(name, is_id)
+    before = run.scores("inside")
+    app = score_page(run="overridden")
+    assert "score again to see what that changed" not in texts(app)
+    overrides.override(run, ["rust", "paris"], "dropped", "me")
+    app.run()
+    assert "score again to see what that changed" in texts(app)
+    app.button(key="score_again").click().run()
+    job = next(job for job in jobs.all_jobs() if job.spec.run == "overridden")
+    until(lambda: job.state not in jobs.ACTIVE)
+    assert job.state == "done", job.error
+    assert job.progress.messages[-1] == "metrics of inside against outside"
+    assert (run.scores("inside")["csp"] == before["csp"]).all()
+    assert (run.scores("inside")["neglabel"] != before["neglabel"]).all()
+    app.run()
+    assert "score again to see what that changed" not in texts(app)
+
+
+# --- in a browser ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def address(run: Run) -> Iterator[str]:
+    with served() as address:
+        yield address
+
+
+def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
+    run: Run, page: "sync_api.Page", address: str, tmp_path: Path
+) -> None:
+    animals = zipped({f"zoo/{kind}/{i}.png": png(i) for i in range(4) for kind in ("cat", "dog")})
+    (tmp_path / "zoo.zip").write_bytes(animals.getvalue())
+    spoons = {f"{i}.png": png(50 + i) for i in range(5)} | {"text.png": b"hello"}
+    (tmp_path / "spoons.zip").write_bytes(zipped(spoons).getvalue())
+    page.goto(f"{address}/?run=scoring")
+    expect_text(page, "has scores of 0 image sets")
+    page.get_by_test_id("stSidebarNavLink").filter(has_text="Score").click()
+    page.get_by_role("radio", name="Upload files or a zip").click()
+    expect_url(page, "source=files")
+
+    page.locator("input[type=file]").set_input_files(tmp_path / "zoo.zip")
+    page.get_by_text("My ID classes: in-distribution").click()
+    page.get_by_role("button", name="Start scoring").click()
+    page.get_by_role("button", name="Cancel").wait_for()
+    page.reload()
+    expect_text(page, "1 job running: Score zoo")
+    page.get_by_role("button", name="Cancel").click()
+    expect_text(page, "Score zoo was cancelled")
+    page.get_by_role("button", name="Resume").click()
+    expect_text(page, r"is done: 8 images of zoo scored")
+
+    page.locator("input[type=file]").set_input_files(tmp_path / "spoons.zip")
+    page.get_by_role("button", name="Start scoring").click()
+    expect_text(page, r"5 images of spoons scored, 1 skipped as unreadable; metrics of zoo against spoons")
+    page.get_by_role("link", name="See the images in Explore").click()
+    expect_text(page, r"1 – 13 of 13 images")
+    assert sorted(path.name for path in run.path("images").iterdir()) == ["spoons", "zoo"]
+    assert run.metrics["images"] == {"zoo": 8, "spoons": 5}
+    until(lambda: not jobs.active())
+    assert list(run.skipped["path"]) == ["text.png"]
