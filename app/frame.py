@@ -9,6 +9,7 @@ from streamlit.runtime.pages_manager import PagesManager
 import job_panel
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
+from negrefine_core.overrides import in_force
 from negrefine_core.runs import BUNDLED_RUN, Run, run_names
 from scored_images import scores
 from view import View, change, current
@@ -73,7 +74,7 @@ def _provenance(run: Run) -> None:
         + (f" on {plain(run.info['device'])}" if "device" in run.info else ""),
         f"{len(run.id_labels):,} ID classes (hash {plain(run.info.get('class_list_hash', '?'))})",
         f"judge {plain(str(run.info.get('judge', run.settings.judge)))}",
-        f"{len(run.overrides):,} overrides",
+        f"{sum(o.old != o.new for o in in_force(run.overrides).values()):,} overrides",
         f"images: {counts or 'none scored'}",
         f"{len(run.skipped):,} unreadable",
     ]

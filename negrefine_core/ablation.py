@@ -140,7 +140,8 @@ def _variants(run: Run, detectors: _Detectors, features: Tensor) -> Iterator[tup
 def _parts(detector: NegRefineDetector, features: Tensor) -> tuple[Tensor, Tensor]:
     """(NegLabel (b,), multi-matching (b,)) of a detector."""
     table = detector.score_features(features)
-    return torch.from_numpy(table["neglabel"].to_numpy()), torch.from_numpy(table["multi_matching"].to_numpy())
+    neglabel, multi_matching = (torch.tensor(table[part].to_numpy()) for part in ("neglabel", "multi_matching"))
+    return neglabel, multi_matching
 
 
 def _tops(detector: NegRefineDetector, features: Tensor) -> Iterator[tuple[str, int, Tensor]]:

@@ -272,7 +272,7 @@ def changes(found: Sequence[tuple[str, Difference]], metric: str = "auroc") -> g
         yaxis={"fixedrange": True, "range": [-0.6, len(shown) - 0.4]},
         showlegend=False,
     )
-    return _framed(figure, height=130 + 40 * len(shown))
+    return _framed(figure, height=80 + 40 * len(shown)).update_layout(margin_t=8)
 
 
 def sweeps(table: pd.DataFrame) -> go.Figure:
@@ -289,8 +289,8 @@ def sweeps(table: pd.DataFrame) -> go.Figure:
         for column, name in enumerate(names, 1):
             points = averages[averages["sweep"] == name]
             figure.add_scatter(
-                x=[str(value) for value in points["value"]], y=points[metric], mode="lines+markers", row=row,
-                col=column, line={"color": ID_COLOUR},
+                x=[value if isinstance(value, str) else f"{value:g}" for value in points["value"]], y=points[metric],
+                mode="markers" if name == "parts" else "lines+markers", row=row, col=column, line={"color": ID_COLOUR},
                 hovertemplate=f"{name} %{{x}}: {title} %{{y:.2f}}%<extra></extra>",
             )  # fmt: skip
             figure.update_xaxes(type="category", fixedrange=True, row=row, col=column)

@@ -39,7 +39,6 @@ class OODDetector:
 
     def predict_features(self, z: Tensor) -> Tensor:
         """(B,) outlier scores of L2-normalised image features (B, D); higher = more OOD."""
-        scores = self.detector.score_features(z)[self.score].to_numpy()
-        return -torch.from_numpy(scores.copy())
+        return -torch.tensor(self.detector.score_features(z)[self.score].to_numpy())
 
     __call__ = predict

@@ -93,9 +93,9 @@ def test_a_folder_of_nearly_the_right_name_is_pointed_at(tmp_path: Path) -> None
 
 def test_an_empty_folder_and_a_missing_root_are_said(tmp_path: Path) -> None:
     (tmp_path / "imagenet-r").mkdir()
-    with pytest.raises(NegRefineError, match="no images under .*imagenet-r"):
+    with pytest.raises(NegRefineError, match=r"no images under .*imagenet-r"):
         find("imagenet-r", tmp_path)
-    with pytest.raises(NegRefineError, match="no folder .*nowhere; give the one that holds the image sets"):
+    with pytest.raises(NegRefineError, match=r"no folder .*nowhere; give the one that holds the image sets"):
         find("imagenet-r", tmp_path / "nowhere")
     with pytest.raises(NegRefineError, match="no image set 'cifar'; choose one of imagenet, imagenet-v2"):
         find("cifar", tmp_path)
