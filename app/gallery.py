@@ -64,9 +64,17 @@ def card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: st
     st.page_link(
         IMAGE_PAGE,
         label=f"{picture} {plain(name)}  \n{words}",
-        query_params=view.query(image=f"{image['image_set']}/{image['path']}", off=(), off_ids=()),
+        query_params=view.query(
+            image=f"{image['image_set']}/{image['path']}", back=_opened_from(view), off=(), off_ids=()
+        ),
         width="stretch",
     )
+
+
+def _opened_from(view: View) -> str:
+    """The page of this gallery, where Back leads; the Image page's own gallery leads back to where it came from."""
+    here = str(st.session_state["page"])
+    return view.back if here == "image" else here
 
 
 def described(image: pd.Series) -> str:

@@ -1,5 +1,7 @@
 """A background job on screen: how far it is, cancel and resume, what came of it; and a line on it in the sidebar."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from negrefine_core import jobs
@@ -39,8 +41,16 @@ def _at_work(job: Job) -> None:
 
 
 def _cancel(job: Job) -> None:
+    _or_say_why(job.cancel)
+
+
+def _resume(job: Job, api_key: str) -> None:
+    _or_say_why(job.resume, api_key)
+
+
+def _or_say_why(act: Callable[..., None], *arguments: str) -> None:
     try:
-        job.cancel()
+        act(*arguments)
     except NegRefineError as error:
         st.toast(plain(str(error)), icon=":material/error:")
 
@@ -86,7 +96,7 @@ def _ended(job: Job, api_key: str) -> None:
         st.warning(f"**{title}** {why}. What was finished is kept.", icon=":material/pause_circle:")
     st.button(
         "Try again" if state == "failed" else "Resume", icon=":material/resume:", key=f"resume_{job.id}",
-        on_click=job.resume, args=(api_key,), help="Does the same again and goes on where it stopped.",
+        on_click=_resume, args=(job, api_key), help="Does the same again and goes on where it stopped.",
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ CHOICES = {  # what a parameter may be; its first value is the default
     "compare": ("methods", "runs", "judges"),
     "flip": ("fixed", "broken", "wrong", "right"),
     "differ": ("pictures", "labels"),
+    "back": ("explore", "compare", "review"),
     "lesson": ("similarity", "negatives", "harm", "judge", "matching", "scores"),
 }
 _JOINED_BY = {"off_ids": "\n", "off": "\n"}  # other lists take commas, which labels may hold
@@ -35,7 +36,7 @@ class View:
 
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every other set. `threshold` is a rule or
     a number. `low` and `high` bound the brushed scores.
-    `image` is SET/PATH. `queue`, `order`, `search` and `id_class` choose the negatives to review, `label` is the one
+    `image` is SET/PATH, and `back` the page whose gallery it was opened from. `queue`, `order`, `search` and `id_class` choose the negatives to review, `label` is the one
     on the card. `first` and `second` are the scores compared, `other` the second side's run, `judge` and `other_judge`
     the judges; `find` searches the labels that differ. `off_ids` and `off` are the labels switched off on an image.
     """
@@ -54,6 +55,7 @@ class View:
     show: str = "pictures"
     convention: str = ID_POSITIVE
     image: str = ""
+    back: str = "explore"
     source: str = "bundled"
     queue: str = "rejected"
     order: str = "suspicion"

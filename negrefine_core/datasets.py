@@ -4,11 +4,13 @@ Plain data; `dataset_folders` finds the sets below a folder. The counts are the 
 another way by other papers, all known counts are given.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .errors import NegRefineError
 
 IMAGENET_TERMS = "ImageNet's terms: non-commercial research and education"
+PUBLISHED_NAMES = {"open_image": "openimage-o", "texture": "textures"}  # the published code's, where they are others
 CONTAMINATED = "Holds images of ImageNet classes (NINCO's authors measured how many): its figures say less."
 
 
@@ -167,3 +169,9 @@ def dataset(name: str) -> Dataset:
     if not found:
         raise NegRefineError(f"no image set {name!r}; choose one of {', '.join(entry.name for entry in DATASETS)}")
     return found
+
+
+def contaminated(names: Iterable[str]) -> list[str]:
+    """Those of the names, in their order, that are image sets known to hold images of ImageNet classes."""
+    known = {entry.name for entry in DATASETS if entry.note == CONTAMINATED}
+    return [name for name in names if name in known]

@@ -1,5 +1,6 @@
 """The paper's 13 experiments, read from `data/experiments.toml`."""
 
+import contextlib
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -9,13 +10,15 @@ from pydantic import BaseModel, ConfigDict
 from . import paths
 from .errors import NegRefineError
 from .labels import PAPER_FORM, class_list_presets
+from .runs import Run, run_names
 
 
 class Experiment(BaseModel):
     """One experiment: the ID set, its class list, the OOD sets, and what the paper reports.
 
-    `paper` maps a method to (AUROC, FPR@95) in percent of an OOD set or of `average`, which is over `ood` alone;
-    `seconds` are the paper's. Both hold what is known.
+    `paper` maps a method to (AUROC, FPR@95) in percent, ID positive, of an OOD set or of `average`, which is over `ood`
+    alone; `ablation` has such averages with parts of the method left out; `seconds` are the paper's. All hold what is
+    known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +31,7 @@ class Experiment(BaseModel):
     contaminated: tuple[str, ...] = ()
     sketch_templates: bool = False
     paper: Mapping[str, Mapping[str, tuple[float, float]]] = {}
+    ablation: Mapping[str, tuple[float, float]] = {}
     seconds: Mapping[str, float] = {}
 
     @property
@@ -55,3 +59,16 @@ def experiment(name: str) -> Experiment:
     if not found:
         raise NegRefineError(f"no experiment {name!r}; choose one of {', '.join(e.name for e in experiments())}")
     return found
+
+
+def seeds_of(run: Run) -> list[Run]:
+    """The runs of a benchmark that the run is one of, those that are scored whole, in their seeds' order."""
+    entry, name = experiment(run.info["experiment"]), run.name.removesuffix(f"-seed{run.settings.seed}")
+    runs = []
+    for other in (Run(run.folder.parent / other) for other in run_names(run.folder.parent)):
+        with contextlib.suppress(NegRefineError):  # a damaged run
+            seed = other.settings.seed
+            same = run.settings.model_copy(update={"seed": seed}) == other.settings
+            if other.name == f"{name}-seed{seed}" and same and set(entry.image_sets) <= set(other.scored_sets):
+                runs.append(other)
+    return sorted(runs, key=lambda other: other.settings.seed)

@@ -39,6 +39,7 @@ from .errors import NegRefineError
 JOBS = paths.DATA / "jobs"
 KEPT = 20  # ended jobs
 GRACE = 1.2  # seconds from asking a worker to stop to killing it
+LEAVE = 10.0  # seconds that a worker may take to go once its work is done or has failed
 ACTIVE = ("queued", "running")
 KEY = "OPENAI_API_KEY"
 
@@ -65,11 +66,17 @@ class Refine(_Step):
 
 
 class Score(_Step):
-    """Score the pictures below a folder (absolute path) as an image set; `is_id` says that they show the ID classes."""
+    """Score the pictures below a folder (absolute path) as an image set; `is_id` says that they show the ID classes.
+
+    With `dataset`, they are those of that set of the registry, and `folder` is the root that holds the sets. With
+    `same_as`, the name of a run, they are those that it has under the image set's name, and there is no folder.
+    """
 
     step: Literal["score"] = "score"
     image_set: str
-    folder: str
+    folder: str = ""
+    dataset: str = ""
+    same_as: str = ""
     is_id: bool | None = None  # None: as before
 
 
@@ -192,12 +199,17 @@ class Job:
         raise NegRefineError(f"the job {self.spec.title!r} cannot be stopped; end its process by hand")
 
     def resume(self, api_key: str = "") -> None:
-        """Do the same steps again; what is finished is found and not done twice. Nothing happens while it runs."""
+        """Do the same steps again; what is finished is found and not done twice. Nothing happens while it runs.
+
+        Raises NegRefineError where a worker that has ended its work does not go.
+        """
         with (self.folder / "lock").open("a+b") as file:
-            deadline = time.monotonic() + 2  # a worker that has ended may take a moment to go
+            deadline = time.monotonic() + LEAVE
             while not _locked(file.fileno(), fcntl.LOCK_EX):
-                if self.state in ACTIVE or time.monotonic() > deadline:
+                if self.state in ACTIVE:
                     return
+                if time.monotonic() > deadline:
+                    raise NegRefineError(f"the process of {self.spec.title!r} is still ending; try again in a moment")
                 time.sleep(0.02)
             (self.folder / "cancelled").unlink(missing_ok=True)
             self.write(Progress("queued", time.time()))

@@ -120,7 +120,7 @@ class OpenAIJudge:
             await asyncio.sleep(turn - now)
 
     def _explained(self, error: Exception) -> NegRefineError:
-        go_on = "Every answer so far is kept: run the same command again to go on"
+        go_on = "Every answer so far is kept: start it again to go on"
         match error:
             case openai.APIConnectionError() if _timed_out(error):
                 return NegRefineError(f"{self.url} does not answer in time; is the server busy or hanging? {go_on}")

@@ -131,17 +131,19 @@ def _verdict(negative: str, kind: Kind, id_label: str | None, answer: Answer) ->
 
 
 def _results(path: Path) -> dict[str, Any]:
-    """Seed, architecture, seconds of each step, and AUROC and FPR@95 of each OOD set, as `result.txt` states them."""
+    """Seed, architecture, ID set, seconds of each step, and AUROC and FPR@95 of each OOD set, as `result.txt` states them."""
     if not path.exists():
         return {}
     text = "\n".join(_lines(path))
     seed, arch = re.search(r"\bseed=(\d+)", text), re.search(r"\barch='([^']*)'", text)
+    id_set = re.search(r"\bin_dataset_name='([^']*)'", text)
     seconds = re.findall(r"^--- (.+)\n(?:(?!---).*\n)*?time: ([\d.]+) seconds$", text, re.MULTILINE)
     sets = re.findall(r"^-+ (\S+) -+\n\S+\s+auroc: ([\d.]+)\s+fpr: ([\d.]+)$", text, re.MULTILINE)
     return {
         "source": "result.txt of the published code",
         "seed": int(seed[1]) if seed else 0,
         "arch": arch[1] if arch else "",
+        "id_set": id_set[1] if id_set else "",
         "seconds": {step: float(time) for step, time in seconds},
         "results": {name: {"auroc": float(auroc), "fpr95": float(fpr)} for name, auroc, fpr in sets},
     }

@@ -275,8 +275,8 @@ class Run:
             with path.open("a", encoding="utf-8", buffering=1) as file:  # a line is written when it is complete
                 yield file
         except OSError as error:
-            raise NegRefineError(f"cannot write {path} ({error.strerror}); all before is kept: mend it and run the "
-                                 "same command again to go on") from error  # fmt: skip
+            raise NegRefineError(f"cannot write {path} ({error.strerror}); all before is kept: mend it and start "
+                                 "again to go on") from error  # fmt: skip
 
     # --- scores and metrics -----------------------------------------------------------------------------------------
 

@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .dataset_folders import find
 from .errors import NegRefineError
+from .image_sets import ImageSet, open_image_set
 from .jobs import KEY, Evaluate, Job, Mine, Refine, Score, Speed, device_turn
 from .runs import Run
 
@@ -105,11 +107,10 @@ def _do(step: Mine | Refine | Score | Evaluate, run: Run, encoder: Any, reporter
 def _score(step: Score, run: Run, encoder: Any, reporter: Reporter) -> str:
     from . import pipeline
     from .cache import FeatureStore
-    from .image_sets import open_image_set
 
     store, start = FeatureStore(encoder.folder / "images", encoder.dim), time.monotonic()
     before = len(store)
-    (count,) = pipeline.score(run, encoder, [open_image_set(step.folder, step.image_set)], reporter.report)
+    (count,) = pipeline.score(run, encoder, [_pictures(step)], reporter.report)
     if step.is_id is not None:
         run.set_role(step.image_set, step.is_id)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -117,6 +118,18 @@ def _score(step: Score, run: Run, encoder: Any, reporter: Reporter) -> str:
     reporter.change(speeds=(*reporter.now.speeds, speed))
     skipped = int((run.skipped["image_set"] == step.image_set).sum())
     return f"{count:,} images of {step.image_set} scored" + (f", {skipped:,} skipped as unreadable" if skipped else "")
+
+
+def _pictures(step: Score) -> ImageSet:
+    """What the step scores. A run's pictures may be a part of their folder, so its own lists say which they are."""
+    if step.dataset:
+        return find(step.dataset, step.folder).images
+    if not step.same_as:
+        return open_image_set(step.folder, step.image_set)
+    source, name = Run.open(step.same_as), step.image_set
+    skipped = source.skipped
+    paths = {*source.scores(name)["path"], *skipped[skipped["image_set"] == name]["path"]}
+    return ImageSet(name, source.image_root(name), tuple(sorted(paths)))
 
 
 def main(folder: Path) -> int:

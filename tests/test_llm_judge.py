@@ -161,7 +161,7 @@ def test_a_server_that_dies_half_way_costs_nothing_that_was_answered(tmp_path: P
     run = make_run(tmp_path)
     with LoopbackServer() as server:
         server.behave = lambda p: Action(die=True) if len(server.answered) >= 100 else some_yes(p)
-        with pytest.raises(NegRefineError, match="run the same command again"):
+        with pytest.raises(NegRefineError, match="start it again to go on"):
             pipeline.refine(run, HashEncoder(), judge_at(server, retries=0))
         answered = {prompt for _, prompt in server.answered}
         assert len(answered) >= 100

@@ -17,7 +17,7 @@ from scored_images import ScoredImages
 from view import View, change
 from words import percent, plain
 
-EXPLORE_PAGE = "pages/explore.py"
+BACK = {"explore": "Explore", "compare": "Compare", "review": "Review"}  # the galleries that open images
 
 
 def draw(run: Run, view: View) -> None:
@@ -59,15 +59,15 @@ def _address(image: pd.Series) -> str:
 
 def _back(view: View) -> None:
     st.page_link(
-        EXPLORE_PAGE,
-        label="Back to Explore",
+        f"pages/{view.back}.py",
+        label=f"Back to {BACK[view.back]}",
         icon=":material/arrow_back:",
-        query_params=view.query(image="", off=(), off_ids=()),
+        query_params=view.query(image="", back="explore", off=(), off_ids=()),
     )
 
 
 def _walk(view: View, order: list[str], place: int | None) -> None:
-    """Back to Explore, and previous and next in the gallery's order."""
+    """Back to the gallery, and previous and next in the gallery's order."""
     with st.container(horizontal=True, vertical_alignment="center"):
         _back(view)
         st.space("stretch")
