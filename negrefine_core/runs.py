@@ -146,11 +146,13 @@ class Run:
 
     @property
     def info(self) -> dict[str, Any]:
+        """What `run.json` holds; nothing changes when the dict is changed (see `update_info`)."""
+        path = self.path("run.json")
         try:
-            info: dict[str, Any] = dict(json.loads(self.path("run.json").read_text(encoding="utf-8")))
+            stat = path.stat()
+            return dict(_read_info(path, stat.st_ino, stat.st_mtime_ns, stat.st_size))
         except (OSError, ValueError, TypeError) as error:
-            raise NegRefineError(f"{self.path('run.json')} cannot be read ({error}); the run is damaged") from error
-        return info
+            raise NegRefineError(f"{path} cannot be read ({error}); the run is damaged") from error
 
     @cached_property
     def settings(self) -> Settings:
@@ -390,6 +392,13 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
         return [dict(json.loads(line)) for line in lines]
     except (ValueError, TypeError) as error:
         raise NegRefineError(f"{path} is damaged ({error}); mend or delete the line that is not JSON") from error
+
+
+@lru_cache(maxsize=16)
+def _read_info(path: Path, inode: int, modified: int, size: int) -> dict[str, Any]:
+    """run.json, parsed again when it was replaced: a page asks for it with every picture."""
+    del inode, modified, size
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 @lru_cache(maxsize=2)
