@@ -73,7 +73,7 @@ def _judged(folder: str, judge: str, times: tuple[tuple[int, int], ...]) -> Judg
         others.setdefault(verdict.prompt, []).append(verdict)
     kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
     with WORDNET_LOCK:
-        doubts = suspicions(rejections(run).values(), wordnet(), list(by_judge.values()))
+        doubts = suspicions(rejections(run).values(), wordnet(), list(by_judge.values()), run.id_labels)
         doubts += suspicions_of_kept(kept, None if judge.startswith("wordnet") else wordnet(), list(by_judge.values()))
     found = {doubt.verdict.negative: doubt for doubt in doubts}
     table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]

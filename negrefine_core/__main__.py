@@ -344,7 +344,8 @@ def judges(
         typer.echo(f"\n{kind}: {result.questions:,} questions, agreement {result.agreement:.1%}, kappa {kappa}\n"
                    f"rows {judge_of(current)}, columns {other}:\n{result.confusion}")  # fmt: skip
     typer.echo("\nThe most doubtful rejections:")
-    for suspicion in suspicions(rejections(current).values(), WordNet(), [second] if other != "wordnet" else [])[:show]:
+    seconds = [second] if other != "wordnet" else []
+    for suspicion in suspicions(rejections(current).values(), WordNet(), seconds, current.id_labels)[:show]:
         typer.echo(f"  {suspicion.score:.2f}  {suspicion.why}")
 
 

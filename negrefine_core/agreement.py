@@ -25,6 +25,7 @@ NO_RELATION = 0.3  # called a subcategory, and WordNet knows no such relation
 FAR_APART = 0.4  # and more, the less the two have in common in WordNet
 JUDGE_DISAGREES = 0.5  # times the share of the other judges that disagree
 SPELLING = 0.6
+OTHER_SENSE = 0.6  # called a subcategory, and it is one of another sense of the ID class than the other classes suggest
 LOW_SIMILARITY = 0.3  # times how far down the similarity lies among the rejections of its kind
 FEW = 5  # rejections, among which no similarity is unusual
 SPELT_ALIKE = 0.75  # difflib's ratio of two words: 'sage' and 'safe'
@@ -85,19 +86,26 @@ class Suspicion:
 
 
 def suspicions(
-    rejections: Iterable[Verdict], wordnet: WordNet, others: Sequence[Iterable[Verdict]] = ()
+    rejections: Iterable[Verdict],
+    wordnet: WordNet,
+    others: Sequence[Iterable[Verdict]] = (),
+    id_labels: Iterable[str] = (),
 ) -> list[Suspicion]:
     """Rejections, the most doubtful first: those to review first.
 
     Args:
         others: other judges' verdicts, one collection a judge.
+        id_labels: all ID classes, which tell what an ambiguous one means: among animals, 'seal' is no stamp.
     """
     rejections = [verdict for verdict in rejections if verdict.kind != "same"]
     answers = [{verdict.prompt: verdict.answer for verdict in judge} for judge in others]
-    depth = _depth_in_similarity(rejections)
+    depth, file = _depth_in_similarity(rejections), wordnet.usual_file(id_labels)
     found = []
     for verdict in rejections:
         signs = _signs(verdict, wordnet, [a[verdict.prompt] for a in answers if verdict.prompt in a])
+        meant = wordnet.other_sense(verdict.negative, verdict.id_label or "", file)
+        if meant and verdict.kind == "subcategory":
+            signs.append((OTHER_SENSE, f"only in another sense of {verdict.id_label!r}: {meant}"))
         if depth.get(verdict.prompt, 0.0) > 0.5:
             signs.append((LOW_SIMILARITY * depth[verdict.prompt], "CLIP finds the two unusually far apart"))
         called = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {verdict.id_label!r}"

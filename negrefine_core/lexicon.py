@@ -3,6 +3,7 @@
 import csv
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -170,6 +171,21 @@ class WordNet:
     def is_subcategory(self, word: str, label: str) -> bool:
         """True when some noun sense of `word` is a (transitive) hyponym of some noun sense of `label`."""
         return not self._ancestors(word).isdisjoint(s.name() for s in self._nouns(label))
+
+    def usual_file(self, labels: Iterable[str]) -> str:
+        """The lexicographer file, such as noun.animal, of most labels' most frequent sense; "" where there is none."""
+        files = Counter(synsets[0].lexname() for label in labels if (synsets := self._nouns(label)))
+        file, count = files.most_common(1)[0] if files else ("", 0)
+        return file if 2 * count > files.total() else ""
+
+    def other_sense(self, word: str, label: str, file: str) -> str:
+        """The definition of the sense of `label` that `word` is a hyponym of, where none of these senses is of the
+        lexicographer file but another sense of the label is: a handstamp is a seal, but not the animal. Else ""."""
+        ancestors, synsets = self._ancestors(word), self._nouns(label)
+        meant = [synset for synset in synsets if synset.name() in ancestors]
+        if not meant or file in {s.lexname() for s in meant} or file not in {s.lexname() for s in synsets}:
+            return ""
+        return str(meant[0].definition())
 
     def spellings(self, word: str) -> frozenset[str]:
         """How WordNet writes the word in its noun senses: 'Etna' the volcano, 'etna' the spirit burner."""

@@ -85,6 +85,15 @@ def test_suspicion_puts_the_famous_mistakes_first_and_says_why(wordnet: WordNet)
     assert all(0 <= s.score < 1 for s in found)
 
 
+def test_a_kind_of_another_sense_than_the_class_list_means_is_doubtful(wordnet: WordNet) -> None:
+    stamp, bird = verdict("handstamp", "seal"), verdict("whooping crane", "crane")
+    (first, second) = suspicions([bird, stamp], wordnet, id_labels=["seal", "crane", "dog", "otter", "walrus"])
+    assert first.verdict is stamp
+    assert "only in another sense of 'seal': a device" in first.why
+    assert second.score == 0
+    assert suspicions([stamp], wordnet, id_labels=["seal", "sushi", "car"])[0].score == 0
+
+
 def test_the_less_two_words_have_in_common_the_more_doubtful_a_subcategory_is(wordnet: WordNet) -> None:
     far, near, taxon = verdict("terahertz", "radio"), verdict("smooth aster", "daisy"), verdict("helenium", "daisy")
     assert [s.verdict.negative for s in suspicions([taxon, near, far], wordnet)] == [
