@@ -173,10 +173,10 @@ class WordNet:
         return not self._ancestors(word).isdisjoint(s.name() for s in self._nouns(label))
 
     def usual_file(self, labels: Iterable[str]) -> str:
-        """The lexicographer file, such as noun.animal, of most labels' most frequent sense; "" where there is none."""
-        files = Counter(synsets[0].lexname() for label in labels if (synsets := self._nouns(label)))
-        file, count = files.most_common(1)[0] if files else ("", 0)
-        return file if 2 * count > files.total() else ""
+        """The lexicographer file, such as noun.animal, in which three of four labels have a sense; "" without one."""
+        senses = [{synset.lexname() for synset in synsets} for label in labels if (synsets := self._nouns(label))]
+        common = Counter(file for files in senses for file in sorted(files)).most_common(1)
+        return next((file for file, count in common if count >= 0.75 * len(senses)), "")
 
     def other_sense(self, word: str, label: str, file: str) -> str:
         """The definition of the sense of `label` that `word` is a hyponym of, where none of these senses is of the
