@@ -36,9 +36,9 @@ class Compared:
 def draw(run: Run, view: View) -> None:
     own = judges(run)
     if not own:
-        st.info("No judge has answered in this run yet. Refine its labels on the page ID classes, or on the command "
-                "line:")  # fmt: skip
-        st.code(f"python -m negrefine_core refine --name {run.name} --judge wordnet", language="bash")
+        st.info("No judge has answered in this run yet. Refine its labels first.")
+        st.page_link("pages/classes.py", label="Refine", icon=":material/gavel:",
+                     query_params=view.query(step="refine"))  # fmt: skip
         return
     first = view.judge if view.judge in own else judge_of(run) if judge_of(run) in own else own[0]
     others = _others(run, own, first)

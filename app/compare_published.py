@@ -3,11 +3,14 @@
 import pandas as pd
 import streamlit as st
 
-from negrefine_core.paper import AVERAGED_OVER, CONTAMINATED, REPORTED
+from negrefine_core.datasets import PUBLISHED_NAMES
+from negrefine_core.experiments import Experiment, experiments
 from negrefine_core.runs import Run
-from words import plain
+from words import contamination, duration, plain
 
-COLUMNS = {name: st.column_config.NumberColumn(name, format="%.2f") for name in ("AUROC", "FPR@95")}
+AVERAGE = "average"
+COLUMNS = {name: st.column_config.NumberColumn(name, format="%.2f", width="small") for name in ("AUROC", "FPR@95")}
+CONVENTION = "in percent, ID is the positive class"
 
 
 def draw(run: Run) -> None:
@@ -15,37 +18,59 @@ def draw(run: Run) -> None:
     published = run.info.get("published", {})
     if not published.get("results"):
         return
+    named = {PUBLISHED_NAMES.get(name, name): values for name, values in published["results"].items()}
+    entry = _experiment(published)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Figures published with this run**")
-        _table(results(published["results"]), "AUROC and FPR@95 of the published run on each OOD set")
-        contaminated = ", ".join(name for name in CONTAMINATED if name in published["results"])
+        _table(results(named, entry), "AUROC and FPR@95 of the published run on each OOD set")
+        took = "; ".join(
+            f"{plain(step)}: {duration(seconds)}" for step, seconds in published.get("seconds", {}).items()
+        )
         st.caption(
-            f"{plain(published['source'])}: seed {published['seed']}, {plain(published['arch'] or 'model unknown')}; "
-            "in percent, ID is the positive class." + (f" {contaminated} also hold images of ID classes."
-                                                    if contaminated else "")
-        )  # fmt: skip
+            f"NegRefine, {plain(published['source'])}: seed {published['seed']}, "
+            f"{plain(published['arch'] or 'model unknown')}; {CONVENTION}. {contamination(named)}"
+        )
+        if took:
+            st.caption(f":material/timer: {took}")
+    if not entry or not entry.paper:
+        return
     with right:
         st.markdown("**What the paper reports**")
-        rows = [{"Method": name, "AUROC": auroc, "FPR@95": fpr} for name, (auroc, fpr) in REPORTED.items()]
-        _table(pd.DataFrame(rows), "AUROC and FPR@95 of each method as the paper reports them")
+        _table(reported(entry), "AUROC and FPR@95 of each method as the paper reports them")
         st.caption(
-            f"ImageNet-1K, ViT-B/16: the mean over {', '.join(AVERAGED_OVER)}. The baselines and the two ablations are "
-            "quoted second-hand."
+            f"{plain(entry.title)}, ViT-B/16: the mean over seeds and {plain(', '.join(entry.ood))}; {CONVENTION}. "
+            "Averages and ablation are quoted second-hand."
         )
 
 
-def results(published: dict[str, dict[str, float]]) -> pd.DataFrame:
-    """A row for each OOD set in percent, and the mean over the paper's four where all are there."""
+def _experiment(published: dict[str, object]) -> Experiment | None:
+    """The experiment whose result it is. An import that did not note its ID set is ImageNet's."""
+    name = str(published.get("id_set") or "imagenet").replace("_", "-")
+    return next((entry for entry in experiments() if entry.name == name), None)
+
+
+def results(published: dict[str, dict[str, float]], entry: Experiment | None) -> pd.DataFrame:
+    """A row for each OOD set in percent, and after those that the paper averages over their mean."""
     rows = [
         {"OOD images": name, "AUROC": 100 * values["auroc"], "FPR@95": 100 * values["fpr95"]}
         for name, values in published.items()
     ]
-    table = pd.DataFrame(rows)
-    if set(AVERAGED_OVER) <= set(published):
-        mean = table[table["OOD images"].isin(AVERAGED_OVER)][["AUROC", "FPR@95"]].mean()
-        table.loc[len(table)] = ["mean of the first four", *mean]
-    return table
+    averaged = [row for row in rows if entry and row["OOD images"] in entry.ood]
+    if not entry or len(averaged) < len(entry.ood):
+        return pd.DataFrame(rows)
+    mean = {key: sum(float(row[key]) for row in averaged) / len(averaged) for key in ("AUROC", "FPR@95")}
+    others = [row for row in rows if row not in averaged]
+    return pd.DataFrame([*averaged, {"OOD images": f"average of these {len(averaged)}", **mean}, *others])
+
+
+def reported(entry: Experiment) -> pd.DataFrame:
+    """A row for each method whose average the paper reports, the ablation before the whole method."""
+    methods = {method: rows[AVERAGE] for method, rows in entry.paper.items() if AVERAGE in rows}
+    whole = methods.pop("NegRefine", None)
+    rows = methods | {part.capitalize(): figures for part, figures in entry.ablation.items()}
+    rows |= {"NegRefine": whole} if whole else {}
+    return pd.DataFrame([{"Method": name, "AUROC": auroc, "FPR@95": fpr} for name, (auroc, fpr) in rows.items()])
 
 
 def _table(table: pd.DataFrame, alt: str) -> None:

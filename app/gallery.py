@@ -16,11 +16,13 @@ IMAGE_PAGE = "pages/image.py"
 
 
 def draw(
-    run: Run, view: View, images: ScoredImages, shown: pd.DataFrame, words: Callable[[pd.Series], str] | None = None
-) -> None:
-    """One page of the images shown; `words` says of each what its score and outcome say otherwise."""
+    run: Run, view: View, images: ScoredImages, shown: pd.DataFrame, words: Callable[[pd.Series], str] | None = None,
+    note: str = "",
+) -> None:  # fmt: skip
+    """One page of the images shown; `words` says of each what its score and outcome say otherwise, and `note`, after
+    their number, which they are."""
     page = min(view.page, _pages(len(shown)))
-    _pager(view, images, page, len(shown))
+    _pager(view, page, len(shown), note)
     start = (page - 1) * PAGE_SIZE
     with st.container(key="gallery"):
         for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
@@ -32,7 +34,7 @@ def _pages(total: int) -> int:
     return max(1, -(-total // PAGE_SIZE))
 
 
-def _pager(view: View, images: ScoredImages, page: int, total: int) -> None:
+def _pager(view: View, page: int, total: int, note: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for icon, words, step in (("chevron_left", "Previous page", -1), ("chevron_right", "Next page", 1)):
             st.button(
@@ -45,14 +47,7 @@ def _pager(view: View, images: ScoredImages, page: int, total: int) -> None:
                 kwargs={"page": page + step},
             )
         first = (page - 1) * PAGE_SIZE + 1
-        st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** images{_range(view, images)}")
-
-
-def _range(view: View, images: ScoredImages) -> str:
-    if not view.chosen_scores:
-        return ""
-    low, high = view.chosen_scores
-    return f" with scores from {images.text(low)} to {images.text(high)}, as drawn on the histogram"
+        st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** images{note}")
 
 
 def card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: str | None = None) -> None:

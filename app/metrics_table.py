@@ -14,7 +14,7 @@ from negrefine_core.runs import Run
 from scored_images import ScoredImages, scores
 from scores import SCORES
 from view import ID_POSITIVE, OOD_POSITIVE, View, change
-from words import interval, plain
+from words import contamination, interval, plain
 
 AVERAGE = "average"
 CONVENTIONS = {ID_POSITIVE: "ID positive (the paper)", OOD_POSITIVE: "OOD positive (OpenOOD, pytorch-ood)"}
@@ -46,7 +46,8 @@ def draw(run: Run, view: View, images: ScoredImages) -> None:
     )
     st.caption(
         f"In percent; ID images: {plain(metrics['id_set'])}. {NOTES[view.convention]} Higher is better, except for "
-        "FPR@95. The average is the mean over all of the run’s OOD sets. Intervals: 95%, bootstrap over images."
+        "FPR@95. The average is the mean over all of the run’s OOD sets. Intervals: 95%, bootstrap over images. "
+        + contamination(images.sets.ood)
     )
 
 

@@ -1,12 +1,13 @@
-"""What the Score page can score: the bundled picture sets, an upload, or a folder of the server."""
+"""What the Score page can score: bundled sets, an upload, a folder of the server, or the paper's image sets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import streamlit as st
 
+import benchmark_sets
 from negrefine_core import paths, uploads
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import ImageSet, check_name, open_image_set
@@ -19,17 +20,23 @@ SOURCES = {
     "files": "Upload files or a zip",
     "directory": "Upload a folder",
     "server": "Folder on the server",
+    "benchmark": "Benchmarks",
 }
 ROUND = "score_round"  # counts the uploads of a session: a new key empties the uploader
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Image sets that lie in folders, or an upload and the name of the set that it becomes."""
+    """Image sets that lie in folders, or an upload and the name of the set that it becomes.
+
+    Sets of the registry come with the `root` that they were found under, and with their `roles`: whether each is ID.
+    """
 
     image_sets: tuple[ImageSet, ...] = ()
     files: tuple[Any, ...] = ()
     name: str = ""
+    root: str = ""
+    roles: dict[str, bool] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -50,6 +57,8 @@ def choose(run: Run, view: View) -> Chosen | None:
     )  # fmt: skip
     if view.source == "bundled":
         return _bundled(run)
+    if view.source == "benchmark":
+        return _benchmark(run, view)
     return _server() if view.source == "server" else _upload(run, view.source)
 
 
@@ -86,6 +95,15 @@ def _server() -> Chosen | None:
     classes = {kind for kind in found.classes if kind}
     st.caption(f"{len(found):,} pictures in {len(classes):,} class folders" if classes else f"{len(found):,} pictures")
     return Chosen((found,))
+
+
+def _benchmark(run: Run, view: View) -> Chosen | None:
+    chosen = benchmark_sets.choose(run, view)
+    if not chosen:
+        return None
+    roles = {name: is_id for name, (_, is_id) in chosen.items()}
+    images = tuple(found.images for found, _ in chosen.values())
+    return Chosen(images, root=str(benchmark_sets.root(view).resolve()), roles=roles)
 
 
 def _upload(run: Run, source: str) -> Chosen | None:

@@ -40,7 +40,7 @@ def choose_sets(run: Run, view: View) -> Sets:
     if len(scored) < 2:
         raise NegRefineError(
             f"The run {run.name!r} has scores of {len(scored)} image sets, and comparing takes an ID set and an OOD "
-            f"set. Score them: python -m negrefine_core score --name {run.name} FOLDER"
+            "set. Score pictures on the page Score."
         )
     chosen = view.id if view.id in scored else run.id_set or scored[0]
     others = tuple(name for name in scored if name != chosen)

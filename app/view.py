@@ -17,7 +17,7 @@ CHOICES = {  # what a parameter may be; its first value is the default
     "curve": ("roc", "pr"),
     "show": ("pictures", "metrics", "unreadable"),
     "convention": (ID_POSITIVE, OOD_POSITIVE),
-    "source": ("bundled", "files", "directory", "server"),
+    "source": ("bundled", "files", "directory", "server", "benchmark"),
     "queue": ("rejected", "unreviewed", "proper", "subcategory", "same", "kept", "overridden", "all"),
     "order": ("suspicion", "impact", "similarity", "alphabet", "mined"),
     "step": ("edit", "changes", "refine"),
@@ -36,9 +36,10 @@ class View:
 
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every other set. `threshold` is a rule or
     a number. `low` and `high` bound the brushed scores.
-    `image` is SET/PATH, and `back` the page whose gallery it was opened from. `queue`, `order`, `search` and `id_class` choose the negatives to review, `label` is the one
-    on the card. `first` and `second` are the scores compared, `other` the second side's run, `judge` and `other_judge`
-    the judges; `find` searches the labels that differ. `off_ids` and `off` are the labels switched off on an image.
+    `image` is SET/PATH, and `back` the page whose gallery it was opened from. `queue`, `order`, `search` and `id_class`
+    choose the negatives to review, `label` is the one on the card. `root` holds the benchmark sets to score. `first`
+    and `second` are the scores compared, `other` the second side's run, `judge` and `other_judge` the judges; `find`
+    searches the labels that differ. `off_ids` and `off` are the labels switched off on an image.
     """
 
     run: str = ""
@@ -57,6 +58,7 @@ class View:
     image: str = ""
     back: str = "explore"
     source: str = "bundled"
+    root: str = ""
     queue: str = "rejected"
     order: str = "suspicion"
     search: str = ""

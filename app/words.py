@@ -1,6 +1,9 @@
 """How pages write text and numbers: names from files made harmless for Markdown, figures in one format."""
 
 import re
+from collections.abc import Iterable
+
+from negrefine_core.datasets import contaminated
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
 
@@ -29,3 +32,15 @@ def duration(seconds: float) -> str:
 def points(difference: float) -> str:
     """A difference of two shares in percentage points, with its sign."""
     return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def contamination(image_sets: Iterable[str]) -> str:
+    """What to know of those OOD sets that hold images of ID classes; empty where none does."""
+    names = contaminated(image_sets)
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+    holds = "holds" if len(names) == 1 else "hold"
+    if not names:
+        return ""
+    return (
+        f"**{plain(listed)}** {holds} images of ImageNet classes: where these are the ID classes, the figures say less."
+    )

@@ -12,7 +12,7 @@ from . import paths, pipeline
 from .cache import CachedEncoder
 from .dataset_folders import Found
 from .errors import NegRefineError
-from .experiments import Experiment
+from .experiments import Experiment, times
 from .image_sets import ImageSet
 from .judge import Judge
 from .labels import read_class_list
@@ -146,7 +146,7 @@ def markdown(entry: Experiment, runs: Sequence[Run], tables: Sequence[pd.DataFra
             cells = [f"{row['ood_set']}{mark}", row["method"], _spread(row, "auroc"), _spread(row, "fpr95"),
                      _number(row["paper_auroc"]), _number(row["paper_fpr95"])]  # fmt: skip
             lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", _times(entry, runs)]
+    lines += ["", times(entry, runs)]
     if entry.contaminated:
         lines += ["", f"\\* holds images of ID classes; the average is over {', '.join(entry.ood)}."]
     if entry.paper:
@@ -163,17 +163,6 @@ def _spread(row: Mapping[Hashable, Any], metric: str) -> str:
 
 def _number(value: float | None) -> str:
     return "" if pd.isna(value) else f"{value:.2f}"
-
-
-def _times(entry: Experiment, runs: Sequence[Run]) -> str:
-    """Seconds of each step, the mean over seeds, beside the paper's."""
-    parts = []
-    for step in ("mining", "judging", "scoring"):
-        seconds = [run.info["seconds"][step] for run in runs if step in run.info.get("seconds", {})]
-        paper = f" (paper: {entry.seconds[step]:,.0f})" if step in entry.seconds else ""
-        if seconds:
-            parts.append(f"{step} {sum(seconds) / len(seconds):,.1f}{paper}")
-    return f"Seconds a seed, mean: {', '.join(parts)}. What was in the cache took none."
 
 
 def write(name: str, tables: Sequence[pd.DataFrame], text: str, folder: Path | None = None) -> tuple[Path, Path]:

@@ -172,6 +172,6 @@ def dataset(name: str) -> Dataset:
 
 
 def contaminated(names: Iterable[str]) -> list[str]:
-    """Those of the names, in their order, that are image sets known to hold images of ImageNet classes."""
-    known = {entry.name for entry in DATASETS if entry.note == CONTAMINATED}
-    return [name for name in names if name in known]
+    """Those of the names that are image sets known to hold images of ImageNet classes."""
+    wanted = set(names)
+    return [entry.name for entry in DATASETS if entry.note == CONTAMINATED and entry.name in wanted]

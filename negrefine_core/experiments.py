@@ -2,7 +2,7 @@
 
 import contextlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
@@ -72,3 +72,14 @@ def seeds_of(run: Run) -> list[Run]:
             if other.name == f"{name}-seed{seed}" and same and set(entry.image_sets) <= set(other.scored_sets):
                 runs.append(other)
     return sorted(runs, key=lambda other: other.settings.seed)
+
+
+def times(entry: Experiment, runs: Sequence[Run]) -> str:
+    """Seconds of each step, the mean over seeds, beside the paper's."""
+    parts = []
+    for step in ("mining", "judging", "scoring"):
+        seconds = [run.info["seconds"][step] for run in runs if step in run.info.get("seconds", {})]
+        paper = f" (paper: {entry.seconds[step]:,.0f})" if step in entry.seconds else ""
+        if seconds:
+            parts.append(f"{step} {sum(seconds) / len(seconds):,.1f}{paper}")
+    return f"Seconds a seed, mean: {', '.join(parts)}. What was in the cache took none."

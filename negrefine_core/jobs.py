@@ -38,7 +38,7 @@ from .errors import NegRefineError
 
 JOBS = paths.DATA / "jobs"
 KEPT = 20  # ended jobs
-GRACE = 1.2  # seconds from asking a worker to stop to killing it
+GRACE = 1.0  # seconds from asking a worker to stop to killing it
 LEAVE = 10.0  # seconds that a worker may take to go once its work is done or has failed
 ACTIVE = ("queued", "running")
 KEY = "OPENAI_API_KEY"

@@ -131,7 +131,7 @@ def _verdict(negative: str, kind: Kind, id_label: str | None, answer: Answer) ->
 
 
 def _results(path: Path) -> dict[str, Any]:
-    """Seed, architecture, ID set, seconds of each step, and AUROC and FPR@95 of each OOD set, as `result.txt` states them."""
+    """Seed, architecture, ID set, seconds of each step, and AUROC and FPR@95 of each OOD set, as in `result.txt`."""
     if not path.exists():
         return {}
     text = "\n".join(_lines(path))

@@ -1,6 +1,7 @@
 """The paper's experiments from end to end on miniatures of their image sets."""
 
 import shutil
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -8,10 +9,10 @@ import pytest
 from miniatures import write_all
 from typer.testing import CliRunner, Result
 
-from negrefine_core import benchmark, lexicon, paths
+from negrefine_core import benchmark, encoder, judge, lexicon, paths
 from negrefine_core.__main__ import app
 from negrefine_core.errors import NegRefineError
-from negrefine_core.experiments import experiment, experiments
+from negrefine_core.experiments import experiment, experiments, seeds_of
 from negrefine_core.labels import SKETCH_TEMPLATES, read_class_list
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.pipeline import METHODS, noun_templates
@@ -23,6 +24,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("datasets")
     write_all(folder)
     return folder
+
+
+LOAD_ONCE = lru_cache(encoder.load_encoder)
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(monkeypatch: pytest.MonkeyPatch, wordnet: lexicon.WordNet) -> None:
+    """Each command loads the model and WordNet, which takes longer than all the rest: here they share them."""
+    monkeypatch.setattr(judge, "WordNet", {"bundled": wordnet}.__getitem__)
+    monkeypatch.setattr(encoder, "load_encoder", LOAD_ONCE)
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +130,17 @@ def test_the_published_class_names_are_used_when_asked_for(root: Path) -> None:
     assert done.exit_code == 0, done.exception
     assert Run.open("published-names-seed0").id_labels.count("American") == 4
     assert "200 class names (imagenet-a-paper)" in done.output
+
+
+def test_the_seeds_of_a_benchmark_are_its_own_runs_that_are_scored_whole(root: Path) -> None:
+    for name in ("seeds", "seeds-seed0"):  # the second's runs are called like the first's
+        assert run_benchmark("imagenet-20", "--root", root, "--seeds", 2, "--name", name).exit_code == 0
+    run = Run.open("seeds-seed1")
+    assert [other.name for other in seeds_of(run)] == ["seeds-seed0", "seeds-seed1"]
+    run.path("scores/imagenet-10.parquet").unlink()
+    assert [other.name for other in seeds_of(run)] == ["seeds-seed0"]
+    Run.open("seeds-seed0").path("run.json").write_text("{", encoding="utf-8")
+    assert seeds_of(run) == []
 
 
 def test_incomplete_sets_stop_a_benchmark_before_anything_is_computed(root: Path) -> None:

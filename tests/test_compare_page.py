@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_app import _scores as drawn_scores
 from test_app import opened, query, texts, write_run
 
 import operating_point
-from negrefine_core import overrides, paths
+from negrefine_core import overrides, paths, pipeline
+from negrefine_core.experiments import experiment
+from negrefine_core.metrics import ood_metrics
 from negrefine_core.records import Negative, Verdict
 from negrefine_core.runs import Run, Settings
 
@@ -44,8 +48,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 
 def compared(**wanted: str) -> AppTest:
+    return waited("compare", run="one", **wanted)
+
+
+def waited(page: str, **wanted: str) -> AppTest:
     """The page, once what it works out aside is there."""
-    app = opened("compare", run="one", **wanted)
+    app = opened(page, **wanted)
     for _ in range(WAIT):
         if ":material/hourglass_top" not in texts(app):
             return app
@@ -141,15 +149,73 @@ def test_two_judges_agree_where_they_do_and_their_disagreements_are_listed(runs:
 
 def test_a_run_without_images_still_compares_its_labels_and_shows_its_published_figures(tmp_path: Path) -> None:
     run = refined(Run.create("published", Settings(model="paper"), ["cat", "*dog*"]))
-    results = {"inaturalist": {"auroc": 0.9957, "fpr95": 0.0151}}
-    run.update_info(published={"source": "result.txt", "seed": 0, "arch": "ViT-B/16", "results": results})
-    app = opened("compare", run="published")
+    sets = {"inaturalist": 0.99, "open_image": 0.95, "texture": 0.94, "clean": 0.91, "ninco": 0.83}
+    results = {name: {"auroc": auroc, "fpr95": 1 - auroc} for name, auroc in sets.items()}
+    published = {"source": "result.txt", "seed": 0, "arch": "ViT-B/16", "seconds": {"Filtering": 8368.32}}
+    run.update_info(published=published | {"id_set": "imagenet", "results": results})
+    app = opened("compare", run="published", convention="ood-positive")
     assert not app.exception
     assert "no scored images" in texts(app)
     ours, paper, labels = (table.value for table in app.dataframe)
-    assert ours.to_numpy().tolist() == [["inaturalist", pytest.approx(99.57), pytest.approx(1.51)]]
-    assert paper.set_index("Method").loc["NegRefine", "AUROC"] == 91.79
+    names = ["inaturalist", "openimage-o", "clean", "ninco", "average of these 4", "textures"]
+    assert ours["OOD images"].tolist() == names
+    assert ours.iloc[4, 1:].tolist() == pytest.approx([92, 8])
+    assert paper.set_index("Method").loc["NegRefine"].tolist() == [91.79, 30.12]
+    assert paper.set_index("Method").loc["Filter only"].tolist() == [90.95, 31.88]
+    assert texts(app).count("in percent, ID is the positive class") == 2  # whatever is chosen for what is measured
+    assert "**textures** holds images of ImageNet classes" in texts(app)
+    assert "Filtering: 2 h 19 min" in texts(app)
     assert "paris" in labels["Negative"].tolist()
+    run.update_info(published=published | {"id_set": "cub", "results": results})
+    app = opened("compare", run="published")
+    assert "What the paper reports" not in texts(app)
+    assert len(app.dataframe[0].value) == len(sets)
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Two seeds of the ImageNet experiment with drawn scores."""
+    pictures, runs, entry = tmp_path_factory.mktemp("benchmark"), [], experiment("imagenet")
+    for seed in (0, 1):
+        run = refined(Run.create(f"bench-seed{seed}", Settings(seed=seed), ["cat", "*dog*"]))
+        for number, name in enumerate(entry.image_sets):
+            table = drawn_scores([f"{i}.png" for i in range(20)], 1.9 if name == entry.id else 1.4, 10 * seed + number)
+            run.write_scores(name, pictures / name, table)
+        run.set_role(entry.id, is_id=True)
+        run.update_info(experiment="imagenet", seconds={"mining": 2.0 + seed})
+        pipeline.evaluate(run, entry.id, entry.image_sets[1:], n_bootstrap=5)
+        runs.append(run)
+    return runs
+
+
+def test_a_benchmarks_run_shows_its_table_over_the_seeds_beside_the_paper(benchmark: list[Run]) -> None:
+    entry, convention = experiment("imagenet"), "id-positive"
+    app = waited("compare", run="bench-seed1")
+    table = app.dataframe[0].value.set_index(["OOD images", "Method"])
+    for name in ("sun", "ninco"):
+        measured = [
+            100 * ood_metrics(run.scores(entry.id)["csp"], run.scores(name)["csp"], convention).fpr95
+            for run in benchmark
+        ]
+        row = table.loc[(name, "CSP")]
+        assert (row["FPR@95"], row["FPR@95 ±"]) == pytest.approx((np.mean(measured), np.std(measured, ddof=1)))
+    assert list(table.index[0]) == ["average", "MCM"]
+    assert table.loc[("average", "NegRefine"), ["Paper: AUROC", "Paper: FPR@95"]].tolist() == [91.79, 30.12]
+    shown = texts(app)
+    assert "ID is the positive class of FPR@95, as in the paper. Mean over 2 seeds (0, 1)" in shown
+    assert shown.count("**sun, places and textures** hold images of ImageNet classes") == 2  # there and below
+    assert "mining 2.5 (paper: 82)" in shown
+    other = waited("compare", run="bench-seed1", convention="ood-positive")
+    assert "Paper: FPR@95" not in other.dataframe[0].value
+    assert "OOD is the positive class of FPR@95, the paper’s is ID and so left out" in texts(other)
+    assert "hold images of ImageNet classes" in texts(opened("explore", run="bench-seed1", show="metrics"))
+
+
+def test_a_benchmark_that_is_not_finished_names_its_command(benchmark: list[Run]) -> None:
+    refined(Run.create("begun-seed0", Settings(), ["cat"])).update_info(experiment="food-101")
+    app = opened("compare", run="begun-seed0")
+    assert "No seed of this experiment is scored whole yet" in texts(app)
+    assert app.code[0].value == "python -m negrefine_core benchmark food-101"
 
 
 def test_runs_without_a_set_in_common_say_so(runs: tuple[Run, Run], tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_few_labels_are_scored_and_noted(
     table = run.scores("pets")
     assert table["negrefine"].between(0, 3).all()
     assert (table["mcm"] == 1).all()
-    assert len(pipeline.detector(run, model).notes) == 4  # one group, pairs of each kind, and what one ID label does to MCM
+    assert len(pipeline.detector(run, model).notes) == 4
 
 
 def test_sketch_templates_are_used_when_asked_for(tmp_path: Path, model: CachedEncoder) -> None:

@@ -6,18 +6,22 @@ from pathlib import Path
 
 import pytest
 from conftest import write_pictures
+from miniatures import write_miniature
 from streamlit.testing.v1 import AppTest
-from test_app import opened, texts
+from test_app import opened, query, texts
 from test_app_browser import browser, expect_text, expect_url, page, pytestmark, served, sync_api
-from test_jobs import refined_run, until
+from test_jobs import WORDS, refined_run, until
 from test_uploads import huge_png, png, zipped
 
 from negrefine_core import jobs, overrides, paths, pipeline
 from negrefine_core.cache import CachedEncoder
+from negrefine_core.datasets import dataset
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.image_sets import open_image_set
 from negrefine_core.jobs import Evaluate, Job, Progress, Score, Spec, Speed
-from negrefine_core.runs import Run
+from negrefine_core.labels import read_class_list
+from negrefine_core.records import Negative
+from negrefine_core.runs import Run, Settings
 
 __all__ = ["browser", "page", "pytestmark"]  # fixtures, and the reason to skip
 
@@ -147,19 +151,20 @@ def test_every_other_page_says_in_its_sidebar_that_a_job_is_running(
 def test_after_an_override_everything_is_scored_again_with_one_click(
     tiny_model: str, encoder: OpenClipEncoder, tmp_path: Path
 ) -> None:
-    run = refined_run("overridden", tiny_model)
+    run = refined_run("scored-again", tiny_model)
     for name, is_id in (("inside", True), ("outside", False)):
         root = write_pictures(tmp_path / name, 3, first_seed=7 * is_id)
         pipeline.score(run, CachedEncoder(encoder), [open_image_set(root, name)])
         run.set_role(name, is_id)
     before = run.scores("inside")
-    app = score_page(run="overridden")
+    write_pictures(tmp_path / "inside", 5, first_seed=7)  # two more: the run's own pictures stay the same
+    app = score_page(run="scored-again")
     assert "score again to see what that changed" not in texts(app)
     overrides.override(run, ["rust", "paris"], "dropped", "me")
     app.run()
     assert "score again to see what that changed" in texts(app)
     app.button(key="score_again").click().run()
-    job = next(job for job in jobs.all_jobs() if job.spec.run == "overridden")
+    job = next(job for job in jobs.all_jobs() if job.spec.run == "scored-again")
     until(lambda: job.state not in jobs.ACTIVE)
     assert job.state == "done", job.error
     assert job.progress.messages[-1] == "metrics of inside against outside"
@@ -167,6 +172,96 @@ def test_after_an_override_everything_is_scored_again_with_one_click(
     assert (run.scores("inside")["neglabel"] != before["neglabel"]).all()
     app.run()
     assert "score again to see what that changed" not in texts(app)
+
+
+# --- the paper's image sets ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ImageNet, which ImageNet-10 is drawn from, and SUN; all the others are missing."""
+    root = tmp_path_factory.mktemp("datasets")
+    write_miniature(dataset("imagenet-10"), "drawn", root)
+    write_miniature(dataset("sun"), "flat:SUN/images", root, seed=50)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ten_classes(tiny_model: str) -> Run:
+    run = Run.create("ten-classes", Settings(model=tiny_model, n_groups=2), read_class_list("imagenet-10").labels)
+    run.write_initial_negatives([Negative(word, "noun", 0.1) for word in WORDS])
+    run.write_negatives(run.initial_negatives)
+    return run
+
+
+def benchmarks(root: object, **wanted: str) -> AppTest:
+    """The page's benchmark sets, once they are counted."""
+    app = score_page(source="benchmark", root=str(root), **wanted)
+    for _ in range(40):
+        if "Counting the pictures" not in texts(app):
+            return app
+        app.run()
+    raise TimeoutError("the pictures are still being counted")
+
+
+def test_benchmark_sets_are_scored_in_their_roles_and_again_with_their_own_pictures(
+    ten_classes: Run, datasets: Path
+) -> None:
+    app = benchmarks(datasets, run="ten-classes")
+    assert "**3 of 22** image sets are here" in texts(app)
+    table = app.dataframe[0].value.set_index("Image set")
+    assert table.loc["ImageNet-10", ["State", "Images", "Published"]].tolist() == ["incomplete", 3, "500"]
+    assert "7 of 10 class folders are missing" in table.loc["ImageNet-10", "Problem"]
+    assert f"expected {datasets}/NINCO/NINCO_OOD_classes" in table.loc["NINCO", "Problem"]
+    assert table.loc["NINCO", ["State", "Licence"]].tolist() == ["missing", "CC BY 4.0"]
+    assert "images of ImageNet classes" in table.loc["SUN (MOS's 10,000)", "What to know"]
+    assert app.selectbox(key="score_benchmark_id").value == "imagenet-10"  # whose classes the run has
+    app.button_group(key="score_benchmark_ood").set_value(["sun"]).run()
+    assert "**sun** holds images of ImageNet classes" in texts(app)
+    assert not app.warning
+    app.button(key="score_start").click().run()
+    job = jobs.all_jobs()[0]
+    until(lambda: job.state not in jobs.ACTIVE)
+    assert job.state == "done", job.error
+    assert ten_classes.image_root("imagenet-10") == datasets / "imagenet" / "val"
+    assert [len(ten_classes.scores(name)) for name in ("imagenet-10", "sun")] == [3, 3]  # of the folder's five
+    assert (ten_classes.id_sets, ten_classes.metrics["id_set"]) == (["imagenet-10"], "imagenet-10")
+    app.run()
+    app.button(key="score_again").click().run()
+    assert jobs.all_jobs()[0].spec.steps[0] == Score(image_set="imagenet-10", same_as="ten-classes")
+
+
+def test_sets_that_make_the_figures_mean_little_are_warned_of(
+    run: Run, ten_classes: Run, datasets: Path, no_jobs: Path
+) -> None:
+    app = benchmarks(datasets)
+    assert app.selectbox(key="score_benchmark_id").value == ""
+    app.selectbox(key="score_benchmark_id").set_value("imagenet-10").run()
+    assert "The run’s 6 ID classes are not those of ImageNet" in app.warning[0].value
+    app = benchmarks(datasets, run="ten-classes")
+    app.button_group(key="score_benchmark_ood").set_value(["imagenet", "sun"]).run()
+    (warning,) = app.warning
+    assert "has 10 of the ID classes too" in warning.value
+
+
+def test_the_experiments_say_which_sets_they_lack(run: Run, datasets: Path, no_jobs: Path) -> None:
+    table = benchmarks(datasets).dataframe[1].value.set_index("Experiment")
+    assert table.loc["ImageNet-20 against ImageNet-10", "State"] == "lacks imagenet-20"
+    assert table.loc["ImageNet-1K", "State"].startswith("lacks inaturalist, openimage-o")
+    assert f"benchmark imagenet-20 --root '{datasets}'" in table.loc["ImageNet-20 against ImageNet-10", "Command"]
+
+
+def test_without_image_sets_the_page_says_where_they_are_expected(run: Run, no_jobs: Path, tmp_path: Path) -> None:
+    app = benchmarks("")
+    table = app.dataframe[0].value
+    assert set(table["State"]) == {"missing"}
+    assert f"expected in {paths.DATA / 'datasets' / 'imagenet' / 'val'}" in table["Problem"].tolist()
+    assert "Download one, or type the folder" in texts(app)
+    app.text_input(key="score_root").set_value(str(tmp_path / "nowhere")).run()
+    assert query(app)["root"] == str(tmp_path / "nowhere")
+    assert "give the one that holds the image sets" in app.error[0].value
+    app.text_input(key="score_root").set_value("datasets").run()
+    assert "is not a whole path" in app.error[0].value
 
 
 # --- in a browser ----------------------------------------------------------------------------------------------------

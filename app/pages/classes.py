@@ -142,8 +142,7 @@ def _score(run: Run) -> None:
 
 def _start_scoring(run: Run, source: Run) -> None:
     steps = [
-        jobs.Score(image_set=name, folder=str(source.image_root(name).resolve()), is_id=name in source.id_sets)
-        for name in source.scored_sets
+        jobs.Score(image_set=name, same_as=source.name, is_id=name in source.id_sets) for name in source.scored_sets
     ]
     jobs.start(jobs.Spec(title=f"Score {run.name}", run=run.name, steps=(*steps, jobs.Evaluate())))
 

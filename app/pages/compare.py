@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+import compare_experiment
 import compare_judges
 import compare_labels
 import compare_published
@@ -18,7 +19,7 @@ from scored_images import ScoredImages, Sets
 from scores import Score
 from sides import BEFORE_OVERRIDES, FIRST, SECOND, Joined, Sides, choose, join, offered_scores, other_runs
 from view import OOD_POSITIVE, View, change
-from words import plain, points
+from words import contamination, plain, points
 
 MODES = {"methods": "Two methods", "runs": "Two runs", "judges": "Two judges"}
 FLIPS = {
@@ -40,12 +41,13 @@ def draw(run: Run, view: View) -> None:
         compare_judges.draw(run, view)
         return
     if view.compare == "runs" and not other_runs(run):
-        st.info("There is only this one run. Make a second one with other ID classes, another model or another judge:")
-        st.code("python -m negrefine_core run --name second", language="bash")
+        st.info("There is only this one run. Make a second one with other ID classes, another model or another judge.")
+        st.page_link("pages/classes.py", label="Make a second run", icon=":material/label:", query_params=view.query())
         return
     sides = choose(run, view)
     _choose_sides(run, view, sides)
     compare_published.draw(run)
+    compare_experiment.draw(run, view)
     if sides.sets is None:
         _nothing_shared(run, view, sides)
         compare_labels.draw(view, sides)
@@ -91,9 +93,9 @@ def _nothing_shared(run: Run, view: View, sides: Sides) -> None:
             "the same name, so only their labels can be compared. Score the same folders with both."
         )
     else:
-        st.info("This run has no scored images, so only labels can be compared. To compare scores, score an ID and an "
-                "OOD folder with it:")  # fmt: skip
-        st.code(f"python -m negrefine_core score --name {run.name} FOLDER", language="bash")
+        st.info("This run has no scored images, so only labels can be compared. To compare scores, score images of the "
+                "ID classes and others with it.")  # fmt: skip
+        st.page_link("pages/score.py", label="Score images", icon=":material/play_circle:", query_params=view.query())
 
 
 def _what_is_compared(view: View, sides: Sides, sets: Sets, joined: Joined) -> None:
@@ -124,7 +126,7 @@ def _metrics(view: View, sides: Sides, sets: Sets, joined: Joined) -> None:
     st.caption(
         f"In percent, {'OOD' if ood_positive else 'ID'} is the positive class of FPR@95 (the convention chosen in "
         "Explore’s metrics). Difference = second − first. Intervals: 95%, paired bootstrap over the images, 1,000 "
-        "samples. An interval that leaves out 0 is a difference beyond chance."
+        "samples. An interval that leaves out 0 is a difference beyond chance. " + contamination(sets.ood)
     )
 
 

@@ -144,7 +144,14 @@ def _pictures(run: Run, view: View, images: ScoredImages) -> None:
     if shown.empty:
         st.info("No image passes these filters. Choose “Show all images” above.")
     else:
-        gallery.draw(run, view, images, shown)
+        gallery.draw(run, view, images, shown, note=_range(view, images))
+
+
+def _range(view: View, images: ScoredImages) -> str:
+    if not view.chosen_scores:
+        return ""
+    low, high = view.chosen_scores
+    return f" with scores from {images.text(low)} to {images.text(high)}, as drawn on the histogram"
 
 
 def _choose_sort(view: View, images: ScoredImages) -> None:

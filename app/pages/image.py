@@ -79,7 +79,7 @@ def _walk(view: View, order: list[str], place: int | None) -> None:
                 kwargs={"image": order[target], "off": (), "off_ids": ()} if there else {},
                 help="In the order and with the filters of Explore’s gallery.",
             )  # fmt: skip
-        st.markdown(f"{place + 1:,} of {len(order):,}" if place is not None else "not among the filtered images")
+        st.markdown(f"{place + 1:,} of {len(order):,}" if place is not None else "not among Explore’s filtered images")
 
 
 def _picture(run: Run, image: pd.Series) -> None:

@@ -12,7 +12,6 @@ import score_sources
 from devices import devices
 from negrefine_core import jobs, paths
 from negrefine_core.errors import NegRefineError
-from negrefine_core.image_sets import ImageSet
 from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.runs import Run
 from score_sources import Chosen
@@ -78,26 +77,36 @@ def _new(run: Run, view: View) -> None:
     if not chosen:
         return
     left, right = st.columns([3, 2])
-    is_id = left.radio(
-        "What they show", list(ROLES), key=f"score_role_{chosen.names}", format_func=ROLES.__getitem__,
-        index=int(_looks_id(run, chosen)),
-        help="Metrics compare the images of your ID classes with those of something else.",
-    )  # fmt: skip
-    device = _device(run, right)
+    roles = chosen.roles or dict.fromkeys(chosen.names, _role(run, chosen, left))
+    device = _device(run, left if chosen.roles else right)
     score_estimate.draw(run, next(iter(devices())) if device == "auto" else device, chosen.images)
     replaced = [name for name in chosen.names if name in run.scored_sets]
     if replaced:
         st.caption(f":material/info: Scored before, and replaced by the new scores: {plain(', '.join(replaced))}.")
     st.button(
         "Start scoring", type="primary", icon=":material/play_arrow:", key="score_start", on_click=_begin,
-        args=(run, chosen, device, is_id),
+        args=(run, chosen, device, roles),
     )  # fmt: skip
 
 
-def _begin(run: Run, chosen: Chosen, device: str, is_id: bool) -> None:
+def _role(run: Run, chosen: Chosen, place: st.delta_generator.DeltaGenerator) -> bool:
+    return place.radio(
+        "What they show", list(ROLES), key=f"score_role_{chosen.names}", format_func=ROLES.__getitem__,
+        index=int(_looks_id(run, chosen)),
+        help="Metrics compare the images of your ID classes with those of something else.",
+    )  # fmt: skip
+
+
+def _begin(run: Run, chosen: Chosen, device: str, roles: dict[str, bool]) -> None:
     try:
-        image_sets = score_sources.unpacked(run, chosen)
-        _start(run, image_sets, device, dict.fromkeys(chosen.names, is_id))
+        steps = tuple(
+            Score(
+                image_set=image_set.name, folder=chosen.root or str(image_set.root), is_id=roles[image_set.name],
+                dataset=image_set.name if chosen.root else "",
+            )
+            for image_set in score_sources.unpacked(run, chosen)
+        )  # fmt: skip
+        _start(run, steps, device, next((name for name, is_id in roles.items() if is_id), ""))
     except NegRefineError as error:
         st.session_state[FAILED] = str(error)
 
@@ -120,15 +129,10 @@ def _device(run: Run, place: st.delta_generator.DeltaGenerator) -> str:
     )  # fmt: skip
 
 
-def _start(run: Run, image_sets: tuple[ImageSet, ...], device: str, roles: dict[str, bool | None]) -> None:
-    steps = [
-        Score(image_set=image_set.name, folder=str(image_set.root), is_id=roles.get(image_set.name))
-        for image_set in image_sets
-    ]
-    inside = next((name for name, is_id in roles.items() if is_id), "")
+def _start(run: Run, steps: tuple[Score, ...], device: str, id_set: str) -> None:
     names = ", ".join(step.image_set for step in steps)
     title = f"Score {names}" if len(steps) < 4 else f"Score {len(steps)} image sets"
-    jobs.start(Spec(title=title, run=run.name, steps=(*steps, Evaluate(id_set=inside)), device=device))
+    jobs.start(Spec(title=title, run=run.name, steps=(*steps, Evaluate(id_set=id_set)), device=device))
 
 
 def _scored(run: Run) -> None:
@@ -142,7 +146,7 @@ def _scored(run: Run) -> None:
     _again(run, there, bool((table["Negatives"] == "before your last override").any()))
     skipped = run.skipped
     if len(skipped):
-        with st.expander(f"{len(skipped):,} unreadable images were skipped"):
+        with st.expander(f"Unreadable images, skipped: {len(skipped):,}"):
             st.dataframe(
                 skipped.rename(columns={"image_set": "Image set", "path": "File", "reason": "Reason"}), hide_index=True
             )
@@ -177,12 +181,13 @@ def _again(run: Run, there: list[str], is_stale: bool) -> None:
     if is_stale:
         st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
     busy = any(job.spec.run == run.name for job in jobs.active())
-    again = tuple(ImageSet(name, run.image_root(name), ()) for name in there)
+    again = tuple(Score(image_set=name, same_as=run.name) for name in there)
     st.button(
         "Score all again", icon=":material/refresh:", disabled=not there or busy, key="score_again", on_click=_start,
-        args=(run, again, "auto", dict.fromkeys(there)), type="primary" if is_stale else "secondary",
+        args=(run, again, "auto", ""), type="primary" if is_stale else "secondary",
         help="Scores every image set with the run’s current negative labels and computes the metrics anew. "
-        "The pictures are not embedded again, so it takes seconds.",
+        "They are not embedded again, so it takes seconds. Pictures that came later are left out: choose their folder "
+        "above.",
     )  # fmt: skip
 
 
