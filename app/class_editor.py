@@ -86,7 +86,9 @@ def _preset(run: Run) -> None:
 
 
 def _paste(run: Run) -> None:
-    text = st.text_area("One class a line", key="pasted", height=180, placeholder="red fox\narctic fox\nbadger")
+    text = st.text_area(
+        "The whole list, one class a line", key="pasted", height=180, placeholder="red fox\narctic fox\nbadger"
+    )
     if text.strip():
         _offer(run, lambda: class_sources.from_text(text), "Paste")
 
@@ -109,7 +111,9 @@ def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
         return
     first = ", ".join(plain(row[:40]) for row in rows[:6] if row.strip())
     st.caption(f"{len(rows):,} rows: {first}{' …' if len(rows) > 6 else ''}")
-    st.button("Use these", key=f"use_{source}", type="primary", on_click=_use, args=(run, rows, source))
+    st.button(
+        "Replace the list with these", key=f"use_{source}", type="primary", on_click=_use, args=(run, rows, source)
+    )
 
 
 def _use(run: Run, rows: list[str], source: str) -> None:

@@ -12,7 +12,7 @@ Everything is kept by the run's folder and its files' times: overriding a negati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,22 +53,40 @@ def offer(run: Run) -> None:
     model = run.info.get("model", {}).get("name", run.settings.model)
     st.info(
         f"The model {model} has not embedded this run’s {_missing(run):,} labels on this computer yet. It does so "
-        "once: seconds with the bundled model, minutes with a larger one without a GPU.",
+        "once: a minute or two with the bundled model, longer with a larger one without a GPU.",
         icon=":material/hourglass_empty:",
     )
-    if st.button("Embed the labels", icon=":material/play_arrow:", type="primary", key="prepare"):
+    button = st.empty()
+    if button.button("Embed the labels", icon=":material/play_arrow:", type="primary", key="prepare"):
+        button.empty()
         bar = st.progress(0.0, "Loading the model")
         prepare(run, bar)
         st.rerun()
 
 
 def prepare(run: Run, bar: st.delta_generator.DeltaGenerator) -> None:
-    """Embed what is missing, with progress. What is done is kept, also when the page is left half-way."""
+    """Embed what is missing, with progress: the labels, the scored pictures, and the pairs of labels that they match.
+
+    What is done is kept, also when the page is left half-way.
+    """
+    import torch
+
+    from negrefine_core.effects import Effects
+
     model = encoder(run)
-    for labels, templates in _labels(run):
-        model.encode_labels(
-            labels, templates, lambda done, total: bar.progress(done / max(total, 1), f"{done:,} of {total:,} labels")
-        )
+    for what, (labels, templates) in zip(("ID classes", "nouns", "adjectives"), _labels(run), strict=True):
+        model.encode_labels(labels, templates, _shown(bar, f"Embedding the {what}"))
+    if run.scored_sets:
+        bar.progress(0.0, "Embedding the pictures")
+        pictures = torch.cat([image_features(run, name).features for name in run.scored_sets])
+        Effects(detector(run), pictures, _shown(bar, "Embedding the pairs of labels that the pictures match"))
+
+
+def _shown(bar: st.delta_generator.DeltaGenerator, what: str) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), f"{what}: {done:,} of {total:,}")
+
+    return progress
 
 
 def encoder(run: Run) -> CachedEncoder:

@@ -24,7 +24,7 @@ def draw(run: Run, queue: Queue) -> None:
     count = int(queue.inside.sum())
     with st.container(horizontal=True, gap="small"):
         st.button(
-            f"All {count:,} in this queue", icon=":material/checklist:", disabled=not count, key="bulk_open",
+            f"Decide on all {count:,} …", icon=":material/checklist:", disabled=not count, key="bulk_open",
             on_click=lambda: st.session_state.update({ASKED: True}),
             help="Decide on every label that passes the filters above; you are asked before anything is done.",
         )  # fmt: skip
@@ -51,9 +51,11 @@ def _ask(run: Run, queue: Queue) -> None:
     st.markdown(f"**{len(inside):,}** labels: {dropped:,} dropped now, {len(inside) - dropped:,} kept.")
     action = st.radio(
         "What to do", list(ACTIONS), format_func=ACTIONS.__getitem__, key="bulk_action",
-        captions=[MEANINGS[action] for action in ACTIONS],
+        captions=[MEANINGS[action] for action in ACTIONS], index=None,
     )  # fmt: skip
     st.text_input("Reason (optional)", key="bulk_reason", max_chars=500)
+    if action is None:
+        return
     changed = {KEPT: dropped, DROPPED: len(inside) - dropped, AGREE: int((~inside["reviewed"]).sum())}[action]
     st.button(
         f"{ACTIONS[action]}: {changed:,} labels", type="primary", key="bulk_do", disabled=not changed,

@@ -57,7 +57,7 @@ def draw(run: Run, view: View, row: pd.Series) -> None:
     images = ScoredImages.of(run, view)
     change = _change(run, row)
     if change is None:
-        if not dropped:
+        if not dropped and not row["overridden"]:  # else the stored scores know nothing of it yet
             _attracted(run, view, images, images.table[_stored(images.table, row["label"])])
         return
     table = images.table.set_index(images.table["image_set"] + "/" + images.table["path"])

@@ -365,7 +365,7 @@ def test_a_class_is_renamed_in_the_table_a_list_pasted_re_mined_refined_and_revi
         page.get_by_role("button", name="Paste").click()
         page.get_by_placeholder("red fox").fill("cat\nlynx\nteapot\nviolin")
         page.keyboard.press("Control+Enter")
-        page.get_by_role("button", name="Use these").click()
+        page.get_by_role("button", name="Replace the list with these").click()
         expect_text(page, "4 rows")
         page.get_by_role("button", name="Re-mine 4 classes").click()
         expect_url(page, "run=pets-2&step=changes")

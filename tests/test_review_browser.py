@@ -77,7 +77,7 @@ def test_letters_typed_as_a_reason_decide_nothing(review: "sync_api.Page", run: 
 
 def test_a_whole_queue_is_decided_in_a_dialog_that_closes(review: "sync_api.Page", run: Run) -> None:
     expect_card(review, "bear garden")
-    review.get_by_role("button", name="All 4 in this queue").click()
+    review.get_by_role("button", name="Decide on all 4").click()
     review.get_by_text("Keep as decided", exact=True).click()
     review.get_by_role("button", name="Keep as decided: 4 labels").click()
     expect_text(review, r"4 of 4")

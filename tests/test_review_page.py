@@ -222,6 +222,9 @@ def test_all_of_a_queue_is_decided_after_a_question_and_undone_at_once(run: Run)
     app = opened(run)
     app.button(key="bulk_open").click().run()
     assert "**4** labels: 4 dropped now, 0 kept" in texts(app)
+    assert not [button for button in app.button if button.key == "bulk_do"]  # nothing is chosen beforehand
+    app.session_state["bulk_action"] = "kept"
+    app.button(key="bulk_open").click().run()
     assert run.overrides == []
     assert app.button(key="bulk_do").label == "Restore: 4 labels"
     app = shown(app.button(key="bulk_do").click().run())

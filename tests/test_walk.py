@@ -73,7 +73,7 @@ def edit_classes_and_re_mine(page: "sync_api.Page") -> None:
     page.get_by_role("button", name="Paste").click()
     page.get_by_placeholder("red fox").fill("\n".join(EDITED))
     page.keyboard.press("Control+Enter")
-    page.get_by_role("button", name="Use these").click()
+    page.get_by_role("button", name="Replace the list with these").click()
     expect_text(page, "2 added, 2 removed")
     page.get_by_role("button", name="Re-mine 5 classes").click()
     expect_url(page, "run=walk-2&step=changes")
@@ -134,7 +134,7 @@ def score_a_zip_through_a_reload_and_a_cancel(page: "sync_api.Page", file: Path)
     page.reload()
     expect_text(page, "1 job running: Score dinner")
     (job,) = jobs.active()
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    drawn(page)
     page.get_by_role("button", name="Cancel").click()
     until(lambda: not job.is_alive)
     assert time.time() - (job.folder / "cancelled").stat().st_mtime < 2
@@ -187,11 +187,13 @@ def compare(page: "sync_api.Page", restored: str) -> None:
     page.get_by_role("combobox", name="First side").click()
     page.get_by_role("option", name="NegRefine before overrides").click()
     expect_url(page, "first=negrefine_judged")
+    drawn(page)
     page.get_by_text("Negatives that differ", exact=True).first.click()
     expect_text(page, "From NegRefine before overrides to NegRefine: 0 removed, 1 added")
     page.get_by_placeholder("text in the label or the ID class").fill(restored)
     page.keyboard.press("Enter")
     expect_url(page, "find=")
+    drawn(page)
     page.get_by_role("button", name="Still right").click()
     expect_url(page, "flip=right")
     page.locator(".st-key-gallery a").first.click()
@@ -231,7 +233,12 @@ def menu(page: "sync_api.Page", name: str) -> None:
 def press(page: "sync_api.Page", key: str) -> str:
     """Press a key once the page is drawn; the label on the card that it was pressed for."""
     expect_text(page, "0 unreadable")  # the foot of the page
-    page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=WAIT)
+    drawn(page)
     label = page.locator("h4").first.inner_text()
     page.keyboard.press(key)
     return label
+
+
+def drawn(page: "sync_api.Page") -> None:
+    """Wait until the page's script has run to its end: a click before may hold what was drawn before."""
+    page.locator('[data-test-script-state="notRunning"]').wait_for()

@@ -53,15 +53,22 @@ def _folders(run: Run, names: list[str]) -> None:
     known, classes = {name.casefold() for name in names}, {name.casefold() for name in folders}
     missing = [name for name in folders if name.casefold().replace("_", " ") not in known]
     empty = [name for name in names if name.casefold() not in {c.replace("_", " ") for c in classes}]
-    if not folders or not (missing or empty):
+    if not folders:
         return
     parts = []
     if missing:
         parts.append(f"Class folders of the ID pictures “{plain(id_set)}” that no class is named after: "
                      f"{len(missing):,} ({_some(missing)}). Their pictures count as ID all the same.")  # fmt: skip
     if empty:
-        parts.append(f"Classes without pictures there: {len(empty):,} ({_some(empty)}).")
-    st.info("  \n".join(parts), icon=":material/folder_open:")
+        parts.append(f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({_some(empty)}).")
+    for other in run.scored_sets:
+        if other not in run.id_sets:
+            also = sorted({str(name) for name in scores(run, other)["class"].dropna().unique()})
+            also = [name for name in also if name.casefold().replace("_", " ") in known]
+            if also:
+                parts.append(f"“{plain(other)}” counts as OOD and has pictures of your classes: {_some(also)}.")
+    if parts:
+        st.info("  \n".join(parts), icon=":material/folder_open:")
 
 
 def _some(names: list[str]) -> str:

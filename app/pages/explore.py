@@ -20,8 +20,9 @@ CURVES = {"roc": "ROC", "pr": "Precision–recall"}
 
 def draw(run: Run, view: View) -> None:
     st.caption(
-        "Each image gets a score; **higher = more in-distribution (ID)**. ID is the positive class: an image at or "
-        "above the threshold counts as ID, one below it as out-of-distribution (OOD)."
+        "Does a picture show one of your classes (in-distribution, ID) or something else (out-of-distribution, OOD)? "
+        "Each image gets a score; **higher = more in-distribution**. ID is the positive class: an image at or above "
+        "the threshold counts as ID, one below it as OOD."
     )
     images = ScoredImages.of(run, view)
     _choose_what(run, view, images)
