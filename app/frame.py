@@ -56,7 +56,7 @@ def _picked_run(view: View, names: list[str]) -> Run:
         names,
         index=0 if name in names else None,
         key="pick_run",
-        on_change=lambda: change(View(source=view.source, root=view.root), run=st.session_state["pick_run"] or ""),
+        on_change=lambda: change(None, run=st.session_state["pick_run"] or "", source=view.source, root=view.root),
         help="A run is one folder in data/runs: labels, negatives, verdicts, scores and metrics.",
     )
     if name not in names:

@@ -140,6 +140,6 @@ def _start(run: Run, view: View, name: str, names: list[str], chosen: Settings) 
         made = Run.create(name, chosen, names)
         made.update_info(**{PARENT: run.name})
         draft.choose(run, name="")
-        change(View(), run=name, step="changes")
+        change(None, run=name, step="changes")
     except (NegRefineError, OSError) as error:
         st.session_state["remine_error"] = str(error)

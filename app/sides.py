@@ -9,6 +9,7 @@ import streamlit as st
 import operating_point
 from frame import known_runs
 from negrefine_core.comparison import flips
+from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import judged_negatives
 from negrefine_core.runs import Run
 from operating_point import TPR95, YOUDEN
@@ -41,7 +42,16 @@ class Sides:
 
 
 def other_runs(run: Run) -> list[str]:
-    return [name for name in known_runs() if name != run.name]
+    """The names of the other runs, without damaged ones."""
+    return [name for name in known_runs() if name != run.name and _opens(name)]
+
+
+def _opens(name: str) -> bool:
+    try:
+        Run.open(name)
+    except NegRefineError:
+        return False
+    return True
 
 
 def choose(run: Run, view: View) -> Sides:

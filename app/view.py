@@ -131,6 +131,10 @@ def current(page: str) -> View:
     return view
 
 
-def change(view: View, **changes: Any) -> None:
-    """Go to the view with some fields changed; for widgets' callbacks."""
-    st.query_params.from_dict(view.query(**changes))
+def change(view: View | None, **changes: Any) -> None:
+    """Go to the page's view with some fields changed, or to a blank one with None; for widgets' callbacks.
+
+    The URL may be ahead of the view that a widget was drawn with: what a click before it changed stays.
+    """
+    start = View.parse(st.query_params.to_dict()) if view else View()
+    st.query_params.from_dict(start.query(**changes))

@@ -28,7 +28,8 @@ WAIT = 60_000  # milliseconds: a busy machine draws a first page slowly
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the app, with one small run."""
-    write_run("walked", paths.RUNS, tmp_path_factory.mktemp("walked"))
+    if not (paths.RUNS / "walked").exists():  # another module of this process may have made it
+        write_run("walked", paths.RUNS, tmp_path_factory.mktemp("walked"))
     with served() as address:
         yield address
 

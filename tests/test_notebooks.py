@@ -51,9 +51,17 @@ def numbers(value: Any) -> list[float]:
     return [float(value)] if isinstance(value, int | float) and np.isfinite(value) else []
 
 
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new one, as a reader's: messages name the runs that there are."""
+    return tmp_path_factory.mktemp("notebooks")
+
+
 @pytest.fixture(scope="module", params=NAMES)
-def executed(request: pytest.FixtureRequest) -> tuple[str, NotebookNode]:
-    return request.param, execute(stored(request.param))
+def executed(request: pytest.FixtureRequest, data_folder: Path) -> tuple[str, NotebookNode]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEGREFINE_DATA", str(data_folder))
+        return request.param, execute(stored(request.param))
 
 
 def test_each_notebook_runs_and_its_stored_outputs_are_of_that_execution(executed: tuple[str, NotebookNode]) -> None:

@@ -11,7 +11,7 @@ from view import View, change
 def draw(run: Run, view: View) -> None:
     if len(run.scored_sets) < 2:
         st.info("This run has no scored images to learn from. The bundled run has.")
-        st.button("Choose the bundled run", icon=":material/school:", on_click=change, args=(View(),),
+        st.button("Choose the bundled run", icon=":material/school:", on_click=change, args=(None,),
                   kwargs={"run": BUNDLED_RUN})  # fmt: skip
         return
     place = next(i for i, lesson in enumerate(LESSONS) if lesson.code == view.lesson)

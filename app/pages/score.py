@@ -1,7 +1,5 @@
 """Score: pictures in, scores out, as a background job that survives a reload; and the image sets scored so far."""
 
-from datetime import datetime
-
 import pandas as pd
 import streamlit as st
 
@@ -10,7 +8,7 @@ import job_panel
 import score_estimate
 import score_sources
 from devices import devices
-from negrefine_core import jobs, paths
+from negrefine_core import jobs, overrides, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.runs import Run
@@ -154,7 +152,7 @@ def _scored(run: Run) -> None:
 
 def _table(run: Run, names: list[str]) -> pd.DataFrame:
     inside, unreadable = run.id_sets, run.skipped["image_set"].value_counts()
-    last = max((datetime.fromisoformat(override.time).timestamp() for override in run.overrides), default=0.0)
+    outdated = overrides.outdated_scores(run)
     rows = []
     for name in names:
         made = (run.path("scores") / f"{name}.parquet").stat().st_mtime
@@ -165,7 +163,7 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
                 "Images": len(scores(run, name)),
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
-                "Negatives": "before your last override" if last > made else "current",
+                "Negatives": "before your last override" if name in outdated else "current",
                 "Folder": run.info.get("image_sets", {}).get(name, "unknown"),
             }
         )
