@@ -208,7 +208,7 @@ def test_a_view_survives_the_url() -> None:
         compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",
         differ="labels", find="sage", off_ids=("salt, pepper",), off=("mud", "rust"), lesson="harm",
         queue="kept", order="impact", search="sage", id_class="safe", label="common sage", source="files",
-        back="compare",
+        back="compare", root="/data",
     )  # fmt: skip
     assert len(view.query()) == len(fields(View))
     assert View.parse(view.query()) == view

@@ -220,11 +220,14 @@ def test_a_name_that_is_taken_or_no_name_is_refused_in_place(run: Run) -> None:
 
 def test_class_folders_without_a_class_are_told(run: Run, encoder: OpenClipEncoder, tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "animals", 3, classes=("cat", "red_fox", "zebra"))
-    pipeline.score(run, CachedEncoder(encoder), [open_image_set(folder)])
+    pond = write_pictures(tmp_path / "pond", 2, classes=("dog", "frog"))
+    pipeline.score(run, CachedEncoder(encoder), [open_image_set(folder), open_image_set(pond)])
     try:
         told = "\n".join(info.value for info in classes_page().info)
         assert "named after: 1 (zebra)" in told
-        assert "without pictures there: 3 (dog, owl, bee)" in told
+        assert "without a folder of ID pictures in “animals”: 3 (dog, owl, bee)" in told
+        assert "“pond” counts as OOD and has pictures of your classes: dog" in told
+        assert "“animals” counts as OOD" not in told
     finally:
         shutil.rmtree(run.path("scores"))
 

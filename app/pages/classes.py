@@ -62,7 +62,7 @@ def _folders(run: Run, names: list[str]) -> None:
     if empty:
         parts.append(f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({_some(empty)}).")
     for other in run.scored_sets:
-        if other not in run.id_sets:
+        if other != id_set and other not in run.id_sets:
             also = sorted({str(name) for name in scores(run, other)["class"].dropna().unique()})
             also = [name for name in also if name.casefold().replace("_", " ") in known]
             if also:
