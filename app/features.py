@@ -79,7 +79,9 @@ def prepare(run: Run, bar: st.delta_generator.DeltaGenerator) -> None:
     if run.scored_sets:
         bar.progress(0.0, "Embedding the pictures")
         pictures = torch.cat([image_features(run, name).features for name in run.scored_sets])
-        Effects(detector(run), pictures, _shown(bar, "Embedding the pairs of labels that the pictures match"))
+        what = "Embedding the pairs of labels that the pictures match"
+        bar.progress(0.0, what)  # the first pictures take longest
+        Effects(detector(run), pictures, _shown(bar, what))
 
 
 def _shown(bar: st.delta_generator.DeltaGenerator, what: str) -> Callable[[int, int], None]:
