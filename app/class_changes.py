@@ -17,7 +17,7 @@ from negrefine_core.judge import Question
 from negrefine_core.negfilter import clean_negatives, question_chains
 from negrefine_core.records import Negative, Verdict
 from negrefine_core.runs import Run
-from words import plain
+from words import plain, some
 
 ANSWERS = {"yes": "yes: rejected", "no": "no", "unclear": "unclear, counted as no"}
 
@@ -54,7 +54,7 @@ def _classes(old: Run, new: Run) -> None:
     added, removed = _only(after, before), _only(before, after)
     if added or removed:
         parts = [
-            f"{len(names):,} {word}: {_some(names)}"
+            f"{len(names):,} {word}: {some(names, 8)}"
             for names, word in ((added, "added"), (removed, "removed"))
             if names
         ]
@@ -66,10 +66,6 @@ def _classes(old: Run, new: Run) -> None:
 def _only(names: Sequence[str], others: Sequence[str]) -> list[str]:
     there = set(others)
     return [name for name in names if name not in there]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(plain(name) for name in names[:8]) + (" …" if len(names) > 8 else "")
 
 
 def negative_changes(before: Sequence[Negative], after: Sequence[Negative]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -112,7 +108,7 @@ def _stale(old: Run, new: Run, found: Staleness) -> None:
     mined = {negative.label for negative in clean_negatives(new.initial_negatives)}
     lost = [label for label in overrides.in_force(old.overrides) if label not in mined]
     if lost:
-        st.caption(f"Overrides of {plain(old.name)} on negatives that went: {_some(lost)}.")
+        st.caption(f"Overrides of {plain(old.name)} on negatives that went: {some(lost, 8)}.")
 
 
 def stamp(run: Run) -> tuple[object, ...]:

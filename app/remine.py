@@ -8,7 +8,7 @@ import class_draft as draft
 from negrefine_core import overrides
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
-from view import View, change
+from view import change
 from words import plain
 
 PARENT = "edited_from"  # in a run's info: the run whose class list was edited
@@ -31,7 +31,7 @@ def settings(run: Run) -> Settings:
     return checked_settings(values | {name: v for name, v in draft.chosen(run).items() if name in CHOSEN})
 
 
-def draw(run: Run, view: View, names: list[str], chosen: Settings) -> None:
+def draw(run: Run, names: list[str], chosen: Settings) -> None:
     """The new run's name, its settings and the button; `names` are empty while the list has a blocking problem."""
     st.subheader(
         "Re-mine", help="Mining looks for the WordNet words least similar to your classes: the negative labels."
@@ -46,7 +46,7 @@ def draw(run: Run, view: View, names: list[str], chosen: Settings) -> None:
     right.button(
         f"Re-mine {len(names):,} classes" if names else "Re-mine", type="primary", icon=":material/refresh:",
         width="stretch", disabled=not names or same or bool(problem), on_click=_start,
-        args=(run, view, name, names, chosen),
+        args=(run, name, names, chosen),
         help="Nothing differs from this run yet." if same else "Makes a new run; this one stays as it is.",
     )  # fmt: skip
     if problem:
@@ -134,7 +134,7 @@ def _toggle(run: Run, place: Any, name: str, label: str, value: bool, help_text:
     )  # fmt: skip
 
 
-def _start(run: Run, view: View, name: str, names: list[str], chosen: Settings) -> None:
+def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
     """Make the new run and go there, where it is mined."""
     try:
         made = Run.create(name, chosen, names)

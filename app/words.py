@@ -1,7 +1,7 @@
 """How pages write text and numbers: names from files made harmless for Markdown, figures in one format."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from negrefine_core.datasets import contaminated
 
@@ -44,3 +44,8 @@ def contamination(image_sets: Iterable[str]) -> str:
     return (
         f"**{plain(listed)}** {holds} images of ImageNet classes: where these are the ID classes, the figures say less."
     )
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first names, and a sign that there are more."""
+    return ", ".join(plain(name) for name in names[:most]) + (" …" if len(names) > most else "")

@@ -10,7 +10,7 @@ from miniatures import write_miniature
 from streamlit.testing.v1 import AppTest
 from test_app import opened, query, texts
 from test_app_browser import browser, expect_text, expect_url, page, pytestmark, served, sync_api
-from test_jobs import WORDS, refined_run, until
+from test_jobs import WORDS, _no_jobs_left, refined_run, until
 from test_uploads import huge_png, png, zipped
 
 from negrefine_core import jobs, overrides, paths, pipeline
@@ -23,7 +23,7 @@ from negrefine_core.labels import read_class_list
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
 
-__all__ = ["browser", "page", "pytestmark"]  # fixtures, and the reason to skip
+__all__ = ["_no_jobs_left", "browser", "page", "pytestmark"]  # fixtures, and the reason to skip
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +31,6 @@ def run(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = refined_run("scoring", tiny_model)
     run.update_info(model={"name": "tiny", "fingerprint": "0123456789abcdef"})
     return run
-
-
-@pytest.fixture(autouse=True)
-def _no_jobs_left() -> Iterator[None]:
-    yield
-    for job in jobs.active():
-        job.cancel()
 
 
 @pytest.fixture

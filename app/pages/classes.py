@@ -16,7 +16,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run
 from scored_images import scores
 from view import View, change
-from words import plain
+from words import plain, some
 
 STEPS = {"edit": "1 · Edit and re-mine", "changes": "2 · What changed", "refine": "3 · Refine and score"}
 REVIEW_PAGE = "pages/review.py"
@@ -41,7 +41,7 @@ def _edit(run: Run, view: View) -> None:
     names = class_editor.draw(run, chosen)
     _folders(run, names)
     st.divider()
-    remine.draw(run, view, names, chosen)
+    remine.draw(run, names, chosen)
 
 
 def _folders(run: Run, names: list[str]) -> None:
@@ -58,21 +58,19 @@ def _folders(run: Run, names: list[str]) -> None:
     parts = []
     if missing:
         parts.append(f"Class folders of the ID pictures “{plain(id_set)}” that no class is named after: "
-                     f"{len(missing):,} ({_some(missing)}). Their pictures count as ID all the same.")  # fmt: skip
+                     f"{len(missing):,} ({some(missing, 5)}). Their pictures count as ID all the same.")  # fmt: skip
     if empty:
-        parts.append(f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({_some(empty)}).")
+        parts.append(
+            f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({some(empty, 5)})."
+        )
     for other in run.scored_sets:
         if other != id_set and other not in run.id_sets:
             also = sorted({str(name) for name in scores(run, other)["class"].dropna().unique()})
             also = [name for name in also if name.casefold().replace("_", " ") in known]
             if also:
-                parts.append(f"“{plain(other)}” counts as OOD and has pictures of your classes: {_some(also)}.")
+                parts.append(f"“{plain(other)}” counts as OOD and has pictures of your classes: {some(also, 5)}.")
     if parts:
         st.info("  \n".join(parts), icon=":material/folder_open:")
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(plain(name) for name in names[:5]) + (" …" if len(names) > 5 else "")
 
 
 def _changes(run: Run, view: View) -> None:
