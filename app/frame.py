@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 
+import collector  # noqa: F401 - acts by itself
 import job_panel
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError

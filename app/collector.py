@@ -1,0 +1,22 @@
+"""Streamlit collects garbage after every run of a script, all of it: with a model and a published run's verdicts in
+memory that takes half a second. What survives such a slow collection stays for long, and later ones leave it out.
+"""
+
+import gc
+import time
+
+SLOW = 0.03  # seconds
+_started = 0.0
+
+
+def _set_survivors_aside(phase: str, info: dict[str, int]) -> None:
+    global _started
+    if info["generation"] < 2:
+        return
+    if phase == "start":
+        _started = time.perf_counter()
+    elif time.perf_counter() - _started > SLOW:
+        gc.freeze()  # they are still freed when nothing refers to them: only cycles among them would stay
+
+
+gc.callbacks.append(_set_survivors_aside)
