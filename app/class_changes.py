@@ -43,7 +43,7 @@ def draw(old: Run, new: Run) -> None:
         help="A verdict answers one question about one negative and one class. It is stale when the new class list no "
         "longer asks that question. The old run keeps it, and the answer stays in the cache.",
     )
-    key = ("stale", *stamp(old), *stamp(new))
+    key = ("stale", *(run.state(*overrides.JUDGED_FILES) for run in (old, new)))
     found = background.result(key, partial(_staleness, old.folder, new.folder), "Comparing the questions …")
     if found:
         _stale(old, new, found)
@@ -109,12 +109,6 @@ def _stale(old: Run, new: Run, found: Staleness) -> None:
     lost = [label for label in overrides.in_force(old.overrides) if label not in mined]
     if lost:
         st.caption(f"Overrides of {plain(old.name)} on negatives that went: {some(lost, 8)}.")
-
-
-def stamp(run: Run) -> tuple[object, ...]:
-    """What tells that a run's negatives or verdicts changed."""
-    names = ("initial_negatives.csv", "verdicts.jsonl")
-    return (str(run.folder), *(run.path(n).stat().st_mtime_ns if run.path(n).exists() else 0 for n in names))
 
 
 def chains(run: Run) -> list[list[Question]]:

@@ -1,7 +1,7 @@
 """Two judges on the same questions: how often they agree, and where they do not."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -65,15 +65,14 @@ def draw(run: Run, view: View) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _identities(folder: str, size: int, modified: int) -> list[str]:
-    del size, modified
-    return sorted({verdict.judge for verdict in Run(Path(folder)).verdicts})
+def _identities(_run: Run, state: tuple[Any, ...]) -> list[str]:
+    del state
+    return sorted({verdict.judge for verdict in _run.verdicts})
 
 
 def judges(run: Run) -> list[str]:
     """Who has answered questions in the run."""
-    path = run.path("verdicts.jsonl")
-    return _identities(str(run.folder), path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else []
+    return _identities(run, run.state("verdicts.jsonl"))
 
 
 def _others(run: Run, own: list[str], first: str) -> list[str]:
@@ -102,8 +101,7 @@ def _choose(view: View, own: list[str], first: str, others: list[str], second: s
 def _compared(run: Run, first: str, second: str) -> Compared | None:
     """The comparison, or None and a sign of work under way."""
     other = Run.open(second.rpartition(AT)[2]) if AT in second else run
-    files = [each.path("verdicts.jsonl") for each in (run, other)]
-    key = ("judges", first, second, *((str(file), file.stat().st_mtime_ns) for file in files))
+    key = ("judges", first, second, *(each.state("verdicts.jsonl") for each in (run, other)))
     return background.result(key, lambda: _compare(run, first, other, second), "Comparing the judges’ answers")
 
 

@@ -1,6 +1,6 @@
 """The negatives that only one of two sides compares with, and why the other lacks them."""
 
-from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -8,7 +8,7 @@ import streamlit as st
 
 from negrefine_core.comparison import WITHOUT_NEGATIVES, label_diff
 from negrefine_core.runs import Run
-from sides import Side, Sides
+from sides import Sides
 from view import View, change
 from words import plain
 
@@ -29,7 +29,7 @@ def draw(view: View, sides: Sides) -> None:
     for side in sides.both:
         if side.score.column in WITHOUT_NEGATIVES:
             st.caption(f"{plain(side.name)} compares with no negatives at all.")
-    table = _diff(*(_key(side) for side in sides.both))
+    table = _diff(sides, tuple((side.run.state(*FILES), side.score.column) for side in sides.both))
     if table.empty:
         st.info("Both sides compare with exactly the same negatives.")
         return
@@ -84,13 +84,8 @@ def review_column() -> st.column_config.LinkColumn:
     )  # fmt: skip
 
 
-def _key(side: Side) -> tuple[str, str, tuple[int, ...]]:
-    """A side as what a cache can tell apart."""
-    paths = [side.run.path(name) for name in FILES]
-    return str(side.run.folder), side.score.column, tuple(p.stat().st_mtime_ns if p.exists() else 0 for p in paths)
-
-
 @st.cache_data(max_entries=16, show_spinner="Comparing the labels")
-def _diff(first: tuple[str, str, tuple[int, ...]], second: tuple[str, str, tuple[int, ...]]) -> pd.DataFrame:
-    (ours, our_column, _), (theirs, their_column, _) = first, second
-    return label_diff((Run(Path(ours)), our_column), (Run(Path(theirs)), their_column))
+def _diff(_sides: Sides, key: tuple[Any, ...]) -> pd.DataFrame:
+    del key
+    first, second = ((side.run, side.score.column) for side in _sides.both)
+    return label_diff(first, second)

@@ -7,7 +7,7 @@
     pictures = features.image_features(run, "animals")     # the readable ones of an image set, in its scores' order
     effects = features.effects(run, ("animals", "food"))   # of single negatives on all of them
 
-Everything is kept by the run's folder and its files' times: overriding a negative or scoring again makes new ones.
+Everything is kept by the state of the run's files: overriding a negative or scoring again makes new ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -102,12 +102,12 @@ def encoder(run: Run) -> CachedEncoder:
 
 def detector(run: Run) -> NegRefineDetector:
     """The run's detector with its final negatives."""
-    return _detector(str(run.folder), _times(run, "run.json", "negatives.csv"))
+    return _detector(run, run.state("run.json", "negatives.csv"))
 
 
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
-    return _image_features(str(run.folder), image_set, _times(run, f"scores/{image_set}.parquet"))
+    return _image_features(run, image_set, run.state(f"scores/{image_set}.parquet"))
 
 
 def picture_feature(run: Run, file: Path) -> Tensor:
@@ -123,8 +123,8 @@ def picture_feature(run: Run, file: Path) -> Tensor:
 
 def effects(run: Run, image_sets: Sequence[str]) -> Effects:
     """The effects of the run's negatives on the pictures of these sets, joined in this order."""
-    scored = _times(run, "run.json", "negatives.csv", *(f"scores/{name}.parquet" for name in image_sets))
-    return _effects(str(run.folder), tuple(image_sets), scored)
+    scored = run.state("run.json", "negatives.csv", *(f"scores/{name}.parquet" for name in image_sets))
+    return _effects(run, tuple(image_sets), scored)
 
 
 def _missing(run: Run) -> int:
@@ -137,24 +137,19 @@ def _missing(run: Run) -> int:
         )
     if not (paths.CACHE / "features" / fingerprint / "texts" / "index.sqlite").exists():
         return sum(len(labels) for labels, _ in _labels(run))
-    return _count_missing(str(run.folder), _times(run, "run.json", "negatives.csv"))
-
-
-def _count_missing(folder: str, times: tuple[int, ...]) -> int:
-    key = (folder, times)
-    if key in _found_ready():
+    state = run.state("run.json", "negatives.csv")
+    if state in _found_ready():
         return 0
-    run = Run(Path(folder))
     model = encoder(run)
     missing = sum(model.missing(labels, templates) for labels, templates in _labels(run))
     if not missing:
-        _found_ready().add(key)
+        _found_ready().add(state)
     return missing
 
 
 @st.cache_resource(show_spinner=False)
-def _found_ready() -> set[tuple[str, tuple[int, ...]]]:
-    """What was found complete once; the cache only grows."""
+def _found_ready() -> set[tuple[Any, ...]]:
+    """The states of runs that were found complete once; the cache only grows."""
     return set()
 
 
@@ -171,11 +166,6 @@ def _labels(run: Run) -> list[tuple[list[str], tuple[str, ...]]]:
     ]
 
 
-def _times(run: Run, *names: str) -> tuple[int, ...]:
-    """When the files were written, by which a cached result is known to be theirs."""
-    return tuple(run.path(name).stat().st_mtime_ns if run.path(name).exists() else 0 for name in names)
-
-
 @st.cache_resource(max_entries=2, show_spinner="Loading the model")
 def _encoder(model: str, pretrained: str | None) -> CachedEncoder:
     from negrefine_core.cache import CachedEncoder
@@ -185,38 +175,35 @@ def _encoder(model: str, pretrained: str | None) -> CachedEncoder:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Preparing the labels")
-def _detector(folder: str, times: tuple[int, ...]) -> NegRefineDetector:
+def _detector(_run: Run, state: tuple[Any, ...]) -> NegRefineDetector:
     from negrefine_core import pipeline
 
-    del times
-    run = Run(Path(folder))
-    return pipeline.detector(run, encoder(run))
+    del state
+    return pipeline.detector(_run, encoder(_run))
 
 
 @st.cache_resource(max_entries=24, show_spinner="Embedding the pictures")
-def _image_features(folder: str, image_set: str, times: tuple[int, ...]) -> ImageFeatures:
+def _image_features(_run: Run, image_set: str, state: tuple[Any, ...]) -> ImageFeatures:
     import torch
 
     from negrefine_core.embedding import embed_images
     from negrefine_core.image_sets import ImageSet
 
-    del times
-    run = Run(Path(folder))
-    root = run.image_root(image_set)
-    inside = [path for path in run.scores(image_set)["path"] if (root / path).resolve().is_relative_to(root.resolve())]
+    del state
+    root = _run.image_root(image_set)
+    inside = [path for path in _run.scores(image_set)["path"] if (root / path).resolve().is_relative_to(root.resolve())]
     pictures = ImageSet(image_set, root, tuple(inside))
-    model = encoder(run)
+    model = encoder(_run)
     chunks = list(embed_images(model, pictures))
     kept = tuple(inside[i] for chunk in chunks for i in chunk.indices)
     return ImageFeatures(image_set, kept, torch.cat([torch.empty(0, model.dim), *(chunk.features for chunk in chunks)]))
 
 
 @st.cache_resource(max_entries=2, show_spinner="Comparing the pictures with the negatives")
-def _effects(folder: str, image_sets: tuple[str, ...], times: tuple[int, ...]) -> Effects:
+def _effects(_run: Run, image_sets: tuple[str, ...], state: tuple[Any, ...]) -> Effects:
     import torch
 
     from negrefine_core.effects import Effects
 
-    del times
-    run = Run(Path(folder))
-    return Effects(detector(run), torch.cat([image_features(run, name).features for name in image_sets]))
+    del state
+    return Effects(detector(_run), torch.cat([image_features(_run, name).features for name in image_sets]))

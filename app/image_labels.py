@@ -13,6 +13,7 @@ import pictures
 from negrefine_core import figures
 from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import DROPPED, in_force
+from negrefine_core.paths import file_state
 from negrefine_core.runs import Override, Run
 from operating_point import TPR95
 from scored_images import ScoredImages
@@ -79,7 +80,7 @@ def _rescored(run: Run, view: View, image: pd.Series) -> tuple[pd.Series, pd.Ser
     """The image's rows with all labels and without those that are off; None and a sign of what is missing."""
     try:
         file = pictures.locate(run, image["image_set"], image["path"])
-        key = (str(file), file.stat().st_mtime_ns, view.off_ids, view.off)
+        key = (str(file), file_state(file), view.off_ids, view.off)
         return computed(run, key, lambda: features.picture_feature(run, file), view)
     except NegRefineError as error:
         st.warning(plain(str(error)), icon=":material/info:")
@@ -90,15 +91,14 @@ def computed(
     run: Run, key: tuple[object, ...], feature: Callable[[], "Tensor"], view: View
 ) -> tuple[pd.Series, pd.Series] | None:
     """The scores of one image, with all labels and without those that are off, worked out aside from the page."""
-    times = tuple(run.path(name).stat().st_mtime_ns for name in ("run.json", "negatives.csv"))
-    where = (str(run.folder), times)
-    there = background.result(("ready", *where), lambda: features.ready(run), "Looking up the features")
+    state = run.state("run.json", "negatives.csv")
+    there = background.result(("ready", state), lambda: features.ready(run), "Looking up the features")
     if there is None:
         return None
     if not there and not features.ready(run):
         features.offer(run)
         return None
-    return background.result(("one image", *where, *key), lambda: _score(run, feature(), view), "Computing the score")
+    return background.result(("one image", state, *key), lambda: _score(run, feature(), view), "Computing the score")
 
 
 def _score(run: Run, feature: "Tensor", view: View) -> tuple[pd.Series, pd.Series]:

@@ -9,6 +9,7 @@ import features
 import gallery
 import pictures
 from negrefine_core.errors import NegRefineError
+from negrefine_core.paths import file_state
 from negrefine_core.runs import Run
 from scored_images import ScoredImages
 from view import View
@@ -53,8 +54,7 @@ def _found(run: Run, images: ScoredImages, image: pd.Series) -> pd.Series | None
     """The cosine of the nearest pictures by address; None and a sign of work under way."""
     file = pictures.locate(run, image["image_set"], image["path"])
     names = (images.sets.id, *images.sets.ood)
-    times = tuple(run.path(f"scores/{name}.parquet").stat().st_mtime_ns for name in names)
-    key = ("neighbours", str(run.folder), names, times, str(file), file.stat().st_mtime_ns)
+    key = ("neighbours", run.state(*(f"scores/{name}.parquet" for name in names)), str(file), file_state(file))
     address = f"{image['image_set']}/{image['path']}"
     return background.result(key, lambda: _nearest(run, names, address), "Comparing the pictures")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -138,21 +138,19 @@ class _Filtered:
 
 
 @st.cache_data(max_entries=4, show_spinner="Reading the verdicts")
-def _filtered(folder: str, times: tuple[int, ...]) -> _Filtered:
-    del times
-    run = Run(Path(folder))
-    rejected, identity = rejections(run), judge_of(run)
+def _filtered(_run: Run, state: tuple[Any, ...]) -> _Filtered:
+    del state
+    rejected, identity = rejections(_run), judge_of(_run)
     kinds = pd.Series([verdict.kind for verdict in rejected.values()], dtype=str).value_counts()
-    steps = {"mined": len(run.initial_negatives), "after cleaning": len(reviewable(run))}
+    steps = {"mined": len(_run.initial_negatives), "after cleaning": len(reviewable(_run))}
     steps |= {f"rejected: {kind}": int(count) for kind, count in kinds.items()}
-    steps["left to score with"] = len(run.negatives)
+    steps["left to score with"] = len(_run.negatives)
     example = next((v for v in rejected.values() if v.kind == "subcategory"), next(iter(rejected.values()), None))
-    return _Filtered(identity, sum(verdict.judge == identity for verdict in run.verdicts), steps, example)
+    return _Filtered(identity, sum(verdict.judge == identity for verdict in _run.verdicts), steps, example)
 
 
 def judge(run: Run, view: View) -> None:
-    files = [run.path(name) for name in ("verdicts.jsonl", "negatives.csv", "initial_negatives.csv")]
-    found = _filtered(str(run.folder), tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files))
+    found = _filtered(run, run.state("verdicts.jsonl", "negatives.csv", "initial_negatives.csv"))
     st.markdown(
         "NegFilter asks a judge about each negative: is it a proper noun? If not, is it a subcategory of one of the 10 "
         "ID classes nearest to it? The first yes throws it out. The paper asks a large language model; the judge of "

@@ -1,7 +1,6 @@
 """The metrics of every method on every OOD set, with their 95% intervals and the convention they follow."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,21 +79,21 @@ def _ood_positive(run: Run, metrics: Mapping[str, Any]) -> dict[tuple[str, str],
     """FPR@95 with OOD as the positive class and its interval, by method and OOD set, and their average."""
     methods = {method: [n for n in by_set if n != AVERAGE] for method, by_set in metrics["methods"].items()}
     names = sorted({metrics["id_set"], *(name for sets in methods.values() for name in sets)})
-    times = tuple(run.path(f"scores/{name}.parquet").stat().st_mtime_ns for name in names)
-    return _measured(str(run.folder), times, metrics["id_set"], methods)
+    state = run.state(*(f"scores/{name}.parquet" for name in names))
+    return _measured(run, state, metrics["id_set"], methods)
 
 
 @st.cache_data(max_entries=8, show_spinner="Drawing the bootstrap samples")
 def _measured(
-    folder: str, times: tuple[int, ...], id_set: str, methods: dict[str, list[str]]
+    _run: Run, state: tuple[Any, ...], id_set: str, methods: dict[str, list[str]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    del times
-    run, found = Run(Path(folder)), {}
+    del state
+    found = {}
     for method, sets in methods.items():
         column = next(score.column for score in SCORES if score.label == method)
-        inside, draws, rates = scores(run, id_set)[column].to_numpy(), [], []
+        inside, draws, rates = scores(_run, id_set)[column].to_numpy(), [], []
         for stream, name in enumerate(sets):
-            outside = scores(run, name)[column].to_numpy()
+            outside = scores(_run, name)[column].to_numpy()
             rates.append(fpr_at_recall(-outside, -inside)[0])
             draws.append(bootstrap_draws(inside, outside, stream=stream, convention=OOD_POSITIVE)["fpr95"])
             found[method, name] = {"fpr95": rates[-1], "fpr95_interval": _bounds(draws[-1])}

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.paths import file_state
 from negrefine_core.pictures import THUMBNAIL, data_uri, locate, shrunk
 from negrefine_core.runs import Run
 
@@ -24,11 +25,10 @@ def large(run: Run, image_set: str, path: str) -> bytes:
 
 def _picture(run: Run, image_set: str, path: str, edge: int) -> bytes:
     file = locate(run, image_set, path)
-    stat = file.stat()
-    return _shrunk(str(file), stat.st_mtime_ns, stat.st_size, edge)
+    return _shrunk(str(file), file_state(file), edge)
 
 
 @st.cache_data(max_entries=4000, show_spinner=False)
-def _shrunk(file: str, modified: int, size: int, edge: int) -> bytes:
-    del modified, size  # they tell a changed file from the one decoded before
+def _shrunk(file: str, state: tuple[int, int, int], edge: int) -> bytes:
+    del state  # it tells a changed file from the one decoded before
     return shrunk(file, edge)

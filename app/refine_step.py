@@ -12,7 +12,7 @@ import streamlit as st
 import background
 import features
 import judge_form
-from class_changes import chains, stamp
+from class_changes import chains
 from judge_form import Choice
 from negrefine_core import jobs, overrides
 from negrefine_core.estimate import Estimate, estimate
@@ -43,7 +43,8 @@ def draw(run: Run) -> None:
         return
     key = judge_form.api_key()
     work = partial(_estimate, run.folder, choice, key)
-    found = background.result(("estimate", choice, *stamp(run)), work, "Counting the questions …")
+    asked_and_said = run.state(*overrides.JUDGED_FILES)
+    found = background.result(("estimate", choice, asked_and_said), work, "Counting the questions …")
     if found and choice.kind == "openai":
         _before_sending(found, choice)
     elif found:
@@ -124,7 +125,8 @@ def outcome(folder: Path) -> Outcome:
 
 def draw_outcome(run: Run) -> None:
     """What the judge decided, where it has."""
-    found = background.result(("outcome", *stamp(run)), partial(outcome, run.folder), "Reading the verdicts …")
+    asked_and_said = run.state(*overrides.JUDGED_FILES)
+    found = background.result(("outcome", asked_and_said), partial(outcome, run.folder), "Reading the verdicts …")
     if not found:
         return
     proper, kind, same = (found.rejected.get(kind, 0) for kind in ("proper noun", "subcategory", "same"))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,10 +41,9 @@ class Change:
     attracted: np.ndarray
 
 
-def times(run: Run) -> tuple[int, ...]:
-    """When what the effects depend on was written."""
-    names = ["negatives.csv", *(f"scores/{name}.parquet" for name in run.scored_sets)]
-    return tuple(run.path(name).stat().st_mtime_ns for name in names if run.path(name).exists())
+def state(run: Run, *names: str) -> tuple[Any, ...]:
+    """The state of what the effects depend on: the scored pictures, and the files named."""
+    return run.state(*names, *(f"scores/{name}.parquet" for name in run.scored_sets))
 
 
 def draw(run: Run, view: View, row: pd.Series) -> None:
@@ -89,7 +89,7 @@ def _change(run: Run, row: pd.Series) -> Change | None:
             return None
         label, pos, similarity, drop = row["label"], row["pos"], float(row["similarity"]), row["decision"] != DROPPED
         return background.result(
-            ("effect", str(run.folder), times(run), label, drop),
+            ("effect", state(run, "negatives.csv"), label, drop),
             lambda: _computed(run, Negative(label, pos, similarity), drop),
             "Working out what it does",
         )
@@ -100,7 +100,7 @@ def _change(run: Run, row: pd.Series) -> Change | None:
 
 def _ready(run: Run) -> bool | None:
     """Whether the features are in the cache; None and a sign of waiting while torch and the model are loaded."""
-    key = ("ready", str(run.folder), times(run))
+    key = ("ready", run.state("run.json", "negatives.csv"))
     return background.result(key, lambda: features.ready(run), "Loading the model: a few seconds, once")
 
 
@@ -117,7 +117,7 @@ def _computed(run: Run, negative: Negative, drop: bool) -> Change:
 
 def ranking(run: Run) -> pd.Series | None:
     """How many images each rejected label would attract, by label; None and a sign of waiting until it is there."""
-    key = ("ranking", str(run.folder), run.path("verdicts.jsonl").stat().st_mtime_ns, *times(run)[1:])
+    key = ("ranking", state(run, "verdicts.jsonl"))
     try:
         if not _ready(run):
             return None

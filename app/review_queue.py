@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import streamlit as st
 
 from negrefine_core.agreement import suspicions, suspicions_of_kept
 from negrefine_core.lexicon import WordNet
-from negrefine_core.overrides import KEPT, decided, judge_of, rejections, select, verdict_table
+from negrefine_core.overrides import JUDGED_FILES, KEPT, decided, judge_of, rejections, select, verdict_table
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 from scored_images import scores
@@ -49,21 +49,16 @@ class Judged:
 
 def judged(run: Run) -> Judged:
     """What the run's judge decided, with its doubts, read once for each state of the verdicts' log."""
-    times = tuple(
-        (stat.st_mtime_ns, stat.st_size)
-        for stat in (run.path(name).stat() for name in ("initial_negatives.csv", "verdicts.jsonl"))
-    )
-    return _judged(str(run.folder), judge_of(run), times)
+    return _judged(run, judge_of(run), run.state(*JUDGED_FILES))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the verdicts and asking WordNet for a second opinion")
-def _judged(folder: str, judge: str, times: tuple[tuple[int, int], ...]) -> Judged:
-    del times
-    run = Run(Path(folder))
-    table = verdict_table(run)
+def _judged(_run: Run, judge: str, state: tuple[Any, ...]) -> Judged:
+    del state
+    table = verdict_table(_run)
     chains: dict[str, list[Verdict]] = {}
     by_judge: dict[str, list[Verdict]] = {}
-    for verdict in run.verdicts:
+    for verdict in _run.verdicts:
         if verdict.judge == judge:
             chains.setdefault(verdict.negative, []).append(verdict)
         else:
@@ -73,7 +68,7 @@ def _judged(folder: str, judge: str, times: tuple[tuple[int, int], ...]) -> Judg
         others.setdefault(verdict.prompt, []).append(verdict)
     kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
     with WORDNET_LOCK:
-        doubts = suspicions(rejections(run).values(), wordnet(), list(by_judge.values()), run.id_labels)
+        doubts = suspicions(rejections(_run).values(), wordnet(), list(by_judge.values()), _run.id_labels)
         doubts += suspicions_of_kept(kept, None if judge.startswith("wordnet") else wordnet(), list(by_judge.values()))
     found = {doubt.verdict.negative: doubt for doubt in doubts}
     table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]

@@ -1,7 +1,7 @@
 """The scored images of a view: ID and OOD sets joined, judged at the threshold, filtered and sorted."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -49,16 +49,14 @@ def choose_sets(run: Run, view: View) -> Sets:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _scores(folder: str, image_set: str, modified: int, size: int) -> pd.DataFrame:
-    """An image set's scores, shared and never changed; the file's time and size say when to read it again."""
-    del modified, size
-    return Run(Path(folder)).scores(image_set)
+def _scores(_run: Run, image_set: str, state: tuple[Any, ...]) -> pd.DataFrame:
+    """An image set's scores, shared and never changed; read again when the file is another."""
+    del state
+    return _run.scores(image_set)
 
 
 def scores(run: Run, image_set: str) -> pd.DataFrame:
-    file = run.path("scores") / f"{image_set}.parquet"
-    stat = file.stat()
-    return _scores(str(run.folder), image_set, stat.st_mtime_ns, stat.st_size)
+    return _scores(run, image_set, run.state(f"scores/{image_set}.parquet"))
 
 
 @dataclass(frozen=True)

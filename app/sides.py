@@ -1,7 +1,7 @@
 """The two sides of a comparison: which runs and scores they are, and their images joined."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -88,16 +88,14 @@ def offered_scores(run: Run, sets: Sets | None) -> list[Score]:
 
 def _overridden(run: Run) -> bool:
     """Whether overrides change the negatives."""
-    files = [run.path(name) for name in ("overrides.jsonl", "negatives.csv", "verdicts.jsonl")]
-    times = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
-    return bool(times[0]) and _differs(str(run.folder), times)
+    state = run.state("overrides.jsonl", "negatives.csv", "verdicts.jsonl")
+    return run.path("overrides.jsonl").exists() and _differs(run, state)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _differs(folder: str, times: tuple[int, ...]) -> bool:
-    del times
-    run = Run(Path(folder))
-    return judged_negatives(run) != run.negatives
+def _differs(_run: Run, state: tuple[Any, ...]) -> bool:
+    del state
+    return judged_negatives(_run) != _run.negatives
 
 
 def _shared(first: Run, second: Run, view: View) -> Sets | None:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from .runs import Override, Run, class_list_hash
 
 KEPT, DROPPED = "kept", "dropped"
 PUBLISHED = "published"  # the judge of imported runs
+JUDGED_FILES = ("initial_negatives.csv", "verdicts.jsonl")  # what the judge was asked, and said
 EXPORTED = ["negative", "decision", "reason", "who", "time"]
 
 
@@ -26,17 +28,24 @@ def judge_of(run: Run) -> str:
 
 def rejections(run: Run) -> dict[str, Verdict]:
     """The verdict that rejected each negative, by negative."""
-    judge = judge_of(run)
-    return {v.negative: v for v in run.verdicts if v.judge == judge and v.answer == "yes"}
+    return dict(_judged(judge_of(run), run.state(*JUDGED_FILES))[1])
 
 
 def reviewable(run: Run) -> list[Negative]:
     """The cleaned negatives in mined order, or in its log's order when the run is a published one."""
+    return list(_judged(judge_of(run), run.state(*JUDGED_FILES))[0])
+
+
+@lru_cache(maxsize=4)
+def _judged(judge: str, state: tuple[Any, ...]) -> tuple[list[Negative], dict[str, Verdict]]:
+    """The reviewable negatives and the rejections of the run with this state: every decision asks for them."""
+    run = Run(Path(state[0]))
     cleaned = clean_negatives(run.initial_negatives)
-    if judge_of(run) != PUBLISHED:
-        return cleaned
-    place = {label: i for i, label in enumerate(dict.fromkeys(v.negative for v in run.verdicts))}
-    return sorted(cleaned, key=lambda negative: place.get(negative.label, len(place)))
+    rejected = {v.negative: v for v in run.verdicts if v.judge == judge and v.answer == "yes"}
+    if judge == PUBLISHED:
+        place = {label: i for i, label in enumerate(dict.fromkeys(v.negative for v in run.verdicts))}
+        cleaned.sort(key=lambda negative: place.get(negative.label, len(place)))
+    return cleaned, rejected
 
 
 def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
@@ -69,23 +78,21 @@ def verdict_table(run: Run) -> pd.DataFrame:
 def decided(table: pd.DataFrame, overrides: Sequence[Override]) -> pd.DataFrame:
     """A verdict table with the `decision` in force, whether a person `reviewed` the label, whether the decision is
     `overridden` (otherwise than the verdict), and the person's `reason`, `who` and `time`."""
-    last, labels = in_force(overrides), table["label"]
-    entries = [last.get(label) for label in labels]
-    table = table.assign(
-        decision=[entry.new if entry else judged for entry, judged in zip(entries, table["verdict"], strict=True)],
-        reviewed=[entry is not None for entry in entries],
-    )
-    table["overridden"] = table["decision"] != table["verdict"]
-    for name in ("reason", "who", "time"):
-        table[name] = [getattr(entry, name) if entry else "" for entry in entries]
-    return table
+    last = in_force(overrides)
+    reviewed = table["label"].isin(last.keys())
+    entries = [last[label] for label in table["label"][reviewed]]  # few of many
+    table = table.assign(decision=table["verdict"], reviewed=reviewed, reason="", who="", time="")
+    if entries:
+        table.loc[reviewed, "decision"] = [entry.new for entry in entries]
+        for name in ("reason", "who", "time"):
+            table.loc[reviewed, name] = [getattr(entry, name) for entry in entries]
+    return table.assign(overridden=table["decision"] != table["verdict"])
 
 
 def final_negatives(run: Run) -> list[Negative]:
     """What verdicts and overrides leave; a restored label is back in its place."""
-    rejected, overrides = rejections(run), in_force(run.overrides)
-    decision = dict.fromkeys(rejected, DROPPED) | {label: o.new for label, o in overrides.items()}
-    return [negative for negative in reviewable(run) if decision.get(negative.label, KEPT) == KEPT]
+    decision = _decisions(run)
+    return [negative for negative in reviewable(run) if decision[negative.label] == KEPT]
 
 
 def judged_negatives(run: Run) -> list[Negative]:
@@ -175,10 +182,11 @@ def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "") -> list
     return added
 
 
-def _decisions(run: Run, labels: Iterable[str]) -> dict[str, str]:
+def _decisions(run: Run, labels: Iterable[str] = ()) -> dict[str, str]:
     """What is decided on every negative, by label. Raises NegRefineError where one of these labels is none."""
-    table = review_table(run)
-    current = dict(zip(table["label"], table["decision"], strict=True))
+    rejected = rejections(run)
+    current = {n.label: DROPPED if n.label in rejected else KEPT for n in reviewable(run)}
+    current |= {label: entry.new for label, entry in in_force(run.overrides).items() if label in current}
     unknown = [label for label in labels if label not in current]
     if unknown:
         raise NegRefineError(f"{unknown[0]!r} is no mined negative of the run {run.name!r}; see initial_negatives.csv")

@@ -31,6 +31,15 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+def file_state(path: Path) -> tuple[int, int, int]:
+    """What tells a file from the one read before: its inode, time of change and size; zeros where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+
 def portable(path: str | Path) -> str:
     """A path as a run file keeps it: relative to the project when it lies there, so that the run can be moved."""
     absolute = Path(path).expanduser().resolve()

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from . import hyperparameters, lexicon
 from .errors import NegRefineError
 from .labels import label_list
-from .paths import BUNDLED, RUNS, from_portable, portable, write_atomically
+from .paths import BUNDLED, RUNS, file_state, from_portable, portable, write_atomically
 from .records import Negative, Verdict
 
 BUNDLED_RUN = "demo"
@@ -144,13 +144,16 @@ class Run:
     def path(self, name: str) -> Path:
         return self.folder / name
 
+    def state(self, *names: str) -> tuple[Any, ...]:
+        """What tells the run and these files of it from others and from older ones: a key for what they led to."""
+        return str(self.folder), *((name, file_state(self.path(name))) for name in names)
+
     @property
     def info(self) -> dict[str, Any]:
         """What `run.json` holds; nothing changes when the dict is changed (see `update_info`)."""
         path = self.path("run.json")
         try:
-            stat = path.stat()
-            return dict(_read_info(path, stat.st_ino, stat.st_mtime_ns, stat.st_size))
+            return dict(_read_info(path, file_state(path)))
         except (OSError, ValueError, TypeError) as error:
             raise NegRefineError(f"{path} cannot be read ({error}); the run is damaged") from error
 
@@ -226,11 +229,7 @@ class Run:
         if not self.path(name).exists():
             step = "refine" if name == "negatives.csv" else "mine"
             raise NegRefineError(f"the run {self.name!r} has no {name} yet; do the step '{step}' first")
-        with self.path(name).open(encoding="utf-8", newline="") as file:
-            return [
-                Negative(row["label"], "adjective" if row["pos"] == "adjective" else "noun", float(row["similarity"]))
-                for row in csv.DictReader(file)
-            ]
+        return list(_read_negatives(self.path(name), file_state(self.path(name))))
 
     def _write_negatives(self, name: str, negatives: Iterable[Negative]) -> None:
         self._write_csv(
@@ -244,7 +243,7 @@ class Run:
         path = self.path("verdicts.jsonl")
         if not path.exists():
             return []
-        return list(_read_verdicts(path, path.stat().st_size, path.stat().st_mtime_ns))
+        return list(_read_verdicts(path, file_state(path)))
 
     @contextmanager
     def verdict_log(self) -> Iterator["VerdictLog"]:
@@ -395,15 +394,27 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
 
 
 @lru_cache(maxsize=16)
-def _read_info(path: Path, inode: int, modified: int, size: int) -> dict[str, Any]:
+def _read_info(path: Path, state: tuple[int, int, int]) -> dict[str, Any]:
     """run.json, parsed again when it was replaced: a page asks for it with every picture."""
-    del inode, modified, size
+    del state
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
+@lru_cache(maxsize=8)
+def _read_negatives(path: Path, state: tuple[int, int, int]) -> tuple[Negative, ...]:
+    """A list of negatives, parsed again when it was replaced: a decision in the review asks for all of them."""
+    del state
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Negative(row["label"], "adjective" if row["pos"] == "adjective" else "noun", float(row["similarity"]))
+            for row in csv.DictReader(file)
+        )
+
+
 @lru_cache(maxsize=2)
-def _read_verdicts(path: Path, size: int, modified: int) -> tuple[Verdict, ...]:
+def _read_verdicts(path: Path, state: tuple[int, int, int]) -> tuple[Verdict, ...]:
     """The log, read again when it grew: ImageNet's 73,000 verdicts take a second."""
+    del state
     return tuple(Verdict(**line) for line in _read_log(path))
 
 

@@ -1,6 +1,6 @@
 """Review: one negative at a time, why the judge kept or rejected it, what that does, and a person's decision."""
 
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -89,7 +89,7 @@ def _progress(view: View, queue: Queue) -> None:
 
 def _outdated(run: Run, view: View) -> None:
     """Say that the stored scores are of other negatives than the run has now."""
-    outdated = _outdated_scores(str(run.folder), review_effect.times(run), len(run.overrides))
+    outdated = _outdated_scores(run, review_effect.state(run, "run.json", "negatives.csv", "overrides.jsonl"))
     if outdated:
         changes = max(outdated.values())
         before = f"before your {changes:,} changes" if changes > 1 else "before your change" if changes else "of before"
@@ -102,9 +102,9 @@ def _outdated(run: Run, view: View) -> None:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _outdated_scores(folder: str, times: tuple[int, ...], overrides: int) -> dict[str, int]:
-    del times, overrides  # they tell when it has to be worked out again
-    return outdated_scores(Run(Path(folder)))
+def _outdated_scores(_run: Run, state: tuple[Any, ...]) -> dict[str, int]:
+    del state  # it tells when it has to be worked out again
+    return outdated_scores(_run)
 
 
 def _row(view: View, queue: Queue) -> pd.Series | None:
