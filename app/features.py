@@ -7,7 +7,7 @@
     pictures = features.image_features(run, "animals")     # the readable ones of an image set, in its scores' order
     effects = features.effects(run, ("animals", "food"))   # of single negatives on all of them
 
-Everything is kept by the state of the run's files: overriding a negative or scoring again makes new ones.
+Everything is kept by the run's labels and the state of its scores: overriding or scoring again makes new ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import streamlit as st
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
-from negrefine_core.runs import Run
+from negrefine_core.runs import Run, class_list_hash
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -102,7 +102,7 @@ def encoder(run: Run) -> CachedEncoder:
 
 def detector(run: Run) -> NegRefineDetector:
     """The run's detector with its final negatives."""
-    return _detector(run, run.state("run.json", "negatives.csv"))
+    return _detector(run, _labels_key(run))
 
 
 def image_features(run: Run, image_set: str) -> ImageFeatures:
@@ -123,8 +123,8 @@ def picture_feature(run: Run, file: Path) -> Tensor:
 
 def effects(run: Run, image_sets: Sequence[str]) -> Effects:
     """The effects of the run's negatives on the pictures of these sets, joined in this order."""
-    scored = run.state("run.json", "negatives.csv", *(f"scores/{name}.parquet" for name in image_sets))
-    return _effects(run, tuple(image_sets), scored)
+    scored = run.state(*(f"scores/{name}.parquet" for name in image_sets))
+    return _effects(run, tuple(image_sets), (*scored, _labels_key(run)))
 
 
 def _missing(run: Run) -> int:
@@ -141,7 +141,7 @@ def _missing(run: Run) -> int:
     if state in _found_ready():
         return 0
     model = encoder(run)
-    missing = sum(model.missing(labels, templates) for labels, templates in _labels(run))
+    missing = sum(len(model.missing(labels, templates)) for labels, templates in _labels(run))
     if not missing:
         _found_ready().add(state)
     return missing
@@ -151,6 +151,11 @@ def _missing(run: Run) -> int:
 def _found_ready() -> set[tuple[Any, ...]]:
     """The states of runs that were found complete once; the cache only grows."""
     return set()
+
+
+def _labels_key(run: Run) -> tuple[str, str]:
+    """What tells a run's labels from others, also from its own before a decision: an undo finds what was there."""
+    return str(run.folder), class_list_hash([*run.id_labels, *(f"{n.pos} {n.label}" for n in run.negatives)])
 
 
 def _labels(run: Run) -> list[tuple[list[str], tuple[str, ...]]]:

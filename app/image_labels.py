@@ -8,6 +8,7 @@ import streamlit as st
 
 import background
 import features
+import image_own_class
 import operating_point
 import pictures
 from negrefine_core import figures
@@ -56,6 +57,7 @@ def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
     matches(
         without, "What it looks like to the model" + (", without the labels that are off" if found is not None else "")
     )
+    image_own_class.draw(run, image)
     _switches(run, view, image, without)
     if found is not None:
         _change(view, images, found[0], without)

@@ -1,7 +1,10 @@
 """Mining a new run's negatives: at once where every word is embedded already, else as a job."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import background
 import features
@@ -10,6 +13,15 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run
 
 AT_ONCE = 100  # words still to embed
+SAMPLE = 256  # words embedded to know how long the others take
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """How many words mining embeds first, and for about how many seconds."""
+
+    words: int
+    seconds: float
 
 
 def warm_up(run: Run) -> None:
@@ -38,22 +50,58 @@ def mining_jobs(run: Run) -> list[jobs.Job]:
     return [job for job in its if any(isinstance(step, jobs.Mine) for step in job.spec.steps)]
 
 
-def _mine_at_once(folder: Path) -> bool:
-    """Mine, unless that takes long; also False where the model cannot be had: the job then says why."""
-    from negrefine_core import labels, pipeline
+def ahead(run: Run) -> Ahead | None:
+    """What mining with the run's model and prompts has to embed; None and a sign of waiting until it is known, and
+    where the model cannot be had: the job then says why."""
+    key = ("ahead", run.state("run.json"), _latest_job(run))
+    return background.result(key, partial(_ahead, run.folder), "Looking up which words are embedded")
 
+
+def _latest_job(run: Run) -> str:
+    """Mining embeds words: what is ahead is another thing after it."""
+    return next((f"{job.id} {job.state}" for job in jobs.all_jobs()), "")
+
+
+def _ahead(folder: Path) -> Ahead | None:
     run = Run(folder)
     try:
-        model, words = features.encoder(run), pipeline.candidates(run)
+        model, lists = features.encoder(run), _lists(run)
     except NegRefineError:
-        return False
-    needed = (
+        return None
+    words, seconds = 0, 0.0
+    for names, templates in lists:
+        missing = model.missing(names, templates)
+        sample = missing[:SAMPLE]
+        start = perf_counter()
+        model.encode_labels(sample, templates)
+        words += len(missing) - len(sample)
+        seconds += (perf_counter() - start) / max(len(sample), 1) * (len(missing) - len(sample))
+    return Ahead(words, seconds)
+
+
+def _lists(run: Run) -> list[tuple[Sequence[str], Sequence[str]]]:
+    """The words that are mined from, each list with its templates: for NegRefine and CSP, and for NegLabel."""
+    from negrefine_core import labels, pipeline
+
+    words = pipeline.candidates(run)
+    return [
         (words.nouns, pipeline.noun_templates(run)),
         (words.adjective_phrases, labels.ADJECTIVE_TEMPLATES),
         (words.nouns, labels.NEGLABEL_NOUN_TEMPLATES),
         (words.adjectives, labels.NEGLABEL_ADJECTIVE_TEMPLATES),
-    )
-    if sum(model.missing(names, templates) for names, templates in needed) > AT_ONCE:
+    ]
+
+
+def _mine_at_once(folder: Path) -> bool:
+    """Mine, unless that takes long; also False where the model cannot be had: the job then says why."""
+    from negrefine_core import pipeline
+
+    run = Run(folder)
+    try:
+        model = features.encoder(run)
+        if sum(len(model.missing(names, templates)) for names, templates in _lists(run)) > AT_ONCE:
+            return False
+    except NegRefineError:
         return False
     pipeline.mine(run, model)
     return True

@@ -102,8 +102,10 @@ def _before_judging(found: Estimate, choice: Choice) -> None:
 
 def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
     asks = choice.kind == "openai" and found is not None and found.questions
+    refined = run.path("negatives.csv").exists()
     st.button(
-        f"Ask {found.questions:,} questions" if asks and found else "Refine", key="refine", type="primary",
+        f"Ask {found.questions:,} questions" if asks and found else "Refine again" if refined else "Refine",
+        key="refine", type="secondary" if refined else "primary",
         icon=":material/gavel:", on_click=_start, args=(run, choice),
         help="Works in the background; every answer is kept as soon as it is there.",
     )  # fmt: skip

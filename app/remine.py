@@ -5,11 +5,12 @@ from typing import Any
 import streamlit as st
 
 import class_draft as draft
+import mining_step
 from negrefine_core import overrides
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 from view import change
-from words import plain
+from words import duration, plain
 
 PARENT = "edited_from"  # in a run's info: the run whose class list was edited
 MODELS = {
@@ -18,6 +19,7 @@ MODELS = {
     "strong": "strong: PE-Core-L/14, downloaded once (2.7 GB)",
 }
 OTHER = "another model of open_clip"
+WORDS = ("model", "pretrained", "sketch_templates")  # which decide what must be embedded
 CHOSEN = ("model", "pretrained", "fraction", "seed", "sketch_templates", "word_filter")
 
 
@@ -51,8 +53,27 @@ def draw(run: Run, names: list[str], chosen: Settings) -> None:
     )  # fmt: skip
     if problem:
         left.caption(f":material/error: {problem}")
+    elif names and not same:
+        _time(run, chosen)
     if failed := st.session_state.pop("remine_error", ""):
         st.error(plain(failed), icon=":material/error:")
+
+
+def _time(run: Run, chosen: Settings) -> None:
+    """How long mining takes: next to nothing where every word is embedded."""
+    words = tuple(getattr(run.settings, name) for name in WORDS)
+    if words != tuple(getattr(chosen, name) for name in WORDS) or "fingerprint" not in run.info.get("model", {}):
+        st.caption(":material/timer: Another model or other prompts: some 57,000 words are embedded first, once. "
+                   "The job says how long that takes, and can be cancelled and resumed.")  # fmt: skip
+        return
+    ahead = mining_step.ahead(run)
+    if ahead is None:
+        return
+    if not ahead.words:
+        st.caption(":material/timer: Every word is embedded already: mining takes about a second.")
+    else:
+        st.caption(f":material/timer: {ahead.words:,} words are embedded first, once for this model: about "
+                   f"{duration(ahead.seconds)} here, with progress.")  # fmt: skip
 
 
 def _difference(run: Run, names: list[str]) -> None:

@@ -29,7 +29,7 @@ def draw(run: Run, judged: Judged, row: pd.Series) -> None:
         _word("Negative label", row["label"], row["pos"])
     with right.container(border=True, height="stretch", gap="xsmall"):
         if asked and asked.id_label:
-            _word("ID class" if row["kind"] else "Nearest ID class", asked.id_label, "noun")
+            _word("ID class" if row["kind"] else "Nearest ID class", asked.id_label, "noun", judged.usual_file)
         else:
             _said(asked)
 
@@ -41,7 +41,8 @@ def _deciding(row: pd.Series, chain: list[Verdict]) -> Verdict | None:
     return next((verdict for verdict in chain if verdict.id_label), chain[0] if chain else None)
 
 
-def _word(role: str, word: str, pos: str) -> None:
+def _word(role: str, word: str, pos: str, usual_file: str = "") -> None:
+    """A word with its senses, those first that the other ID classes suggest by sharing their lexicographer file."""
     st.caption(role)
     st.markdown(f"#### {plain(word)}")
     senses = _senses(word)
@@ -50,14 +51,16 @@ def _word(role: str, word: str, pos: str) -> None:
         senses = _senses(head) if last in ADJECTIVE_PHRASES else ()
     if not senses:
         st.caption("WordNet does not have this word.")
+    senses = tuple(sorted(senses, key=lambda sense: sense.file != usual_file))
     for sense in senses[:SENSES]:
         above = sense.hypernyms[:-1][-LEVELS:]
         path = ("… › " if len(sense.hypernyms) - 1 > LEVELS else "") + " › ".join(plain(part) for part in above)
         name = " :gray-badge[name]" if sense.is_instance else ""
-        st.markdown(f"{plain(sense.definition)}{name}" + (f"  \n:small[:gray[{path}]]" if above else ""))
+        meant = ":blue-badge[as your other classes] " if len(senses) > 1 and sense.file == usual_file else ""
+        st.markdown(f"{meant}{plain(sense.definition)}{name}" + (f"  \n:small[:gray[{path}]]" if above else ""))
     if len(senses) > SENSES:
-        rarer = len(senses) - SENSES
-        st.caption("and 1 rarer sense" if rarer == 1 else f"and {rarer} rarer senses")
+        more = len(senses) - SENSES
+        st.caption("and 1 more sense" if more == 1 else f"and {more} more senses")
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)

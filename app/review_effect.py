@@ -14,7 +14,7 @@ import gallery
 import operating_point
 from negrefine_core.errors import NegRefineError
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.overrides import DROPPED, rejections, reviewable
+from negrefine_core.overrides import DROPPED, JUDGED_FILES, in_force, judged_negatives, rejections, reviewable
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 from operating_point import TPR95
@@ -65,8 +65,9 @@ def draw(run: Run, view: View, row: pd.Series) -> None:
     found = table.loc[change.address[known]].assign(
         **{name: getattr(change, name)[known] for name in ("before", "after", "attracted")}
     )
-    _figures(view, found)
+    _figures(view, found, ("Now", "Then", "Change"))
     _attracted(run, view, images, found[found["attracted"]])
+    _together(run, view, found, change, known)
 
 
 def _help(view: View) -> str:
@@ -133,7 +134,35 @@ def _ranked(run: Run) -> pd.Series:
     return table.set_index("label")["attracted"]
 
 
-def _figures(view: View, found: pd.DataFrame) -> None:
+def _together(run: Run, view: View, found: pd.DataFrame, change: Change, known: np.ndarray) -> None:
+    """What all overrides so far do together, against the judge's verdicts alone."""
+    count = sum(entry.old != entry.new for entry in in_force(run.overrides).values())
+    if not count:
+        return
+    st.markdown(
+        f"**Your {count:,} overrides together**" if count > 1 else "**Your override**",
+        help="The judge’s verdicts alone against the negatives as they are now, as “Score again” will store it. The "
+        "negatives are put into groups anew, which moves scores a little, too.",
+    )
+    key = ("judged", state(run, *JUDGED_FILES))
+    judged = background.result(key, lambda: _judged(run), "Working out what they do together")
+    if judged is not None:
+        both = found.assign(before=judged[known], after=change.before[known])
+        _figures(view, both, ("Judge", "With yours", "Change"))
+
+
+def _judged(run: Run) -> np.ndarray:
+    """(B,) the scores by the judge's verdicts alone, in the order of `Change`."""
+    import torch
+
+    from negrefine_core import pipeline
+
+    pictures = torch.cat([features.image_features(run, name).features for name in run.scored_sets])  # (B, D)
+    detector = pipeline.detector(run, features.encoder(run), judged_negatives(run))
+    return detector.score_features(pictures)["negrefine"].to_numpy()
+
+
+def _figures(view: View, found: pd.DataFrame, columns: tuple[str, str, str]) -> None:
     inside = found["is_id"].to_numpy()
     before, after = found["before"].to_numpy(), found["after"].to_numpy()
     if inside.all() or not inside.any():
@@ -148,7 +177,7 @@ def _figures(view: View, found: pd.DataFrame) -> None:
         "FPR@95": _compared(was.fpr95, now.fpr95, -1),
         "Images that flip": ("", "", _flips(lost, gained, inside)),
     }
-    st.table(pd.DataFrame(rows, index=["Now", "Then", "Change"]).T, border="horizontal")
+    st.table(pd.DataFrame(rows, index=list(columns)).T, border="horizontal")
 
 
 def _compared(was: float, now: float, good: int) -> tuple[str, str, str]:
@@ -174,12 +203,17 @@ def _stored(table: pd.DataFrame, label: str) -> pd.Series:
     return table["negative_labels"].map(lambda labels: label in labels).astype(bool)
 
 
+def _moved(image: pd.Series) -> str | None:
+    """The image's score now and then, where it is known."""
+    return f"{image['before']:.3f} → **{image['after']:.3f}**" if "after" in image else None
+
+
 def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) -> None:
     """The pictures that have the label among their top negatives, ID and OOD side by side."""
     st.markdown(
         "**Images it attracts**",
         help="Images that have the label among their top negatives while it is kept. A good negative attracts OOD "
-        "images and leaves ID images alone. Click one to see its scores.",
+        "images and leaves ID images alone. Beneath each: its NegRefine score now and then. Click one to see more.",
     )
     for column, inside, words in zip(st.columns(2, gap="small"), (True, False), ("ID", "OOD"), strict=True):
         side = found[found["is_id"] == inside]
@@ -188,6 +222,6 @@ def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) 
             with st.container(key=f"gallery_{words.lower()}"):
                 for position, (_, image) in enumerate(side.iloc[:SHOWN].iterrows()):
                     with st.container(key=f"card_{words.lower()}_{position}"):
-                        gallery.card(run, view, images, image)
+                        gallery.card(run, view, images, image, _moved(image))
             if len(side) > SHOWN:
                 st.caption(f"and {len(side) - SHOWN:,} more")

@@ -40,11 +40,12 @@ WORDNET_LOCK = threading.Lock()  # nltk reads its files at one position for all 
 @dataclass(frozen=True)
 class Judged:
     """`table` is `verdict_table` with `suspicion` and `why`; `chains` the questions of each negative, in order;
-    `others` what other judges answered, by prompt."""
+    `others` what other judges answered, by prompt; `usual_file` the lexicographer file that the ID classes share."""
 
     table: pd.DataFrame
     chains: dict[str, list[Verdict]]
     others: dict[str, list[Verdict]]
+    usual_file: str
 
 
 def judged(run: Run) -> Judged:
@@ -68,12 +69,13 @@ def _judged(_run: Run, judge: str, state: tuple[Any, ...]) -> Judged:
         others.setdefault(verdict.prompt, []).append(verdict)
     kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
     with WORDNET_LOCK:
+        usual_file = wordnet().usual_file(_run.id_labels)
         doubts = suspicions(rejections(_run).values(), wordnet(), list(by_judge.values()), _run.id_labels)
         doubts += suspicions_of_kept(kept, None if judge.startswith("wordnet") else wordnet(), list(by_judge.values()))
     found = {doubt.verdict.negative: doubt for doubt in doubts}
     table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]
     table["why"] = [found[label].why if label in found else "" for label in table["label"]]
-    return Judged(table, chains, others)
+    return Judged(table, chains, others, usual_file)
 
 
 @st.cache_resource(show_spinner=False)

@@ -76,7 +76,7 @@ def choose(run: Run, view: View) -> Sides:
 
 def offered_scores(run: Run, sets: Sets | None) -> list[Score]:
     """The scores that the run's image sets hold, and those whose negatives can be compared."""
-    columns = {BEFORE_OVERRIDES} if _overridden(run) else set()
+    columns = {BEFORE_OVERRIDES} if overridden(run) else set()
     if sets:
         tables = [set(scores(run, name).columns) for name in (sets.id, *sets.ood)]
         columns |= set.intersection(*tables)
@@ -86,7 +86,7 @@ def offered_scores(run: Run, sets: Sets | None) -> list[Score]:
     return [score for score in SCORES if score.column in columns]
 
 
-def _overridden(run: Run) -> bool:
+def overridden(run: Run) -> bool:
     """Whether overrides change the negatives."""
     state = run.state("overrides.jsonl", "negatives.csv", "verdicts.jsonl")
     return run.path("overrides.jsonl").exists() and _differs(run, state)

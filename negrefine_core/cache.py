@@ -115,9 +115,9 @@ class CachedEncoder:
             progress(len(labels), len(labels))
         return self._texts.read(self._texts.find(keys))
 
-    def missing(self, labels: Sequence[str], templates: Sequence[str]) -> int:
-        """How many of the labels have no features in the cache yet."""
-        return int((self._texts.find(_keys(labels, templates)) < 0).sum())
+    def missing(self, labels: Sequence[str], templates: Sequence[str]) -> list[str]:
+        """The labels that have no features in the cache yet."""
+        return [labels[i] for i in np.flatnonzero(self._texts.find(_keys(labels, templates)) < 0).tolist()]
 
     def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
         return self.encoder.encode_images(images)

@@ -29,11 +29,12 @@ def histogram(
     chosen: tuple[float, float] | None = None,
     title: str = "",
 ) -> go.Figure:
-    """ID and OOD scores on shared bins, each as the share of its own images; box selection picks a score range."""
+    """ID scores above OOD scores on shared bins, each as the share of its own images on a scale of its own: most ID
+    scores lie in one bin, which would flatten the others. Box selection picks a score range."""
     values = table[score].to_numpy(dtype=float)
     edges = np.histogram_bin_edges(values, BINS)  # (BINS + 1,)
-    figure = go.Figure()
-    for name, colour, inside in (("ID", ID_COLOUR, True), ("OOD", OOD_COLOUR, False)):
+    figure = _two_rows()
+    for row, (name, colour, inside) in enumerate((("ID", ID_COLOUR, True), ("OOD", OOD_COLOUR, False)), 1):
         counts, _ = np.histogram(values[table["is_id"].to_numpy() == inside], edges)  # (BINS,)
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2,
@@ -41,9 +42,11 @@ def histogram(
             width=np.diff(edges),
             customdata=np.column_stack([counts, edges[:-1], edges[1:]]),
             name=f"{name} ({counts.sum():,} images)",
-            marker={"color": colour, "opacity": 0.75, "line": {"width": 0}},
+            marker={"color": colour, "line": {"width": 0}},
             hovertemplate=f"{name}: %{{customdata[0]}} images (%{{y:.1f}}%)"
             "<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}<extra></extra>",
+            row=row,
+            col=1,
         )
     if chosen is not None:
         figure.add_vrect(*chosen, fillcolor=NEUTRAL, opacity=0.22, line_width=0, layer="below")
@@ -54,14 +57,8 @@ def histogram(
             x=threshold, y=1, yref="paper", yanchor="bottom", showarrow=False, xanchor="left" if left else "right",
             text=f"threshold {threshold:.{decimals(values)}f}", font={"color": NEUTRAL},
         )  # fmt: skip
-    figure.update_layout(
-        barmode="overlay",
-        bargap=0,
-        dragmode="select",
-        selectdirection="h",
-        xaxis={"title": title or score, "fixedrange": True},
-        yaxis={"title": "% of its images", "fixedrange": True, "rangemode": "tozero"},
-    )
+    figure.update_layout(dragmode="select", selectdirection="h")
+    figure.update_xaxes(title=title or score, row=2)
     return _framed(figure)
 
 
@@ -115,7 +112,7 @@ def precision_recall(table: pd.DataFrame, score: str, threshold: float | None = 
 def histograms_compared(
     table: pd.DataFrame, sides: Sequence[str], names: Sequence[str], thresholds: Sequence[float]
 ) -> go.Figure:
-    """ID and OOD scores of two sides on one axis: the first outlined, the second filled.
+    """ID scores above OOD scores of two sides on one axis, as in `histogram`: the first outlined, the second filled.
 
     Scores of different scales are made comparable: each as its distance from its own threshold, in standard deviations
     of its ID images.
@@ -127,26 +124,31 @@ def histograms_compared(
         scaled.append((values - at) / (values[inside].std() or 1.0))  # (B,)
     edges = np.histogram_bin_edges(np.concatenate(scaled), BINS)  # (BINS + 1,)
     centres = (edges[:-1] + edges[1:]) / 2
-    figure = go.Figure()
+    figure = _two_rows()
     for values, name, filled in reversed(list(zip(scaled, names, (False, True), strict=True))):
-        for kind, colour, which in (("ID", ID_COLOUR, inside), ("OOD", OOD_COLOUR, ~inside)):
+        for row, (kind, colour, which) in enumerate((("ID", ID_COLOUR, inside), ("OOD", OOD_COLOUR, ~inside)), 1):
             counts, _ = np.histogram(values[which], edges)  # (BINS,)
             share, label = 100 * counts / max(counts.sum(), 1), f"{kind}, {_short(name)}"
             hover = f"{label}: %{{y:.1f}}%<extra></extra>"
             if filled:
                 figure.add_bar(x=centres, y=share, width=np.diff(edges), name=label, hovertemplate=hover,
-                               marker={"color": colour, "opacity": 0.55, "line": {"width": 0}})  # fmt: skip
+                               marker={"color": colour, "opacity": 0.55, "line": {"width": 0}},
+                               row=row, col=1)  # fmt: skip
             else:
                 figure.add_scatter(x=centres, y=share, mode="lines", name=label, hovertemplate=hover,
-                                   line={"color": colour, "width": 2, "shape": "hvh"})  # fmt: skip
+                                   line={"color": colour, "width": 2, "shape": "hvh"}, row=row, col=1)  # fmt: skip
     figure.add_vline(0, line={"color": NEUTRAL, "width": 2, "dash": "dash"})
-    figure.update_layout(
-        barmode="overlay",
-        bargap=0,
-        xaxis={"title": "distance from the own threshold (standard deviations of the ID images)", "fixedrange": True},
-        yaxis={"title": "% of its images", "fixedrange": True, "rangemode": "tozero"},
-    )
+    figure.update_xaxes(title="distance from its threshold (SD of its ID scores)", row=2)
     return _framed(figure)
+
+
+def _two_rows() -> go.Figure:
+    """ID above OOD on one axis of scores."""
+    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.05)
+    figure.update_xaxes(fixedrange=True)
+    for row, kind in enumerate(("ID", "OOD"), 1):
+        figure.update_yaxes(title=f"% of {kind}", nticks=4, fixedrange=True, rangemode="tozero", row=row, col=1)
+    return figure.update_layout(bargap=0)
 
 
 def rocs(

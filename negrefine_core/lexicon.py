@@ -89,9 +89,11 @@ def candidates(
 
 @dataclass(frozen=True)
 class Sense:
-    """One sense of a word: WordNet's name for it, its definition, and its hypernyms from the root downwards."""
+    """One sense of a word: WordNet's name for it, its lexicographer file, such as noun.animal, its definition, and its
+    hypernyms from the root downwards."""
 
     name: str
+    file: str
     definition: str
     hypernyms: tuple[str, ...]
     is_instance: bool
@@ -152,6 +154,7 @@ class WordNet:
         return [
             Sense(
                 name=s.name(),
+                file=s.lexname(),
                 definition=s.definition(),
                 hypernyms=tuple(h.lemma_names()[0].replace("_", " ") for h in s.hypernym_paths()[0]),
                 is_instance=bool(s.instance_hypernyms()),

@@ -140,7 +140,7 @@ def _score(run: Run) -> None:
         return
     st.button(
         f"Score the {len(source.scored_sets)} image sets of {plain(source.name)}", icon=":material/play_arrow:",
-        key="score", on_click=_start_scoring, args=(run, source),
+        key="score", on_click=_start_scoring, args=(run, source), type="secondary" if run.scored_sets else "primary",
         help=", ".join(plain(name) for name in source.scored_sets),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Image: one picture, the parts of its score, the labels it matches, and what it is like without some of them."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -29,10 +30,8 @@ def draw(run: Run, view: View) -> None:
         st.info("The filters of Explore leave no image to show. Take them off there.")
         _back(view)
         return
-    order = [f"{name}/{path}" for name, path in zip(shown["image_set"], shown["path"], strict=True)]
-    image = _find(images.table, view.image or order[0])
-    place = order.index(_address(image)) if _address(image) in order else None
-    _walk(view, order, place)
+    image = _find(images.table, view.image) if view.image else shown.iloc[0]
+    _walk(view, shown, _place(shown, image))
     left, right = st.columns([2, 3], gap="large")
     with left:
         _picture(run, image)
@@ -47,10 +46,21 @@ def draw(run: Run, view: View) -> None:
 def _find(table: pd.DataFrame, address: str) -> pd.Series:
     """The row of an address SET/PATH. Raises NegRefineError when the view's sets do not hold it."""
     image_set, _, path = address.partition("/")
-    found = table[(table["image_set"] == image_set) & (table["path"] == path)]
+    found = table[_is(table, image_set, path)]
     if found.empty:
         raise NegRefineError(f"The chosen image sets hold no scored image {address!r}. Choose one in Explore.")
     return found.iloc[0]
+
+
+def _is(table: pd.DataFrame, image_set: str, path: str) -> pd.Series:
+    """(B,) which row is this image."""
+    return (table["image_set"] == image_set) & (table["path"] == path)
+
+
+def _place(shown: pd.DataFrame, image: pd.Series) -> int | None:
+    """Where the image comes in the gallery's order, from 0."""
+    found = np.flatnonzero(_is(shown, image["image_set"], image["path"]))
+    return int(found[0]) if len(found) else None
 
 
 def _address(image: pd.Series) -> str:
@@ -66,20 +76,20 @@ def _back(view: View) -> None:
     )
 
 
-def _walk(view: View, order: list[str], place: int | None) -> None:
+def _walk(view: View, shown: pd.DataFrame, place: int | None) -> None:
     """Back to the gallery, and previous and next in the gallery's order."""
     with st.container(horizontal=True, vertical_alignment="center"):
         _back(view)
         st.space("stretch")
         for words, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
             target = None if place is None else place + step
-            there = target is not None and 0 <= target < len(order)
+            there = target is not None and 0 <= target < len(shown)
             st.button(
                 words, key=f"step{step}", disabled=not there, shortcut=shortcut, on_click=change, args=(view,),
-                kwargs={"image": order[target], "off": (), "off_ids": ()} if there else {},
+                kwargs={"image": _address(shown.iloc[target]), "off": (), "off_ids": ()} if there else {},
                 help="In the order and with the filters of Explore’s gallery.",
             )  # fmt: skip
-        st.markdown(f"{place + 1:,} of {len(order):,}" if place is not None else "not among Explore’s filtered images")
+        st.markdown(f"{place + 1:,} of {len(shown):,}" if place is not None else "not among Explore’s filtered images")
 
 
 def _picture(run: Run, image: pd.Series) -> None:

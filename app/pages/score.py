@@ -7,6 +7,7 @@ import frame
 import job_panel
 import score_estimate
 import score_sources
+import sides
 from devices import devices
 from negrefine_core import jobs, overrides, paths
 from negrefine_core.errors import NegRefineError
@@ -17,7 +18,7 @@ from scored_images import scores
 from view import View
 from words import plain
 
-EXPLORE_PAGE = "pages/explore.py"
+EXPLORE_PAGE, COMPARE_PAGE = "pages/explore.py", "pages/compare.py"
 FAILED = "score_failed"  # the session's last start that failed
 ROLES = {
     False: "Something else: out-of-distribution (OOD)",
@@ -54,10 +55,10 @@ def _jobs(run: Run, view: View) -> None:
     last = next((job for job in jobs.all_jobs() if job.spec.run == run.name), None)
     if last and last.state not in jobs.ACTIVE:
         job_panel.draw(last)
-        _after(last, view)
+        _after(run, last, view)
 
 
-def _after(job: Job, view: View) -> None:
+def _after(run: Run, job: Job, view: View) -> None:
     """Where to see what a scoring brought."""
     steps = [step for step in job.spec.steps if isinstance(step, Score)]
     if job.state != "done" or not steps:
@@ -68,6 +69,11 @@ def _after(job: Job, view: View) -> None:
         EXPLORE_PAGE, label="See the images in Explore", icon=":material/bar_chart:",
         query_params=View(run=view.run, id=inside, ood=outside).query(),
     )  # fmt: skip
+    if sides.overridden(run):
+        st.page_link(
+            COMPARE_PAGE, label="Compare before and after your overrides", icon=":material/compare_arrows:",
+            query_params=View(run=view.run, first=sides.BEFORE_OVERRIDES).query(),
+        )  # fmt: skip
 
 
 def _new(run: Run, view: View) -> None:
