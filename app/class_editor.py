@@ -9,7 +9,7 @@ import streamlit as st
 
 import class_draft as draft
 import class_sources
-from class_problems import mended, problems
+from class_problems import mended, problems, trimmed
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import class_list_presets, read_class_list
 from negrefine_core.runs import Run, Settings
@@ -52,9 +52,9 @@ def draw(run: Run, settings: Settings) -> list[str]:
         with found:
             for problem in listed:
                 (st.error if problem.blocks else st.warning)(problem.text, icon=":material/error_outline:")
-            if usable != rows and usable:
+            if usable != trimmed(rows) and usable:
                 st.button(
-                    "Mend the list", icon=":material/build:", on_click=draft.replace, args=(run, usable),
+                    "Mend the list", icon=":material/build:", on_click=draft.edit, args=(run, usable),
                     help="Leaves out blanks, repeated names and characters that cannot be seen. Can be undone.",
                 )  # fmt: skip
         preview(settings, usable, counter)
@@ -62,7 +62,7 @@ def draw(run: Run, settings: Settings) -> list[str]:
 
 
 def _sources(run: Run) -> None:
-    """Ways to replace the whole list, and the way back."""
+    """Ways to replace the whole list, and the ways back and forth."""
     with st.container(horizontal=True):
         for words, icon, source in (("Preset", "list", _preset), ("Paste", "content_paste", _paste),
                                     ("Upload", "upload", _upload)):  # fmt: skip
@@ -70,7 +70,11 @@ def _sources(run: Run) -> None:
                 source(run)
         st.button(
             "Undo", icon=":material/undo:", disabled=not draft.can_undo(run), on_click=draft.undo, args=(run,),
-            help="Back to the list before it was last replaced; once more, forward again.",
+            help="Takes back the last change of the list, then the one before, and so on.",
+        )  # fmt: skip
+        st.button(
+            "Redo", icon=":material/redo:", disabled=not draft.can_redo(run), on_click=draft.redo, args=(run,),
+            help="Makes the change again that was taken back last.",
         )  # fmt: skip
         st.button(
             "Discard changes", icon=":material/restart_alt:", on_click=draft.discard, args=(run,),
@@ -86,11 +90,22 @@ def _preset(run: Run) -> None:
 
 
 def _paste(run: Run) -> None:
-    text = st.text_area(
-        "The whole list, one class a line", key="pasted", height=180, placeholder="red fox\narctic fox\nbadger"
-    )
-    if text.strip():
-        _offer(run, lambda: class_sources.from_text(text), "Paste")
+    with st.form("paste", enter_to_submit=False, border=False):
+        st.text_area(
+            "The whole list, one class a line", key="pasted", height=180, placeholder="red fox\narctic fox\nbadger"
+        )
+        st.form_submit_button(
+            "Replace the list with these", key="use_Paste", type="primary", on_click=_use_pasted, args=(run,)
+        )
+    if failed := st.session_state.pop("paste_error", ""):
+        st.error(plain(failed), icon=":material/error:")
+
+
+def _use_pasted(run: Run) -> None:
+    try:
+        _use(run, class_sources.from_text(st.session_state["pasted"]), "Paste")
+    except NegRefineError as error:
+        st.session_state["paste_error"] = str(error)
 
 
 def _upload(run: Run) -> None:
@@ -110,15 +125,21 @@ def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
         st.error(plain(str(error)), icon=":material/error:")
         return
     first = ", ".join(plain(row[:40]) for row in rows[:6] if row.strip())
-    st.caption(f"{len(rows):,} rows: {first}{' …' if len(rows) > 6 else ''}")
+    st.caption(f"{_counted(rows)}: {first}{' …' if len(rows) > 6 else ''}")
     st.button(
         "Replace the list with these", key=f"use_{source}", type="primary", on_click=_use, args=(run, rows, source)
     )
 
 
 def _use(run: Run, rows: list[str], source: str) -> None:
-    draft.replace(run, rows)
+    draft.edit(run, rows)
     st.session_state[f"source_{source}"] = False  # closes the popover
+
+
+def _counted(rows: Sequence[str]) -> str:
+    """How many rows there are, and how many of them can be used where some are blank or repeated."""
+    count, usable = len(trimmed(rows)), len(mended(rows))
+    return f"{count:,} {'row' if count == 1 else 'rows'}" + (f", {usable:,} of them usable" if usable < count else "")
 
 
 def _table(run: Run) -> list[str]:
@@ -128,13 +149,13 @@ def _table(run: Run) -> list[str]:
         table = Table(run.name, names, names, table.number + 1 if table else 0)
         st.session_state["class_table"] = table
     st.markdown(
-        f"**{len(names):,} rows**",
+        f"**{_counted(names)}**",
         help="Click a cell to change it, the last row to add one; tick rows to delete them. Every change is kept at "
         "once, on this machine.",
     )
     st.data_editor(
         pd.DataFrame({COLUMN: list(table.rows)}, dtype=str), key=table.key, num_rows="dynamic", height=460,
-        column_config={COLUMN: st.column_config.TextColumn(COLUMN)},
+        column_config={COLUMN: st.column_config.TextColumn(COLUMN)}, placeholder="",
         on_change=_keep, args=(run, table), alt="The ID class names, one a row",
     )  # fmt: skip
     return list(names)

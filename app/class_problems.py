@@ -28,14 +28,23 @@ def mended(names: Sequence[str]) -> list[str]:
     return list(kept.values())
 
 
+def trimmed(names: Sequence[str]) -> list[str]:
+    """The names without the blank ones at the end."""
+    filled = [place for place, name in enumerate(names, 1) if _visible(name)]
+    return list(names[: filled[-1]]) if filled else []
+
+
 def _visible(name: str) -> str:
     """White space of any kind becomes one space; control, format and unassigned characters go."""
     return " ".join("".join(c if c.isprintable() else " " if c.isspace() else "" for c in name).split())
 
 
 def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: int | None) -> list[Problem]:
-    """Everything to point out. `is_too_long` says whether a name's longest prompt exceeds the model's `context`."""
-    found, usable = [], mended(names)
+    """Everything to point out; blank rows at the end are left out without a word, since each added row begins as one.
+
+    `is_too_long` says whether a name's longest prompt exceeds the model's `context`.
+    """
+    names, found, usable = trimmed(names), [], mended(names)
     if len(usable) < MIN_CLASSES:
         found.append(Problem(f"**At least {MIN_CLASSES} classes are needed**; the list has {len(usable)}.", True))
     long = [name for name in usable if len(name) > MAX_CHARACTERS]

@@ -2,6 +2,7 @@
 
 import csv
 
+from class_problems import trimmed
 from negrefine_core.errors import NegRefineError
 
 MAX_BYTES = 1_000_000
@@ -50,8 +51,7 @@ def _column(text: str) -> list[str]:
 
 
 def _checked(names: list[str], source: str) -> list[str]:
-    while names and not names[-1].strip():
-        names.pop()
+    names = trimmed(names)
     if not names:
         raise NegRefineError(f"{source} holds no class names. Write one class a line, for example: red fox")
     if len(names) > MAX_NAMES:

@@ -69,13 +69,15 @@ def _provenance(run: Run) -> None:
     """Where the figures come from, so that a screenshot can be traced."""
     model = run.info.get("model", {})
     counts = ", ".join(f"{plain(name)} {len(scores(run, name)):,}" for name in run.scored_sets)
+    overrides = sum(entry.old != entry.new for entry in in_force(run.overrides).values())
+    weights = f"weights {model['fingerprint'][:12]}" if "fingerprint" in model else "no weights yet"
     facts = [
         f"Run **{plain(run.name)}**",
-        f"model {plain(model.get('name', 'unknown'))} (weights {model.get('fingerprint', '?')[:12]})"
+        f"model {plain(model.get('name', run.settings.model))} ({weights})"
         + (f" on {plain(run.info['device'])}" if "device" in run.info else ""),
         f"{len(run.id_labels):,} ID classes (hash {plain(run.info.get('class_list_hash', '?'))})",
         f"judge {plain(str(run.info.get('judge', run.settings.judge)))}",
-        f"{sum(o.old != o.new for o in in_force(run.overrides).values()):,} overrides",
+        "1 override" if overrides == 1 else f"{overrides:,} overrides",
         f"images: {counts or 'none scored'}",
         f"{len(run.skipped):,} unreadable",
     ]

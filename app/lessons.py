@@ -12,7 +12,7 @@ import pictures
 from differences import METRICS, differences, overall, statement
 from negrefine_core import figures
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import judge_of, rejections, reviewable
+from negrefine_core.overrides import DROPPED, KEPT, in_force, judge_of, rejections, reviewable
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 from scored_images import ScoredImages
@@ -144,13 +144,16 @@ def _filtered(_run: Run, state: tuple[Any, ...]) -> _Filtered:
     kinds = pd.Series([verdict.kind for verdict in rejected.values()], dtype=str).value_counts()
     steps = {"mined": len(_run.initial_negatives), "after cleaning": len(reviewable(_run))}
     steps |= {f"rejected: {kind}": int(count) for kind, count in kinds.items()}
+    changed = [entry.new for entry in in_force(_run.overrides).values() if entry.old != entry.new]
+    for decision, words in ((KEPT, "restored by you"), (DROPPED, "dropped by you")):
+        steps |= {words: changed.count(decision)} if decision in changed else {}
     steps["left to score with"] = len(_run.negatives)
     example = next((v for v in rejected.values() if v.kind == "subcategory"), next(iter(rejected.values()), None))
     return _Filtered(identity, sum(verdict.judge == identity for verdict in _run.verdicts), steps, example)
 
 
 def judge(run: Run, view: View) -> None:
-    found = _filtered(run, run.state("verdicts.jsonl", "negatives.csv", "initial_negatives.csv"))
+    found = _filtered(run, run.state("verdicts.jsonl", "overrides.jsonl", "negatives.csv", "initial_negatives.csv"))
     st.markdown(
         "NegFilter asks a judge about each negative: is it a proper noun? If not, is it a subcategory of one of the 10 "
         "ID classes nearest to it? The first yes throws it out. The paper asks a large language model; the judge of "

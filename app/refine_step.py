@@ -41,16 +41,22 @@ def draw(run: Run) -> None:
     choice = judge_form.draw(run)
     if choice is None:
         return
+    if choice.kind == "wordnet":
+        st.caption("WordNet answers all the questions itself, offline and in seconds. Nothing leaves this machine.")
+        _button(run, choice, None)
+        return
     key = judge_form.api_key()
     work = partial(_estimate, run.folder, choice, key)
     asked_and_said = run.state(*overrides.JUDGED_FILES)
     found = background.result(("estimate", choice, asked_and_said), work, "Counting the questions …")
-    if found and choice.kind == "openai":
+    if not found:
+        return
+    if choice.kind == "openai":
         _before_sending(found, choice)
-    elif found:
-        _before_judging(found, choice)
-    if found or choice.kind == "wordnet":
-        _button(run, choice, found)
+    else:
+        st.caption(f"The log answers {found.cached:,} questions; at most {found.questions:,} are not in it and count "
+                   "as unclear, which keeps the negative. Nothing leaves this machine.")  # fmt: skip
+    _button(run, choice, found)
 
 
 def _estimate(folder: Path, choice: Choice, key: str) -> Estimate:
@@ -89,15 +95,6 @@ def _before_sending(found: Estimate, choice: Choice) -> None:
             "word for word. No pictures, no file names."
         )
         st.code("\n\n".join([SYSTEM_PROMPT, *found.examples]), language=None, wrap_lines=True)
-
-
-def _before_judging(found: Estimate, choice: Choice) -> None:
-    if choice.kind == "replay":
-        st.caption(f"The log answers {found.cached:,} questions; at most {found.questions:,} are not in it and count "
-                   "as unclear, which keeps the negative. Nothing leaves this machine.")  # fmt: skip
-    else:
-        st.caption(f"At most {found.questions:,} questions, {found.cached:,} answered already. It takes seconds, and "
-                   "nothing leaves this machine.")  # fmt: skip
 
 
 def _button(run: Run, choice: Choice, found: Estimate | None) -> None:

@@ -109,18 +109,19 @@ def _name_problem(name: str) -> str:
 
 def _advanced(run: Run, now: Settings) -> None:
     """The settings that matter before mining; the others stay as they are."""
-    left, middle, right = st.columns(3)
     options = [*MODELS, OTHER]
     st.session_state["new_model"] = now.model if now.model in MODELS and not now.pretrained else OTHER
-    left.selectbox(
+    st.selectbox(
         "Model", options, key="new_model", format_func=lambda model: MODELS.get(model, model),
         on_change=lambda: _choose_model(run, st.session_state["new_model"]),
     )  # fmt: skip
     if st.session_state["new_model"] == OTHER:
+        left, right = st.columns(2)
         _text(run, left, "model", "open_clip’s model name", now.model, "ViT-B-32, hf-hub:ORG/NAME or local-dir:FOLDER")
-        _text(run, left, "pretrained", "Weights", now.pretrained or "", "A tag such as laion2b_s34b_b79k, or a file")
+        _text(run, right, "pretrained", "Weights", now.pretrained or "", "A tag such as laion2b_s34b_b79k, or a file")
+    left, middle, right = st.columns(3)
     st.session_state["new_fraction"] = round(100 * now.fraction, 2)
-    middle.number_input(
+    left.number_input(
         "Mined share of the words (%)", 0.1, 100.0, step=1.0, key="new_fraction",
         on_change=lambda: draft.choose(run, fraction=st.session_state["new_fraction"] / 100),
         help="The share of nouns, and of adjectives, that become negatives; the least similar ones. The paper: 15%.",
@@ -160,7 +161,7 @@ def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
     try:
         made = Run.create(name, chosen, names)
         made.update_info(**{PARENT: run.name})
-        draft.choose(run, name="")
+        draft.discard(run)  # it went into the new run
         change(None, run=name, step="changes")
     except (NegRefineError, OSError) as error:
         st.session_state["remine_error"] = str(error)

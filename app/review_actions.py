@@ -97,13 +97,16 @@ def _go(view: View, label: str) -> None:
 def _decide(run: Run, view: View, label: str, decision: str, onward: str) -> None:
     name, reason = who_now(), str(st.session_state.get("review_reason", "")).strip()
     try:
-        if not overrides.override(run, [label], decision, name, reason):
+        changed = overrides.override(run, [label], decision, name, reason)
+        if not changed:
             overrides.confirm(run, [label], name, reason)
     except NegRefineError as error:
         st.session_state[TROUBLE] = str(error)
         return
     st.session_state["review_reason"] = ""
     change(view, label=onward)
+    done = {KEPT: "Restored", DROPPED: "Dropped"}[decision] if changed else "Left as it is:"
+    st.toast(f"{done} “{plain(label)}”. U takes it back.")
 
 
 def _undo(run: Run, view: View) -> None:

@@ -16,7 +16,8 @@ LEVELS = 5  # of the hypernyms, the nearest
 ANSWERS = {"yes": ":red-badge[yes]", "no": ":gray-badge[no]", "unclear": ":orange-badge[unclear]"}
 CHAIN_HELP = (
     "The judge’s questions on this label, in order: whether it is a proper noun, then whether it is a subcategory of "
-    "one of the 10 nearest ID classes. The first yes rejects it and ends the questions. An unclear reply counts as no."
+    "one of the 10 nearest ID classes. The first yes rejects it and ends the questions. An unclear reply counts as no. "
+    "The questions are the paper’s, spelling included."
 )
 
 

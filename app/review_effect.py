@@ -73,9 +73,11 @@ def draw(run: Run, view: View, row: pd.Series) -> None:
 def _help(view: View) -> str:
     sets = ", ".join(view.ood).replace("_", " ") if view.ood else "all OOD sets"
     return (
-        "Exact, for this label alone: all other negatives keep their groups. On the run’s ID images against "
-        f"{plain(sets)}, as chosen in Explore; NegRefine score, ID is the positive class. An image flips when it "
-        "crosses Explore’s threshold, by default the one that keeps 95% of the ID images now."
+        "Exact, for this label alone: all other negatives keep their groups, which a stored decision draws anew. One "
+        f"label of thousands moves single images more than averages. On the run’s ID images against {plain(sets)}, as "
+        "chosen in Explore; NegRefine score, ID is the positive class. An image flips when it is accepted before and "
+        "not after, or the other way round, each time at Explore’s threshold: by default the one that keeps 95% of "
+        "the ID images."
     )
 
 
@@ -170,8 +172,11 @@ def _figures(view: View, found: pd.DataFrame, columns: tuple[str, str, str]) -> 
         return
     was, now = (ood_metrics(scores[inside], scores[~inside]) for scores in (before, after))
     rule = view.threshold if view.score == DEFAULT.column else TPR95
-    at = operating_point.threshold(pd.DataFrame({"s": before, "is_id": inside}), "s", rule)
-    lost, gained = (before >= at) & (after < at), (before < at) & (after >= at)
+    accepted = [
+        scores >= operating_point.threshold(pd.DataFrame({"s": scores, "is_id": inside}), "s", rule)
+        for scores in (before, after)
+    ]
+    lost, gained = accepted[0] & ~accepted[1], ~accepted[0] & accepted[1]
     rows = {
         "AUROC": _compared(was.auroc, now.auroc, 1),
         "FPR@95": _compared(was.fpr95, now.fpr95, -1),
@@ -185,7 +190,7 @@ def _compared(was: float, now: float, good: int) -> tuple[str, str, str]:
     change = round(100 * (now - was), 3)
     words = f"{change:+.3f}".replace("-", "−")
     colour = "green" if change * good > 0 else "red"
-    return f"{100 * was:.2f}%", f"{100 * now:.2f}%", f":{colour}[{words}]" if change else "none"
+    return f"{100 * was:.3f}%", f"{100 * now:.3f}%", f":{colour}[{words}]" if change else "none"
 
 
 def _flips(lost: np.ndarray, gained: np.ndarray, inside: np.ndarray) -> str:

@@ -46,5 +46,5 @@ def draw(run: Run, device: str, images: int | None) -> None:
         time = f"At most about {duration(found.seconds)}: " if found.seconds else ""
         text = f"{time}{speed}, as earlier scorings took. Images that the cache knows take a fraction of the time."
     else:
-        text = "No scoring with this model has been timed here yet: the first images will tell how long it takes."
+        text = "How long new images take with this model is not known here yet: the first ones will tell."
     st.caption(f":material/timer: {text}")

@@ -13,6 +13,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import judged_negatives
 from negrefine_core.runs import Run
 from operating_point import TPR95, YOUDEN
+from remine import PARENT
 from scored_images import Sets, choose_sets, scores
 from scores import SCORES, Score
 from view import View
@@ -55,23 +56,27 @@ def _opens(name: str) -> bool:
 
 
 def choose(run: Run, view: View) -> Sides:
-    """The view's sides. With runs compared, the second side is the view's other run, or the first there is."""
+    """The view's sides: CSP and NegRefine until others are chosen. With runs compared, the first side is another run,
+    if the view names none the one whose classes were edited to make this one, and both sides have the same score."""
     others = other_runs(run)
-    second = run
+    before = run
     if view.compare == "runs" and others:
-        second = Run.open(view.other if view.other in others else others[0])
-    sets = _shared(run, second, view)
-    offered = [offered_scores(each, sets) for each in (run, second)]
-    picked = [
-        next((score for score in each if score.column == column), each[0])
-        for each, column in zip(offered, (view.first, view.second), strict=True)
-    ]
-    if second is not run:
-        names = [f"{score.label} ({each.name})" for score, each in zip(picked, (run, second), strict=True)]
-    else:
-        names = [score.label for score in picked]
-    first, other = (Side(*parts) for parts in zip((run, second), picked, names, strict=True))
-    return Sides(first, other, sets if _scored(first, sets) and _scored(other, sets) else None)
+        parent = run.info.get(PARENT)
+        before = Run.open(next(name for name in (view.other, parent, others[0]) if name in others))
+    sets = _shared(run, before, view)
+    second = _picked(offered_scores(run, sets), view.second)
+    first = _picked(offered_scores(before, sets), view.first, "csp" if before is run else second.column)
+    names = [first.label, second.label]
+    if before is not run:
+        names = [f"{first.label} ({before.name})", f"{second.label} ({run.name})"]
+    sides = Sides(Side(before, first, names[0]), Side(run, second, names[1]), sets)
+    return sides if all(_scored(side, sets) for side in sides.both) else replace(sides, sets=None)
+
+
+def _picked(offered: list[Score], *columns: str) -> Score:
+    """The score of the first of these columns that is on offer, else the first score there is."""
+    found = {score.column: score for score in offered}
+    return next((found[column] for column in columns if column in found), offered[0])
 
 
 def offered_scores(run: Run, sets: Sets | None) -> list[Score]:
@@ -113,7 +118,7 @@ def _scored(side: Side, sets: Sets | None) -> bool:
 
 @dataclass(frozen=True)
 class Joined:
-    """The images that both sides have scored: the first run's columns, `image_set`, `is_id`, the scores `first` and
+    """The images that both sides have scored: the second run's columns, `image_set`, `is_id`, the scores `first` and
     `second`, and `flip`; `thresholds` are each side's own, and `missing` counts the images of only one side."""
 
     table: pd.DataFrame
@@ -124,9 +129,9 @@ class Joined:
 def join(sides: Sides, sets: Sets, view: View) -> Joined:
     parts, missing = [], 0
     for name in (sets.id, *sets.ood):
-        ours, theirs = (scores(side.run, name) for side in sides.both)
-        other = pd.DataFrame({"path": theirs["path"], SECOND: theirs[sides.second.score.column]})
-        both = ours.assign(**{FIRST: ours[sides.first.score.column]}).merge(other, on="path")
+        theirs, ours = (scores(side.run, name) for side in sides.both)
+        other = pd.DataFrame({"path": theirs["path"], FIRST: theirs[sides.first.score.column]})
+        both = ours.assign(**{SECOND: ours[sides.second.score.column]}).merge(other, on="path")
         missing += len(ours) + len(theirs) - 2 * len(both)
         parts.append(both.assign(image_set=name, is_id=name == sets.id))
     table = pd.concat(parts, ignore_index=True)

@@ -7,12 +7,12 @@ from operating_point import BY_HAND, TPR95, YOUDEN
 from scored_images import ScoredImages
 from view import View, change
 
-RULES = {TPR95: "95% of ID kept (TPR)", YOUDEN: "Balanced (Youden’s J)"}
+RULES = {TPR95: "95% of ID kept", YOUDEN: "Balanced (Youden)"}
 STEPS = 500
 
 
 def draw(view: View, images: ScoredImages) -> None:
-    left, right = st.columns([11, 9], gap="medium", vertical_alignment="bottom")
+    left, right = st.columns([3, 2], gap="medium")
     labels = RULES | {BY_HAND: "By hand"}
     st.session_state["pick_rule"] = view.threshold if view.threshold in RULES else BY_HAND
     left.segmented_control(

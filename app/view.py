@@ -38,7 +38,7 @@ class View:
     a number. `low` and `high` bound the brushed scores.
     `image` is SET/PATH, and `back` the page whose gallery it was opened from. `queue`, `order`, `search` and `id_class`
     choose the negatives to review, `label` is the one on the card. `root` holds the benchmark sets to score. `first`
-    and `second` are the scores compared, `other` the second side's run, `judge` and `other_judge` the judges; `find`
+    and `second` are the scores compared, `other` the first side's run, `judge` and `other_judge` the judges; `find`
     searches the labels that differ. `off_ids` and `off` are the labels switched off on an image.
     """
 
@@ -66,7 +66,7 @@ class View:
     label: str = ""
     step: str = "edit"
     compare: str = "methods"
-    first: str = "csp"
+    first: str = ""
     second: str = DEFAULT.column
     other: str = ""
     judge: str = ""

@@ -29,9 +29,9 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def points(difference: float) -> str:
+def points(difference: float, decimals: int = 1) -> str:
     """A difference of two shares in percentage points, with its sign."""
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    return f"{100 * difference:+.{decimals}f}".replace("-", "−")
 
 
 def contamination(image_sets: Iterable[str]) -> str:

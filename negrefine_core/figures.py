@@ -369,7 +369,7 @@ def _framed(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
     """The margins, legend and hover that all charts share."""
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 64, "b": 8},
+        margin={"l": 8, "r": 20, "t": 64, "b": 8},
         legend={"orientation": "h", "x": 0, "y": 1.1, "yanchor": "bottom", "itemclick": False},
         hoverlabel={"align": "left"},
     )

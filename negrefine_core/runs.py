@@ -1,5 +1,6 @@
 """A run is a folder of plain files: everything the app shows, the CLI writes and a notebook reads."""
 
+import calendar
 import contextlib
 import csv
 import fcntl
@@ -310,6 +311,26 @@ class Run:
             self._write_info(info | {"image_sets": roots})
         return count
 
+    def remove_scores(self, image_set: str) -> None:
+        """Forget an image set: its scores, its pictures where they were uploaded into the run, and the metrics, until
+        the run is evaluated again.
+
+        Raises NegRefineError when there are no such scores.
+        """
+        if image_set not in self.scored_sets:
+            raise NegRefineError(f"the run {self.name!r} has no scores of {image_set!r}")
+        uploaded = self.path("images") / image_set
+        self.path(f"scores/{image_set}.parquet").unlink()
+        if uploaded.is_dir() and not uploaded.is_symlink():
+            shutil.rmtree(uploaded)
+        self.write_skipped(image_set, [])
+        with self._alone():
+            info = self.info
+            for name in ("image_sets", "roles", "scored_with"):
+                info[name] = {key: value for key, value in info.get(name, {}).items() if key != image_set}
+            self._write_info(info)
+        self.path("metrics.json").unlink(missing_ok=True)
+
     def image_root(self, image_set: str) -> Path:
         """The folder that the paths in an image set's scores are relative to."""
         return from_portable(self.info["image_sets"][image_set])
@@ -475,7 +496,10 @@ def unpack_bundled_run(runs: Path = RUNS) -> None:
     with tempfile.TemporaryDirectory(dir=runs, prefix=".unpacking-") as folder:
         try:
             with zipfile.ZipFile(BUNDLED / "demo_run.zip") as archive:
-                archive.extractall(Path(folder) / BUNDLED_RUN)
+                for member in archive.infolist():
+                    file = archive.extract(member, Path(folder) / BUNDLED_RUN)
+                    made = calendar.timegm((*member.date_time, 0, 0, 0))  # "scored on" is when it was, not today
+                    os.utime(file, (made, made))
             (Path(folder) / BUNDLED_RUN).rename(runs / BUNDLED_RUN)
         except (OSError, zipfile.BadZipFile) as error:
             if (runs / BUNDLED_RUN / "run.json").exists():

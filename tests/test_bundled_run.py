@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from negrefine_core import pipeline
+from negrefine_core.cache import CachedEncoder
+from negrefine_core.encoder import load_encoder
 from negrefine_core.runs import Run, unpack_bundled_run
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -45,8 +48,24 @@ def test_a_fresh_run_gives_the_shipped_scores(shipped: Run, fresh: Run) -> None:
     for name in shipped.scored_sets:
         old, new = shipped.scores(name), fresh.scores(name)
         assert list(old["path"]) == list(new["path"])
-        for column in ("negrefine", "neglabel", "multi_matching", "mcm", "csp", "neglabel_baseline"):
-            np.testing.assert_allclose(old[column], new[column], atol=2e-3)
+        for column in ("multi_matching", "mcm"):
+            np.testing.assert_allclose(old[column], new[column], atol=1e-4)
+        for column in ("negrefine", "neglabel", "csp", "neglabel_baseline"):  # equally similar negatives may change
+            difference = np.abs(old[column] - new[column])  # places, and so groups, on another processor
+            assert difference.max() < 0.05
+            assert difference.mean() < 0.005
+
+
+def test_the_shipped_negatives_give_the_shipped_scores(shipped: Run, fresh: Run) -> None:
+    encoder = CachedEncoder(load_encoder("demo", device="cpu"), fresh.folder.parent.parent / "cache" / "features")
+    detector = pipeline.detector(shipped, encoder)
+    for name in shipped.scored_sets:
+        old = shipped.scores(name)
+        new = detector.score_features(pipeline.image_features(shipped, encoder, old.assign(image_set=name)))
+        for column in ("negrefine", "neglabel", "multi_matching", "mcm"):
+            np.testing.assert_allclose(old[column], new[column], atol=1e-4)
+        tops = [set(a) == set(b) for a, b in zip(old["negative_labels"], new["negative_labels"], strict=True)]
+        assert np.mean(tops) > 0.99
 
 
 def test_negrefine_separates_each_far_set_and_the_near_one_and_beats_mcm(shipped: Run) -> None:

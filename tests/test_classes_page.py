@@ -4,11 +4,13 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 from conftest import write_pictures
 from loopback_server import Action, LoopbackServer
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 from test_app import opened, query, texts
 from test_app_browser import browser, expect_text, expect_url, page, served, sync_api
 from test_app_browser import pytestmark as needs_chromium
@@ -31,6 +33,7 @@ from negrefine_core.negfilter import clean_negatives, question_chains
 from negrefine_core.runs import Run, Settings
 from prompts import Tokens
 from remine import PARENT, free_name
+from view import View
 
 __all__ = ["browser", "page"]  # fixtures
 
@@ -81,28 +84,104 @@ def rows(app: AppTest) -> list[str]:
 
 
 def pasted(app: AppTest, text: str) -> AppTest:
-    app.text_area(key="pasted").set_value(text).run()
+    app.text_area(key="pasted").set_value(text)
     app.button(key="use_Paste").click().run()
     assert not app.exception
     return app
+
+
+def button(app: AppTest, label: str) -> Button:
+    return next(b for b in app.button if b.label.startswith(label))
+
+
+def links(app: AppTest) -> dict[str, str]:
+    """Each page link's label, with its query."""
+    return {link.proto.label: link.proto.query_string for link in app.get("page_link")}
 
 
 def test_the_page_opens_on_the_runs_classes_with_nothing_to_re_mine(run: Run) -> None:
     app = classes_page()
     assert rows(app) == IDS
     assert app.text_input(key="new_name").value == "pets-2"
-    assert next(b for b in app.button if b.label.startswith("Re-mine")).disabled
+    assert button(app, "Re-mine").disabled
 
 
 def test_a_pasted_list_replaces_the_draft_and_can_be_undone_and_discarded(run: Run) -> None:
     app = pasted(classes_page(), "lion\ntiger\npuma")
     assert rows(app) == ["lion", "tiger", "puma"]
-    next(b for b in app.button if b.label == "Undo").click().run()
+    button(app, "Undo").click().run()
     assert rows(app) == IDS
-    next(b for b in app.button if b.label == "Undo").click().run()
+    assert button(app, "Undo").disabled
+    button(app, "Redo").click().run()
     assert rows(app) == ["lion", "tiger", "puma"]
-    next(b for b in app.button if b.label == "Discard changes").click().run()
+    assert button(app, "Redo").disabled
+    button(app, "Discard changes").click().run()
     assert rows(app) == IDS
+    button(app, "Undo").click().run()
+    assert rows(app) == ["lion", "tiger", "puma"]
+
+
+def test_an_emptied_list_stays_empty_blocks_mining_and_can_be_undone_or_discarded(run: Run) -> None:
+    class_draft.edit(run, [])
+    for way_back in ("Discard changes", "Undo"):
+        app = classes_page()
+        assert rows(app) == []
+        assert "At least 2 classes" in app.error[0].value
+        assert button(app, "Re-mine").disabled
+        button(app, way_back).click().run()
+        assert rows(app) == IDS
+        class_draft.edit(run, [])
+
+
+def test_each_change_is_undone_by_itself_and_redone_until_another_is_made(run: Run) -> None:
+    lists = [IDS, IDS[1:], [*IDS[1:], "lion"], [], ["cat", "", "dog"]]
+    for names in lists[1:]:
+        class_draft.edit(run, names)
+    app = classes_page()
+    for names in lists[-2::-1]:
+        button(app, "Undo").click().run()
+        assert rows(app) == names
+    for names in lists[1:3]:
+        button(app, "Redo").click().run()
+        assert rows(app) == names
+    class_draft.edit(run, ["bee"])
+    assert not class_draft.can_redo(run)
+    class_draft.undo(run)
+    assert class_draft.names(run) == lists[2]
+
+
+def test_the_latest_changes_can_be_undone_and_the_settings_stay(run: Run) -> None:
+    class_draft.choose(run, seed=3)
+    for number in range(class_draft.KEPT + 5):
+        class_draft.edit(run, [f"class {number}"])
+    for _ in range(class_draft.KEPT + 5):
+        class_draft.undo(run)
+    assert class_draft.names(run) == ["class 4"]
+    assert class_draft.chosen(run) == {"seed": 3}
+
+
+def test_a_row_that_is_added_and_still_blank_is_no_change_and_nothing_to_point_out(run: Run) -> None:
+    class_draft.edit(run, [*IDS, ""])
+    assert not class_draft.can_undo(run)
+    app = classes_page()
+    assert "**5 rows**" in texts(app)
+    assert not app.warning
+    assert not any(b.label == "Mend the list" for b in app.button)
+    class_draft.edit(run, [*IDS, "", "lion"])
+    app.run()
+    assert "**7 rows, 6 of them usable**" in texts(app)
+    assert "1 blank row" in app.warning[0].value
+    class_draft.undo(run)
+    assert class_draft.names(run) == IDS
+
+
+def test_pasted_text_without_names_is_refused_beside_it_and_repeated_names_are_counted(run: Run) -> None:
+    app = pasted(classes_page(), "\n ")
+    assert "no class names" in app.error[0].value
+    assert rows(app) == IDS
+    pasted(app, "dragon, Dragon, cat,")
+    assert not app.error
+    assert "**3 rows, 2 of them usable**" in texts(app)
 
 
 def test_the_draft_survives_another_page_a_new_session_and_the_run_stays_as_it_was(run: Run) -> None:
@@ -164,14 +243,14 @@ def test_each_problem_is_named_and_mended() -> None:
     assert [p.blocks for p in found.values()] == [True, False, False, False, False]
     assert "u202e" in found["Characters that cannot be seen"].text
     assert mended(names) == ["cat", "dog", "x" * 101, "two spaces", "a b c d"]
-    assert not problems(["cat", "dog"], lambda _: False, 24)
+    assert not problems(["cat", "dog", "", " \u200b"], lambda _: False, 24)
 
 
 def test_problems_are_shown_and_fewer_than_two_classes_cannot_be_mined(run: Run) -> None:
     app = pasted(classes_page(), "cat\nCat\n\n")
     assert "At least 2 classes" in app.error[0].value
-    assert next(b for b in app.button if b.label.startswith("Re-mine")).disabled
-    next(b for b in app.button if b.label == "Mend the list").click().run()
+    assert button(app, "Re-mine").disabled
+    button(app, "Mend the list").click().run()
     assert rows(app) == ["cat"]
 
 
@@ -215,7 +294,7 @@ def test_a_name_that_is_taken_or_no_name_is_refused_in_place(run: Run) -> None:
     for name, said in (("pets", "There is a run pets already"), ("../x", "Use letters, digits")):
         app.text_input(key="new_name").set_value(name).run()
         assert said in texts(app)
-        assert next(b for b in app.button if b.label.startswith("Re-mine")).disabled
+        assert button(app, "Re-mine").disabled
 
 
 def test_class_folders_without_a_class_are_told(run: Run, encoder: OpenClipEncoder, tmp_path: Path) -> None:
@@ -235,7 +314,7 @@ def test_class_folders_without_a_class_are_told(run: Run, encoder: OpenClipEncod
 def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Run, encoder: OpenClipEncoder) -> None:
     app = pasted(classes_page(), "cat\ndog\nowl\nteapot\nviolin")
     app.number_input(key="new_fraction").set_value(20.0).run()
-    next(b for b in app.button if b.label.startswith("Re-mine")).click().run()
+    button(app, "Re-mine").click().run()
     assert query(app) == {"run": "pets-2", "step": "changes"}
     settled(app, lambda app: "questions are new" in texts(app))
     new = Run.open("pets-2")
@@ -257,6 +336,11 @@ def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Ru
                 break
     assert f"At most {questions:,} questions are new" in texts(app)
     assert {"teapot", "violin"} <= set(new.id_labels)
+    app = classes_page()
+    assert rows(app) == IDS  # the list went into the new run
+    assert class_draft.chosen(run) == {}
+    button(app, "Undo").click().run()
+    assert rows(app) == ["cat", "dog", "owl", "teapot", "violin"]
 
 
 def test_stale_verdicts_say_why_rejections_first(run: Run, encoder: OpenClipEncoder) -> None:
@@ -315,7 +399,7 @@ def test_what_would_be_sent_is_shown_before_a_dead_server_is_named_and_a_live_on
     assert str(port) in app.error[0].value
     until(lambda: not any(job.is_alive for job in jobs.all_jobs()))
     with LoopbackServer(lambda prompt: Action("Maybe" if "proper" in prompt else "No"), port) as server:
-        next(b for b in app.button if b.label == "Try again").click().run()
+        button(app, "Try again").click().run()
         settled(app, lambda app: "replies were unclear" in texts(app) or app.error)
         assert not app.error, app.error[0].value
         assert server.asked
@@ -324,6 +408,34 @@ def test_what_would_be_sent_is_shown_before_a_dead_server_is_named_and_a_live_on
     assert KEY not in texts(app)
     written = [path for path in paths.DATA.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
     assert written == []
+
+
+def test_the_wordnet_judge_is_said_to_answer_by_itself_without_counts(run: Run) -> None:
+    shown = texts(classes_page(step="refine"))
+    assert "WordNet answers all the questions itself, offline" in shown
+    assert "Nothing leaves this machine" in shown
+    assert "answered already" not in shown
+
+
+def test_a_scored_successor_links_to_its_scores_and_to_the_comparison_with_its_parent(
+    run: Run, encoder: OpenClipEncoder, tiny_model: str, tmp_path: Path
+) -> None:
+    new = small_run("pets-6", tiny_model, encoder)
+    new.update_info(**{PARENT: "pets"})
+    pond = write_pictures(tmp_path / "pond", 2)
+    scoring = jobs.Score(image_set="pond", folder=str(pond), is_id=False)
+    job = jobs.start(jobs.Spec(title="Score pets-6", run="pets-6", steps=(scoring,)))
+    until(lambda: not job.is_alive)
+    assert job.state == "done", job.error
+    shown = links(classes_page(run="pets-6", step="refine"))
+    assert "See the scores" in shown
+    assert "Compare with pets" not in shown
+    pipeline.score(run, CachedEncoder(encoder), [open_image_set(pond)])
+    try:
+        shown = links(classes_page(run="pets-6", step="refine"))
+        assert View.parse(dict(parse_qsl(shown["Compare with pets"]))) == View("pets-6", compare="runs", other="pets")
+    finally:
+        shutil.rmtree(run.path("scores"))
 
 
 def test_an_incomplete_or_unusable_server_is_explained_before_anything_is_asked(run: Run) -> None:
@@ -343,6 +455,28 @@ def test_a_log_that_lacks_questions_says_how_many(run: Run, encoder: OpenClipEnc
     app.selectbox(key="judge_source").select("pets-7").run()
     settled(app, lambda app: "The log answers" in texts(app))
     assert "at most 0 are not in it" in texts(app)
+
+
+@needs_chromium
+def test_all_rows_deleted_in_the_table_stay_deleted_until_undone(page: "sync_api.Page", run: Run) -> None:
+    with served() as address:
+        page.goto(f"{address}/classes?run=pets")
+        expect_text(page, "5 rows")
+        until(lambda: class_draft.names(run) == [] or _deleted_all_rows(page))
+        expect_text(page, "At least 2 classes are needed")
+        page.reload()
+        expect_text(page, "0 rows")
+        page.get_by_role("button", name="Undo").click()
+        expect_text(page, "5 rows")
+        assert class_draft.names(run) == IDS
+        page.reload()
+        expect_text(page, "5 rows")
+
+
+def _deleted_all_rows(page: "sync_api.Page") -> None:
+    page.get_by_test_id("stDataFrame").first.click(position={"x": 16, "y": 18})
+    page.keyboard.press("Delete")
+    page.wait_for_timeout(1000)
 
 
 def _typed_into_the_first_row(page: "sync_api.Page", name: str) -> None:
@@ -367,7 +501,6 @@ def test_a_class_is_renamed_in_the_table_a_list_pasted_re_mined_refined_and_revi
         expect_text(page, "1 added, 1 removed")
         page.get_by_role("button", name="Paste").click()
         page.get_by_placeholder("red fox").fill("cat\nlynx\nteapot\nviolin")
-        page.keyboard.press("Control+Enter")
         page.get_by_role("button", name="Replace the list with these").click()
         expect_text(page, "4 rows")
         page.get_by_role("button", name="Re-mine 4 classes").click()

@@ -48,7 +48,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 
 def compared(**wanted: str) -> AppTest:
-    return waited("compare", run="one", **wanted)
+    return waited("compare", **{"run": "one"} | wanted)
 
 
 def waited(page: str, **wanted: str) -> AppTest:
@@ -90,11 +90,28 @@ def test_the_tiles_count_the_flips_and_open_their_galleries(runs: tuple[Run, Run
 def test_the_metrics_say_what_is_beyond_chance_and_what_is_not(runs: tuple[Run, Run]) -> None:
     assert "no difference beyond chance" in texts(compared(first="csp", second="csp"))
     app = compared(compare="runs", other="two", first="negrefine", second="negrefine")
-    assert "NegRefine \\(two\\) is better" in texts(app)
+    assert "NegRefine \\(one\\) is worse" in texts(app)
     table = app.dataframe[0].value
     row = table[table["Metric"] == "AUROC"].iloc[0]
-    assert row["Beyond chance"] == "better"
-    assert row["Difference"] == pytest.approx(row["NegRefine (two)"] - row["NegRefine (one)"])
+    assert row["Beyond chance"] == "worse"
+    difference = row["NegRefine (one)"] - row["NegRefine (two)"]
+    assert row["Difference"] == f"{difference:+.2f}".replace("-", "−")
+
+
+def test_two_runs_are_compared_by_one_score_from_the_run_that_this_one_was_made_from(runs: tuple[Run, Run]) -> None:
+    run = runs[0].copy("three")
+    run.update_info(edited_from="two")
+    app = compared(run="three", compare="runs")
+    assert app.selectbox(key="pick_other").value == "two"
+    assert [app.selectbox(key=f"pick_{side}").value for side in ("first", "second")] == ["negrefine", "negrefine"]
+    assert "NegRefine \\(three\\) is worse" in texts(app)
+    app.selectbox(key="pick_second").set_value("mcm").run()
+    assert app.selectbox(key="pick_first").value == "mcm"
+
+
+def test_scores_that_nobody_knows_become_csp_and_negrefine(runs: tuple[Run, Run]) -> None:
+    app = compared(first="blah", second="blah")
+    assert [app.selectbox(key=f"pick_{side}").value for side in ("first", "second")] == ["csp", "negrefine"]
 
 
 def test_two_runs_are_compared_on_the_images_that_both_have_scored(runs: tuple[Run, Run]) -> None:

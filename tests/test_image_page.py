@@ -11,7 +11,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_app import opened, query, texts
 
-from negrefine_core import overrides, paths, pipeline
+from negrefine_core import overrides, paths, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.detector import Without
 from negrefine_core.encoder import load_encoder
@@ -46,6 +46,24 @@ def settled(app: AppTest) -> AppTest:
             return app
         app.run()
     raise TimeoutError("the page never stopped waiting")
+
+
+def test_an_id_image_says_where_its_own_class_comes_among_the_id_labels(run: Run) -> None:
+    table, root = run.scores("animals"), run.image_root("animals")
+    path = str(table["path"][0])
+    scorer = pipeline.detector(run, CachedEncoder(load_encoder(run.settings.model)))
+    feature = scorer.encoder.encode_images([read_image(root / path)])
+    similarity = scoring.similarity(feature, scorer.id_features)[0]
+    order = similarity.argsort(descending=True).tolist()
+    try:
+        for place in (1, 6):  # among the top five of the scores, and not
+            own = run.id_labels[order[place - 1]]
+            run.write_scores("animals", root, table.assign(**{"class": own}))
+            found = f"is number **{place}** of the 6 ID labels, with similarity {similarity[order[place - 1]]:.1f}"
+            assert found in texts(settled(opened("image", run="switched", image=f"animals/{path}")))
+    finally:
+        run.write_scores("animals", root, table)
+    assert "Its own class" not in texts(settled(opened("image", run="switched", image=f"animals/{path}")))
 
 
 def test_a_label_switched_off_shows_the_detectors_score_without_it_and_is_in_the_url(run: Run) -> None:

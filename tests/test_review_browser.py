@@ -44,6 +44,7 @@ def test_the_keyboard_alone_goes_through_the_queue_and_back(review: "sync_api.Pa
     press(review, "j")
     expect_card(review, "common sage")
     press(review, "s")
+    expect_text(review, "Restored “common sage”. U takes it back.")
     expect_card(review, "oslo")
     expect_text(review, r"2 of 4")
     assert "common sage" in [negative.label for negative in run.negatives]

@@ -5,6 +5,8 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 from test_app import MAIN, query, texts
@@ -17,6 +19,7 @@ from negrefine_core.judge import Question
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
 from negrefine_core.runs import Run, Settings
+from view import View
 
 ANIMALS = ("bat", "bear", "cat", "cow")
 HOSTILE = "<b>*owl*</b>"
@@ -264,6 +267,35 @@ def test_the_effect_is_the_one_that_scoring_again_gives(scored: Run) -> None:
     assert found.before == pytest.approx([rows[address].negrefine for address in found.address], abs=1e-5)
     kept = review_effect._computed(scored, Negative("banana", "noun", 0.14), drop=True)
     assert list(kept.attracted) == ["banana" in rows[address].negative_labels for address in kept.address]
+
+
+def test_the_overrides_together_are_measured_against_the_judge_alone(scored: Run) -> None:
+    import review_effect
+
+    assert "Your override" not in texts(opened(scored))
+    overrides.override(scored, ["common sage", "oslo"], "kept", "ann")
+    try:
+        app = opened(scored, label="banana")
+        assert "Your 2 overrides together" in texts(app)
+        tables = [table.value for table in app.table if "AUROC" in table.value.index]
+        assert list(tables[1].columns) == ["Judge", "With yours", "Change"]
+        assert tables[1].loc["AUROC", "With yours"] == tables[0].loc["AUROC", "Now"]
+        stored = pd.concat([scored.scores(name) for name in scored.scored_sets])["negrefine"]  # of the judge's verdicts
+        assert review_effect._judged(scored) == pytest.approx(stored.to_numpy(), abs=1e-5)
+    finally:
+        overrides.undo(scored, "ann", 2)
+
+
+def test_images_flip_at_each_ones_own_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 95% threshold may be an OOD image's own score: when both move, FPR@95 is as before, and so is the image."""
+    import review_effect
+
+    shown: list[pd.DataFrame] = []
+    monkeypatch.setattr(review_effect.st, "table", lambda table, **_: shown.append(table))
+    scores = np.append(np.linspace(1, 2, 20), [1.01, 0.5])
+    found = pd.DataFrame({"before": scores, "after": scores - [*[0] * 20, 1e-4, 0], "is_id": [True] * 20 + [False] * 2})
+    review_effect._figures(View(), found, ("Now", "Then", "Change"))
+    assert shown[0]["Change"].tolist() == ["none", "none", "none"]
 
 
 def test_the_impact_order_puts_what_attracts_most_images_first(scored: Run) -> None:

@@ -265,3 +265,20 @@ def test_runs_and_caches_go_where_the_environment_says_and_bundled_data_stays() 
 def test_settings_that_cannot_be_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(bad))):
         Settings(**bad)
+
+
+def test_a_runs_state_changes_with_its_files_and_differs_from_another_runs(run: Run, tmp_path: Path) -> None:
+    before = run.state("negatives.csv", "run.json")
+    assert before == run.state("negatives.csv", "run.json")
+    run.write_negatives([Negative("rock", "noun", 0.1)])
+    after = run.state("negatives.csv", "run.json")
+    assert after != before
+    assert [negative.label for negative in run.negatives] == ["rock"]
+    run.write_negatives([Negative("sand", "noun", 0.1)])  # the same length: its time and inode tell
+    assert [negative.label for negative in run.negatives] == ["sand"]
+    assert Run.create("other", Settings(), IDS, tmp_path).state("none") != run.state("none")
+
+
+def test_the_shipped_runs_files_have_the_time_at_which_they_were_made(tmp_path: Path) -> None:
+    runs.unpack_bundled_run(tmp_path)
+    assert Run.open("demo", tmp_path).path("scores/animals.parquet").stat().st_mtime < time.time() - 3600

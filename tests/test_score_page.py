@@ -1,14 +1,16 @@
 """The Score page: what can be scored, what it will take, what is refused; and one upload from the zip to Explore."""
 
 import io
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import write_pictures
 from miniatures import write_miniature
 from streamlit.testing.v1 import AppTest
-from test_app import opened, query, texts
+from test_app import opened, query, texts, write_run
 from test_app_browser import browser, expect_text, expect_url, page, pytestmark, served, sync_api
 from test_jobs import WORDS, _no_jobs_left, refined_run, until
 from test_uploads import huge_png, png, zipped
@@ -17,6 +19,7 @@ from negrefine_core import jobs, overrides, paths, pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.datasets import dataset
 from negrefine_core.encoder import OpenClipEncoder
+from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set
 from negrefine_core.jobs import Evaluate, Job, Progress, Score, Spec, Speed
 from negrefine_core.labels import read_class_list
@@ -52,7 +55,11 @@ def ended(state: str, run: Run, error: str = "", speeds: tuple[Speed, ...] = ())
     job.folder.mkdir(parents=True)
     steps = (Score(image_set="pets", folder="/pets", is_id=False), Evaluate())
     (job.folder / "job.json").write_text(Spec(title="Score pets", run=run.name, steps=steps).model_dump_json())
-    job.write(Progress(state, 1.0, "cpu", messages=("5 images of pets scored",), error=error, speeds=speeds))  # type: ignore[arg-type]
+    job.write(
+        Progress(
+            state, 1.0, "cpu", ended=time.time(), messages=("5 images of pets scored",), error=error, speeds=speeds
+        )
+    )  # type: ignore[arg-type]
     return job
 
 
@@ -65,11 +72,44 @@ def test_an_empty_run_says_what_to_do_first_and_chooses_nothing(run: Run, no_job
 def test_bundled_sets_are_counted_and_timed_by_earlier_scorings(run: Run, no_jobs: Path) -> None:
     app = score_page()
     app.button_group(key="score_bundled").set_value(["plants", "vehicles"]).run()
-    assert "No scoring with this model has been timed here yet" in texts(app)
+    assert "is not known here yet" in texts(app)
     ended("done", run, speeds=(Speed("0123456789abcdef", 100, 100, 2.0, 500 * 1024**2),))
     app.run()
     assert "At most about 1 s: 50 images a second and 500 MB of memory" in texts(app)
     assert "5 images of pets scored" in texts(app)
+
+
+def test_a_finished_job_is_told_of_for_a_while_and_a_failed_one_until_the_next(run: Run, no_jobs: Path) -> None:
+    job = ended("done", run)
+    assert "5 images of pets scored" in texts(score_page())
+    job.write(replace(job.progress, ended=time.time() - 3600))
+    assert "5 images of pets scored" not in texts(score_page())
+    job.write(replace(job.progress, state="failed", error="no disk"))
+    assert "no disk" in texts(score_page())
+
+
+def test_a_set_is_removed_with_its_uploaded_pictures_and_nothing_else(
+    run: Run, no_jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Spec] = []
+    monkeypatch.setattr(jobs, "start", started.append)
+    made = write_run("removing", paths.RUNS, tmp_path)
+    made.write_negatives([Negative("rust", "noun", 0.1)])
+    uploaded = made.path("images") / "pets"
+    write_pictures(uploaded, 2, 0)
+    made.write_scores("pets", uploaded, made.scores("food").head(2))
+    app = score_page(run="removing")
+    app.selectbox(key="remove_set").set_value("pets").run()
+    assert "uploaded pictures are deleted" in texts(app)
+    app = app.button(key="remove").click().run()
+    assert not app.exception
+    assert made.scored_sets == ["animals", "food"]
+    assert not uploaded.exists()
+    assert len(list((tmp_path / "food").rglob("*.png"))) == 30
+    assert "pets" not in made.info["image_sets"]
+    assert [step.step for spec in started for step in spec.steps] == ["evaluate"]
+    with pytest.raises(NegRefineError, match="no scores of 'pets'"):
+        made.remove_scores("pets")
 
 
 def test_a_folder_of_the_server_is_counted_with_its_classes(run: Run, no_jobs: Path, tmp_path: Path) -> None:

@@ -103,7 +103,18 @@ def _job(run: Run, view: View) -> None:
     if scored or job.state != "done":
         job_panel.draw(job, judge_form.api_key())
     if scored and job.state == "done":
+        _after_scoring(run, view)
+
+
+def _after_scoring(run: Run, view: View) -> None:
+    parent = _parent(run)
+    with st.container(horizontal=True):
         st.page_link("pages/explore.py", label="See the scores", icon=":material/bar_chart:", query_params=view.query())
+        if parent and parent.scored_sets:
+            st.page_link(
+                "pages/compare.py", label=f"Compare with {plain(parent.name)}", icon=":material/compare_arrows:",
+                query_params=View(run=run.name, compare="runs", other=parent.name).query(),
+            )  # fmt: skip
 
 
 def _parent(run: Run) -> Run | None:

@@ -66,20 +66,20 @@ def draw(run: Run, view: View) -> None:
 
 def _choose_sides(run: Run, view: View, sides: Sides) -> None:
     columns = st.columns(3 if view.compare == "runs" else 2)
-    for name, side, column in ((FIRST, sides.first, columns[0]), (SECOND, sides.second, columns[-1])):
+    if view.compare == "runs":
+        st.session_state["pick_other"] = sides.first.run.name
+        columns[0].selectbox(
+            "From the run", other_runs(run), key="pick_other", help=f"Compared with this run, {plain(run.name)}.",
+            on_change=lambda: change(view, other=st.session_state["pick_other"], page=1),
+        )  # fmt: skip
+    for name, side, column in ((FIRST, sides.first, columns[-2]), (SECOND, sides.second, columns[-1])):
         labels = {score.column: score for score in [*offered_scores(side.run, sides.sets), side.score]}
         st.session_state[f"pick_{name}"] = side.score.column
         column.selectbox(
-            f"{name.capitalize()} side" + (" (this run)" if name == FIRST and len(columns) > 2 else ""), labels,
+            f"{name.capitalize()} side" + (f" ({plain(side.run.name)})" if len(columns) > 2 else ""), labels,
             key=f"pick_{name}", format_func=lambda key, labels=labels: labels[key].label,
             on_change=lambda name=name: change(view, **{name: st.session_state[f"pick_{name}"], "page": 1}),
             help="\n".join(f"- **{score.label}**: {score.meaning}" for score in labels.values()),
-        )  # fmt: skip
-    if view.compare == "runs":
-        st.session_state["pick_other"] = sides.second.run.name
-        columns[1].selectbox(
-            "The second side’s run", other_runs(run), key="pick_other",
-            on_change=lambda: change(view, other=st.session_state["pick_other"], page=1),
         )  # fmt: skip
 
 
@@ -115,11 +115,10 @@ def _metrics(view: View, sides: Sides, sets: Sets, joined: Joined) -> None:
     st.markdown("\n".join(f"- {statement(d, sides)}" for d in overall(found)))
     rows = [_row(d, sides) for d in found]
     numbers = {
-        name: st.column_config.NumberColumn(name, format="%.1f") for name in (sides.first.name, sides.second.name)
+        name: st.column_config.NumberColumn(name, format="%.2f") for name in (sides.first.name, sides.second.name)
     }
     st.dataframe(
-        pd.DataFrame(rows), hide_index=True, height=38 + 35 * min(len(rows), 14),
-        column_config=numbers | {"Difference": st.column_config.NumberColumn("Difference", format="%+.1f")},
+        pd.DataFrame(rows), hide_index=True, height=38 + 35 * min(len(rows), 14), column_config=numbers,
         alt=f"AUROC and FPR@95 of {sides.first.name} and {sides.second.name} on each OOD set, and the difference",
     )  # fmt: skip
     ood_positive = view.convention == OOD_POSITIVE
@@ -135,7 +134,7 @@ def _row(difference: Difference, sides: Sides) -> dict[str, object]:
     return {
         "OOD images": difference.ood_set.replace("_", " "), "Metric": METRICS[difference.metric],
         sides.first.name: 100 * difference.first, sides.second.name: 100 * difference.second,
-        "Difference": 100 * (difference.second - difference.first),
+        "Difference": points(difference.second - difference.first, 2),
         "95% interval": f"{points(difference.low)} to {points(difference.high)}", "Beyond chance": verdict,
     }  # fmt: skip
 
@@ -152,7 +151,11 @@ def _charts(sides: Sides, joined: Joined) -> None:
         st.plotly_chart(figures.histograms_compared(*both), key="histograms", config={"displayModeBar": False},
                         alt=f"Histograms of the ID and OOD scores of {names[0]} and {names[1]}")  # fmt: skip
     with right:
-        st.markdown("**ROC**", help="All OOD images together. Dots: each side’s threshold.")
+        st.markdown(
+            "**ROC**, all OOD images pooled",
+            help="Dots: each side’s threshold. The table averages over the OOD sets, whatever their size, and so has "
+            "another AUROC.",
+        )
         st.plotly_chart(figures.rocs(*both), key="rocs", config={"displayModeBar": False},
                         alt=f"ROC curves of {names[0]} and {names[1]}")  # fmt: skip
 

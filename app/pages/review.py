@@ -27,7 +27,6 @@ def draw(run: Run, view: View) -> None:
     queue = review_queue.queue(run, view, _impact(run) if view.order == "impact" else None)
     _progress(view, queue)
     review_actions.trouble()
-    _outdated(run, view)
     row = _row(view, queue)
     if row is not None:
         _heading(view, queue, row)
@@ -42,6 +41,7 @@ def draw(run: Run, view: View) -> None:
     if row is not None:
         with effect:  # last: everything else is there before the model is
             review_effect.draw(run, view, row)
+            _outdated(run, view)
 
 
 def _impact(run: Run) -> pd.Series:
@@ -93,10 +93,9 @@ def _outdated(run: Run, view: View) -> None:
     if outdated:
         changes = max(outdated.values())
         before = f"before your {changes:,} changes" if changes > 1 else "before your change" if changes else "of before"
-        st.info(
-            f"The stored scores of {plain(', '.join(sorted(outdated)))} are of the negatives {before}. What you see "
-            "below is worked out anew; score again to have it on every page.",
-            icon=":material/update:",
+        st.caption(
+            f"The stored scores of {plain(', '.join(sorted(outdated)))} are of the negatives {before}. The figures "
+            "here are worked out anew; score again to have them on every page."
         )
         st.page_link(SCORE_PAGE, label="Score again", icon=":material/play_circle:", query_params=view.query())
 

@@ -1,5 +1,7 @@
 """Score: pictures in, scores out, as a background job that survives a reload; and the image sets scored so far."""
 
+import time
+
 import pandas as pd
 import streamlit as st
 
@@ -19,7 +21,9 @@ from view import View
 from words import plain
 
 EXPLORE_PAGE, COMPARE_PAGE = "pages/explore.py", "pages/compare.py"
+NEWS = 900  # seconds: how long a finished job is told of
 FAILED = "score_failed"  # the session's last start that failed
+STALE = "before your last override"
 ROLES = {
     False: "Something else: out-of-distribution (OOD)",
     True: "My ID classes: in-distribution (ID)",
@@ -53,7 +57,7 @@ def _jobs(run: Run, view: View) -> None:
     for job in reversed(active):
         job_panel.draw(job)
     last = next((job for job in jobs.all_jobs() if job.spec.run == run.name), None)
-    if last and last.state not in jobs.ACTIVE:
+    if last and (last.state not in (*jobs.ACTIVE, "done") or time.time() - (last.progress.ended or 0) < NEWS):
         job_panel.draw(last)
         _after(run, last, view)
 
@@ -146,8 +150,12 @@ def _scored(run: Run) -> None:
         return
     there = [name for name in names if _folder_is_there(run, name)]
     table = _table(run, names)
+    if is_stale := bool((table["Negatives"] == STALE).any()):
+        st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
     st.dataframe(table, hide_index=True, height=38 + 35 * min(len(table), 12), alt="The scored image sets of this run")
-    _again(run, there, bool((table["Negatives"] == "before your last override").any()))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _again(run, there, is_stale)
+        _remove(run, names)
     skipped = run.skipped
     if len(skipped):
         with st.expander(f"Unreadable images, skipped: {len(skipped):,}"):
@@ -169,7 +177,7 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
                 "Images": len(scores(run, name)),
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
-                "Negatives": "before your last override" if name in outdated else "current",
+                "Negatives": STALE if name in outdated else "current",
                 "Folder": run.info.get("image_sets", {}).get(name, "unknown"),
             }
         )
@@ -182,8 +190,6 @@ def _folder_is_there(run: Run, name: str) -> bool:
 
 def _again(run: Run, there: list[str], is_stale: bool) -> None:
     """One button for all image sets, for use after overrides."""
-    if is_stale:
-        st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
     busy = any(job.spec.run == run.name for job in jobs.active())
     again = tuple(Score(image_set=name, same_as=run.name) for name in there)
     st.button(
@@ -193,6 +199,30 @@ def _again(run: Run, there: list[str], is_stale: bool) -> None:
         "They are not embedded again, so it takes seconds. Pictures that came later are left out: choose their folder "
         "above.",
     )  # fmt: skip
+
+
+def _remove(run: Run, names: list[str]) -> None:
+    """Forget a set, such as one that was uploaded to try the app."""
+    with st.popover("Remove a set", icon=":material/delete:", key="remove_open", on_change="rerun"):
+        name = st.selectbox("Image set", names, index=None, key="remove_set", placeholder="Choose")
+        uploaded = name is not None and (run.path("images") / name).is_dir()
+        what = "Its scores and its uploaded pictures are deleted" if uploaded else "Its scores are deleted"
+        st.caption(
+            f"{what}, and the metrics computed anew without it. " + ("" if uploaded else "No picture is touched.")
+        )
+        busy = any(job.spec.run == run.name for job in jobs.active())
+        st.button("Remove", key="remove", type="primary", disabled=name is None or busy, on_click=_forget,
+                  args=(run, name))  # fmt: skip
+
+
+def _forget(run: Run, name: str) -> None:
+    try:
+        run.remove_scores(name)
+        if len(run.scored_sets) > 1:
+            jobs.start(Spec(title=f"Metrics without {name}", run=run.name, steps=(Evaluate(),)))
+    except (NegRefineError, OSError) as error:
+        st.session_state[FAILED] = str(error)
+    st.session_state["remove_open"] = False
 
 
 frame.page("score", "Score", draw)

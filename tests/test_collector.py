@@ -1,0 +1,31 @@
+"""What survives a slow garbage collection is left out of later ones."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+import collector
+
+
+@pytest.fixture(autouse=True)
+def _thawed() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+def test_what_survives_a_slow_collection_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.unfreeze()
+    monkeypatch.setattr(collector, "SLOW", 1e9)
+    gc.collect()
+    assert gc.get_freeze_count() == 0
+    monkeypatch.setattr(collector, "SLOW", 0.0)
+    gc.collect()
+    assert gc.get_freeze_count() > 0
+
+
+def test_young_collections_set_nothing_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.unfreeze()
+    monkeypatch.setattr(collector, "SLOW", 0.0)
+    gc.collect(0)
+    assert gc.get_freeze_count() == 0
