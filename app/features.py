@@ -21,6 +21,7 @@ import streamlit as st
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
+from negrefine_core.pictures import leaves
 from negrefine_core.runs import Run, class_list_hash
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def _image_features(_run: Run, image_set: str, state: tuple[Any, ...]) -> ImageF
 
     del state
     root = _run.image_root(image_set)
-    inside = [path for path in _run.scores(image_set)["path"] if (root / path).resolve().is_relative_to(root.resolve())]
+    inside = [path for path in _run.scores(image_set)["path"] if not leaves(path)]
     pictures = ImageSet(image_set, root, tuple(inside))
     model = encoder(_run)
     chunks = list(embed_images(model, pictures))

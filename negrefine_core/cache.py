@@ -15,6 +15,7 @@ from torch import Tensor
 
 from . import paths
 from .encoder import LABEL_CHUNK, Encoder, Progress
+from .errors import NegRefineError
 from .labels import BARE
 
 
@@ -38,12 +39,14 @@ class FeatureStore:
 
     @contextlib.contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        index = sqlite3.connect(self._index, timeout=60)
         try:
-            with index:  # one transaction
+            with contextlib.closing(sqlite3.connect(self._index, timeout=60)) as index, index:  # one transaction
                 yield index
-        finally:
-            index.close()
+        except sqlite3.Error as error:
+            raise NegRefineError(
+                f"the cache in {self._index.parent} cannot be used ({error}). If it is damaged, delete that folder: "
+                "its features are embedded anew"
+            ) from error
 
     def __len__(self) -> int:
         with self._connect() as index:

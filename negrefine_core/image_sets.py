@@ -1,6 +1,7 @@
 """Image sets: folders of pictures, listed and read robustly."""
 
 import contextlib
+import os
 import re
 import threading
 import warnings
@@ -48,19 +49,28 @@ def open_image_set(root: str | Path, name: str | None = None) -> ImageSet:
     try:
         if not root.is_dir():
             raise NegRefineError(f"no folder {root}" + ("; this is a file" if root.exists() else "; check the path"))
-        found = [
-            path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.suffix.lower() in EXTENSIONS
-            and not any(part.startswith(".") for part in path.relative_to(root).parts)
-            and not path.is_dir()
-        ]
         next(root.iterdir(), None)
+        found = [path.relative_to(root).as_posix() for path in _pictures(root)]
     except OSError as error:
         raise NegRefineError(f"cannot read the folder {root} ({error.strerror}); check its permissions") from error
     if not found:
         raise NegRefineError(f"no images under {root}; expected {', '.join(EXTENSIONS)}")
     return ImageSet(name, root, tuple(sorted(found)))
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    """Files that go by a picture's name; links to folders are followed, each folder once."""
+    entered = set()
+    for folder, inside, files in os.walk(root, followlinks=True):
+        inside[:] = sorted(name for name in inside if not name.startswith("."))
+        real = os.path.realpath(folder)
+        if real in entered:  # a loop of links
+            inside.clear()
+            continue
+        entered.add(real)
+        for name in files:
+            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith("."):
+                yield Path(folder, name)
 
 
 def check_name(name: str) -> str:

@@ -12,7 +12,7 @@ from conftest import ROOT
 from negrefine_core import cache
 from negrefine_core.cache import CachedEncoder, FeatureStore
 from negrefine_core.encoder import OpenClipEncoder
-from negrefine_core.errors import Cancelled
+from negrefine_core.errors import Cancelled, NegRefineError
 from negrefine_core.labels import NOUN_TEMPLATES
 
 LABELS = [f"word {i}" for i in range(30)]
@@ -187,3 +187,13 @@ for i in range(int(sys.argv[2]), 60, 2):
         keys = [f"{i}-{j}" for j in range(5)] + [f"shared-{i // 2}"]
         expected = torch.tensor([[i, j, 0, 0] for j in range(5)] + [[i // 2, 0, 0, 9]]).float()
         assert store.read(store.find(keys)).equal(expected)
+
+
+def test_a_damaged_index_says_which_folder_to_delete(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path / "texts", 3)
+    store.append(["a"], rows(1))
+    (tmp_path / "texts" / "index.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(NegRefineError, match=r"texts cannot be used \(file is not a database\).*delete"):
+        store.find(["a"])
+    with pytest.raises(NegRefineError, match="delete that folder"):
+        FeatureStore(tmp_path / "texts", 3)

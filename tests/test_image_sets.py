@@ -50,6 +50,13 @@ def test_a_hidden_parent_of_the_root_hides_nothing(tmp_path: Path) -> None:
     assert len(open_image_set(tmp_path / ".data" / "set")) == 1
 
 
+def test_linked_folders_and_files_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path, "whole/cat/x.png", "whole/dog/y.png", "subset/z.png")
+    (tmp_path / "subset" / "cat").symlink_to(tmp_path / "whole" / "cat")
+    (tmp_path / "subset" / "one.png").symlink_to(tmp_path / "whole" / "dog" / "y.png")
+    assert open_image_set(tmp_path / "subset").paths == ("cat/x.png", "one.png", "z.png")
+
+
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     touch(tmp_path, "a/x.png")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)

@@ -339,3 +339,23 @@ def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
     assert run.metrics["images"] == {"zoo": 8, "spoons": 5}
     until(lambda: not jobs.active())
     assert list(run.skipped["path"]) == ["text.png"]
+
+
+def test_an_uploaded_folder_is_scored_while_the_server_is_started_anew(
+    run: Run, page: "sync_api.Page", tmp_path: Path
+) -> None:
+    for i in range(6):
+        file = tmp_path / "garden" / ("rose", "tulip")[i % 2] / f"{i}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(90 + i))
+    with served() as address:
+        page.goto(f"{address}/score?run=scoring&source=directory")
+        page.locator("input[type=file]").set_input_files(tmp_path / "garden")
+        page.get_by_role("button", name="Start scoring").click()
+        page.get_by_role("button", name="Cancel").wait_for()
+        (job,) = jobs.active()
+    assert job.is_alive  # the server is gone
+    with served() as address:
+        page.goto(f"{address}/score?run=scoring")
+        expect_text(page, "6 images of garden scored")
+    assert set(run.scores("garden")["class"]) == {"rose", "tulip"}
