@@ -107,7 +107,8 @@ class CachedEncoder:
         self, labels: Sequence[str], templates: Sequence[str], progress: Progress | None = None
     ) -> Tensor:
         keys = _keys(labels, templates)
-        missing = np.flatnonzero(self._texts.find(keys) < 0)
+        rows = self._texts.find(keys)
+        missing = np.flatnonzero(rows < 0)
         for start in range(0, len(missing), LABEL_CHUNK):
             chunk = missing[start : start + LABEL_CHUNK]
             features = self.encoder.encode_labels([labels[i] for i in chunk], templates)
@@ -116,7 +117,7 @@ class CachedEncoder:
                 progress(len(labels) - len(missing) + start + len(chunk), len(labels))
         if progress:
             progress(len(labels), len(labels))
-        return self._texts.read(self._texts.find(keys))
+        return self._texts.read(self._texts.find(keys) if len(missing) else rows)
 
     def missing(self, labels: Sequence[str], templates: Sequence[str]) -> list[str]:
         """The labels that have no features in the cache yet."""

@@ -1,8 +1,9 @@
 """How long the app takes to answer, measured in headless Chromium from the click to the end of the script's run.
 
-PYTHONPATH=app:. python tests/app_speed.py [--data FOLDER] [--reference FOLDER]
+PYTHONPATH=app:. python tests/app_speed.py [--data FOLDER] [--reference FOLDER] [--images 50000]
 
-`--reference` is a folder that the published code wrote; it is imported into the data folder where it is new.
+`--reference` is a folder that the published code wrote; it is imported into the data folder where it is new. `--images`
+also measures a run of that many ID images and half as many OOD ones: the bundled run's, over and over.
 """
 
 import argparse
@@ -32,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="The data folder. Default: a new one.")
     parser.add_argument("--reference", type=Path, help="A folder that the published code wrote.")
+    parser.add_argument("--images", type=int, default=0, help="ID images of a large run to measure, too.")
     options = parser.parse_args()
     os.environ["NEGREFINE_DATA"] = str((options.data or Path(tempfile.mkdtemp())).resolve())  # before paths.py reads it
     from test_app_browser import ARGUMENTS, CHROMIUM, served, sync_api
@@ -46,7 +48,31 @@ def main() -> None:
         measure_bundled(page, address)
         if options.reference:
             measure_reference(page, address)
+        if options.images:
+            write_large_run(options.images)
+            measure_large(page, address)
         browser.close()
+
+
+def write_large_run(images: int) -> None:
+    import numpy as np
+    import pandas as pd
+
+    from negrefine_core.runs import Run
+
+    demo = Run.open("demo")
+    if demo.folder.with_name("large").exists():
+        return
+    large, draw = demo.copy("large"), np.random.default_rng(0)
+    tables = {name: demo.scores(name) for name in demo.scored_sets}
+    for name in tables:
+        large.remove_scores(name)
+    for name, rows, source in (("animals", images, ["animals"]), ("objects", images // 2, ["objects"])):
+        table = pd.concat([tables[each] for each in source], ignore_index=True)
+        table = table.iloc[draw.integers(len(table), size=rows)].reset_index(drop=True)
+        noise = draw.normal(0, 0.01, rows).astype("float32")
+        large.write_scores(name, demo.image_root(name), table.assign(negrefine=table["negrefine"] + noise))
+    large.set_role("animals", True)
 
 
 def measure_bundled(page: Any, address: str) -> None:
@@ -64,18 +90,38 @@ def measure_bundled(page: Any, address: str) -> None:
     open_page(page, f"{address}/image")
     timed(page, "Image: next", key(page, "ArrowRight"))
     open_page(page, f"{address}/review")
+    if page.get_by_role("button", name="Embed the labels").count():
+        page.get_by_role("button", name="Embed the labels").click()
+        page.get_by_text("Images that flip").wait_for()
+        open_page(page, f"{address}/review")
     timed(page, "Review: next", key(page, "ArrowRight"))
-    timed(page, "Review: restore, undo", key(page, "s"), key(page, "u"))
+    timed(page, "Review: restore, with its effect", key(page, "s"))
+    timed(page, "Review: undo, with its effect", key(page, "u"))
     open_page(page, f"{address}/compare")
     timed(page, "Compare: flip tiles", button("Broken"), button("Fixed"))
+    open_page(page, f"{address}/classes")
+    timed(page, "ID classes: steps", text("2 · What changed"), text("1 · Edit and re-mine"))
+    open_page(page, f"{address}/score")
+    timed(page, "Score: sources", text("Upload files or a zip"), text("Bundled pictures"))
+    open_page(page, f"{address}/learn")
+    timed(page, "Learn: steps", text("2. Negative labels from WordNet"), text("1. What similarity alone gets wrong"))
 
 
 def measure_reference(page: Any, address: str) -> None:
     open_page(page, f"{address}/review?run=reference")
     timed(page, "Published run, Review: next", key(page, "ArrowRight"))
-    timed(page, "Published run, Review: restore, undo", key(page, "s"), key(page, "u"))
+    timed(page, "Published run, Review: restore", key(page, "s"))
+    timed(page, "Published run, Review: undo", key(page, "u"))
     open_page(page, f"{address}/review?run=reference&queue=kept")
     timed(page, "Published run, Review: next of the kept", key(page, "ArrowRight"))
+
+
+def measure_large(page: Any, address: str) -> None:
+    open_page(page, f"{address}/?run=large")
+    timed(page, "Large run, Explore: a tile", lambda: page.get_by_role("button", name="OOD let in").first.click())
+    timed(page, "Large run, Explore: next page", lambda: page.get_by_role("button", name="chevron_right").first.click())
+    open_page(page, f"{address}/image?run=large")
+    timed(page, "Large run, Image: next", key(page, "ArrowRight"))
 
 
 def key(page: Any, name: str) -> Callable[[], None]:
