@@ -6,17 +6,23 @@ import gc
 import time
 
 SLOW = 0.03  # seconds
+FULL = 10  # every so many slow collections the next one looks at everything again
 _started = 0.0
+_slow = 0
 
 
 def _set_survivors_aside(phase: str, info: dict[str, int]) -> None:
-    global _started
+    global _started, _slow
     if info["generation"] < 2:
         return
     if phase == "start":
         _started = time.perf_counter()
     elif time.perf_counter() - _started > SLOW:
-        gc.freeze()  # they are still freed when nothing refers to them: only cycles among them would stay
+        _slow += 1
+        if _slow % FULL:
+            gc.freeze()  # they are still freed when nothing refers to them, all but cycles among them
+        else:
+            gc.unfreeze()
 
 
 gc.callbacks.append(_set_survivors_aside)

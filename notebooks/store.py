@@ -21,11 +21,14 @@ WIDTH = 800
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:
-    """Run all cells in a new kernel, with the notebooks' folder as its own; the first error ends it."""
+    """Run all cells in a new kernel, with the notebooks' folder as its own; the first error ends it.
+
+    In what they show, paths are the project's own, not this machine's.
+    """
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": HERE}}, record_timing=False)
     executed: NotebookNode = client.execute()
     executed.metadata.pop("language_info", None)
-    return executed
+    return nbformat.reads(nbformat.writes(executed).replace(f"{HERE.parent}/", ""), as_version=4)
 
 
 def figures(notebook: NotebookNode) -> list[dict[str, Any]]:

@@ -18,6 +18,8 @@ from test_jobs import until
 
 import class_draft
 import class_sources
+import features
+import mining_step
 from carry_over import waiting
 from class_changes import negative_changes, staleness
 from class_editor import edited
@@ -309,6 +311,19 @@ def test_class_folders_without_a_class_are_told(run: Run, encoder: OpenClipEncod
         assert "“animals” counts as OOD" not in told
     finally:
         shutil.rmtree(run.path("scores"))
+
+
+def test_how_long_mining_takes_is_said_before_it_begins(
+    run: Run, encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ahead = mining_step._ahead(run.folder)
+    assert ahead == mining_step.Ahead(0, 0.0)  # they were embedded when it was mined
+    monkeypatch.setattr(features, "encoder", lambda _: CachedEncoder(encoder, tmp_path))
+    monkeypatch.setattr(mining_step, "SAMPLE", 5)
+    ahead = mining_step._ahead(run.folder)
+    words = pipeline.candidates(run)
+    assert ahead.words == 2 * len(words.nouns) + len(words.adjective_phrases) + len(words.adjectives) - 4 * 5
+    assert 0 < ahead.seconds < 60
 
 
 def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Run, encoder: OpenClipEncoder) -> None:

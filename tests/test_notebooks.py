@@ -90,6 +90,7 @@ def test_each_stored_figure_is_the_fresh_one(executed: tuple[str, NotebookNode])
 def test_a_stored_notebook_shows_without_a_kernel_and_is_small(name: str) -> None:
     notebook = stored(name)
     assert (NOTEBOOKS / name).stat().st_size < 1.5e6
+    assert not re.search(r"(?<![\w.])/\w[\w.-]*/[\w /.-]*data/", "\n".join(map(text, code_cells(notebook)))), "a path"
     assert all(data["image/png"] for data in figures(notebook))
     assert any("data:image/webp" in str(cell.outputs) for cell in code_cells(notebook))
     for cell in code_cells(notebook):
