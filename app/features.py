@@ -54,7 +54,7 @@ def offer(run: Run) -> None:
     model = run.info.get("model", {}).get("name", run.settings.model)
     st.info(
         f"The model {model} has not embedded this run’s {_missing(run):,} labels on this computer yet. It does so "
-        "once: a minute or two with the bundled model, longer with a larger one without a GPU.",
+        "once: within a minute with the bundled model, longer with a larger one without a GPU.",
         icon=":material/hourglass_empty:",
     )
     button = st.empty()

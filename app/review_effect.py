@@ -11,15 +11,12 @@ import streamlit as st
 import background
 import features
 import gallery
-import operating_point
+import review_figures
 from negrefine_core.errors import NegRefineError
-from negrefine_core.metrics import ood_metrics
 from negrefine_core.overrides import DROPPED, JUDGED_FILES, in_force, judged_negatives, rejections, reviewable
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
-from operating_point import TPR95
 from scored_images import ScoredImages
-from scores import DEFAULT
 from view import View
 from words import plain
 
@@ -65,7 +62,7 @@ def draw(run: Run, view: View, row: pd.Series) -> None:
     found = table.loc[change.address[known]].assign(
         **{name: getattr(change, name)[known] for name in ("before", "after", "attracted")}
     )
-    _figures(view, found, ("Now", "Then", "Change"))
+    review_figures.draw(view, found, ("Now", "Then", "Change"))
     _attracted(run, view, images, found[found["attracted"]])
     _together(run, view, found, change, known)
 
@@ -150,7 +147,7 @@ def _together(run: Run, view: View, found: pd.DataFrame, change: Change, known: 
     judged = background.result(key, lambda: _judged(run), "Working out what they do together")
     if judged is not None:
         both = found.assign(before=judged[known], after=change.before[known])
-        _figures(view, both, ("Judge", "With yours", "Change"))
+        review_figures.draw(view, both, ("Judge", "With yours", "Change"))
 
 
 def _judged(run: Run) -> np.ndarray:
@@ -162,45 +159,6 @@ def _judged(run: Run) -> np.ndarray:
     pictures = torch.cat([features.image_features(run, name).features for name in run.scored_sets])  # (B, D)
     detector = pipeline.detector(run, features.encoder(run), judged_negatives(run))
     return detector.score_features(pictures)["negrefine"].to_numpy()
-
-
-def _figures(view: View, found: pd.DataFrame, columns: tuple[str, str, str]) -> None:
-    inside = found["is_id"].to_numpy()
-    before, after = found["before"].to_numpy(), found["after"].to_numpy()
-    if inside.all() or not inside.any():
-        st.info("Choose an ID and an OOD image set in Explore to see AUROC and FPR@95.")
-        return
-    was, now = (ood_metrics(scores[inside], scores[~inside]) for scores in (before, after))
-    rule = view.threshold if view.score == DEFAULT.column else TPR95
-    accepted = [
-        scores >= operating_point.threshold(pd.DataFrame({"s": scores, "is_id": inside}), "s", rule)
-        for scores in (before, after)
-    ]
-    lost, gained = accepted[0] & ~accepted[1], ~accepted[0] & accepted[1]
-    rows = {
-        "AUROC": _compared(was.auroc, now.auroc, 1),
-        "FPR@95": _compared(was.fpr95, now.fpr95, -1),
-        "Images that flip": ("", "", _flips(lost, gained, inside)),
-    }
-    st.table(pd.DataFrame(rows, index=list(columns)).T, border="horizontal")
-
-
-def _compared(was: float, now: float, good: int) -> tuple[str, str, str]:
-    """(now, then, change) in percent; a change for the better is green."""
-    change = round(100 * (now - was), 3)
-    words = f"{change:+.3f}".replace("-", "−")
-    colour = "green" if change * good > 0 else "red"
-    return f"{100 * was:.3f}%", f"{100 * now:.3f}%", f":{colour}[{words}]" if change else "none"
-
-
-def _flips(lost: np.ndarray, gained: np.ndarray, inside: np.ndarray) -> str:
-    """Who crosses the threshold, the good and the bad, in words."""
-    cases = (
-        ("red", "ID lost", lost & inside), ("green", "OOD caught", lost & ~inside),
-        ("green", "ID won back", gained & inside), ("red", "OOD let in", gained & ~inside),
-    )  # fmt: skip
-    found = [f":{colour}[{int(which.sum()):,} {words}]" for colour, words, which in cases if which.any()]
-    return ", ".join(found) or "none"
 
 
 def _stored(table: pd.DataFrame, label: str) -> pd.Series:

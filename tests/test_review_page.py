@@ -288,13 +288,13 @@ def test_the_overrides_together_are_measured_against_the_judge_alone(scored: Run
 
 def test_images_flip_at_each_ones_own_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     """The 95% threshold may be an OOD image's own score: when both move, FPR@95 is as before, and so is the image."""
-    import review_effect
+    import review_figures
 
     shown: list[pd.DataFrame] = []
-    monkeypatch.setattr(review_effect.st, "table", lambda table, **_: shown.append(table))
+    monkeypatch.setattr(review_figures.st, "table", lambda table, **_: shown.append(table))
     scores = np.append(np.linspace(1, 2, 20), [1.01, 0.5])
     found = pd.DataFrame({"before": scores, "after": scores - [*[0] * 20, 1e-4, 0], "is_id": [True] * 20 + [False] * 2})
-    review_effect._figures(View(), found, ("Now", "Then", "Change"))
+    review_figures.draw(View(), found, ("Now", "Then", "Change"))
     assert shown[0]["Change"].tolist() == ["none", "none", "none"]
 
 

@@ -67,7 +67,7 @@ def _choose(run: Run, view: View, judged: Judged) -> None:
     classes = ["", *sorted(counts.index)]
     st.session_state["pick_class"] = view.id_class if view.id_class in classes else ""
     third.selectbox(
-        "Rejected for the ID class", classes, key="pick_class",
+        "For the ID class", classes, key="pick_class",
         format_func=lambda name: f"{name} ({counts[name]:,})" if name else "any",
         on_change=lambda: change(view, id_class=st.session_state["pick_class"], label=""),
         help="Labels that were rejected as a subcategory of this class, or as the same word.",
