@@ -42,4 +42,4 @@ def statement(difference: Difference, sides: Sides) -> str:
     if not difference.is_clear:
         return f"{start} **no difference beyond chance** ({points(delta)} points, {bounds})."
     word = "better" if is_better(difference) else "worse"
-    return f"{start} **{plain(sides.second.name)} is {word}** by {abs(100 * delta):.1f} points ({bounds})."
+    return f"{start} **{plain(sides.second.name)} is {word}** ({points(delta)} points, {bounds})."

@@ -8,6 +8,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 import collector  # noqa: F401 - acts by itself
 import job_panel
+import outdated
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import in_force
@@ -17,6 +18,7 @@ from view import View, change, current
 from words import plain
 
 NO_RUN = "There is no finished run yet. Make one with the bundled model and pictures, then reload this page:"
+SHOW_SCORES = ("explore", "image", "compare", "learn")
 MAKE_RUN = "python -m negrefine_core run"
 
 
@@ -36,6 +38,8 @@ def page(name: str, title: str, draw: Callable[[Run, View], None]) -> None:
     try:
         run = _picked_run(view, names)
         job_panel.sidebar(view)
+        if name in SHOW_SCORES:
+            outdated.notice(run, view)
         draw(run, view)
         _provenance(run)
     except NegRefineError as error:

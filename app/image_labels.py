@@ -33,7 +33,7 @@ def parts(run: Run, image: pd.Series) -> None:
     """NegRefine = NegLabel + alpha x multi-matching, with this image's numbers."""
     alpha = run.settings.alpha
     st.markdown(
-        "**How the NegRefine score adds up**",
+        "**How the NegRefine score adds up**, all labels on",
         help=f"- **NegLabel**: share of the softmax mass on the ID labels against the negatives, 0 to 1\n"
         "- **Multi-matching**: best of sigmoid(similarity of “ID label and negative” − similarity of the negative), "
         f"0 to 1, with weight α = {alpha:g}",
@@ -120,18 +120,15 @@ def threshold(view: View, images: ScoredImages) -> float:
 def _change(view: View, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:
     """Old and new score and its parts, and whether the decision flips."""
     at = threshold(view, images)
-    for column, (name, label) in zip(
-        st.columns(3, gap="small"),
-        (("negrefine", "NegRefine"), ("neglabel", "NegLabel"), ("multi_matching", "Matching")),
-        strict=True,
-    ):
-        old, new = float(before[name]), float(after[name])
-        same = f"{old:.3f}" == f"{new:.3f}"
-        column.metric(
-            label, f"{new:.3f}", border=True, delta="no change" if same else f"{new - old:+.3f}",
-            delta_color="off" if same else "blue", delta_arrow="off" if same else "auto",
-            help=f"{old:.3f} → {new:.3f}",
-        )  # fmt: skip
+    with st.container(horizontal=True, gap="small"):
+        for name, label in (("negrefine", "NegRefine"), ("neglabel", "NegLabel"), ("multi_matching", "Matching")):
+            old, new = float(before[name]), float(after[name])
+            same = f"{old:.3f}" == f"{new:.3f}"
+            st.metric(
+                label, f"{new:.3f}", border=True, delta="no change" if same else f"{new - old:+.3f}", width=150,
+                delta_color="off" if same else "blue", delta_arrow="off" if same else "auto",
+                help=f"{old:.3f} → {new:.3f}",
+            )  # fmt: skip
     was, now = before["negrefine"] >= at, after["negrefine"] >= at
     side = "ID" if now else "OOD"
     if was == now:

@@ -23,7 +23,8 @@ def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
     st.markdown(
         "**Similar pictures**",
         help="The nearest pictures of the chosen image sets, by the model’s image features (cosine). Blue: ID. Orange: "
-        "OOD. The code says what the threshold makes of each; an image among the other colour is a hard one.",
+        "OOD. The code says what the threshold makes of each; an image among the other colour is a hard one. Dashed: "
+        "on the wrong side.",
     )
     if len(images.table) > AT_ONCE and not st.session_state.get(f"neighbours_{run.folder}"):
         st.button(

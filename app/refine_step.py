@@ -129,10 +129,11 @@ def draw_outcome(run: Run) -> None:
     if not found:
         return
     proper, kind, same = (found.rejected.get(kind, 0) for kind in ("proper noun", "subcategory", "same"))
+    cleaned = len(overrides.reviewable(run))
     st.success(
-        f"**{len(run.negatives):,} negatives kept.** Rejected by {plain(found.judge)}: {proper:,} as proper nouns, "
-        f"{kind:,} as a kind of one of your classes (subcategories), {same:,} as equal to one; {found.questions:,} "
-        "answers on file.",
+        f"**{len(run.negatives):,} negatives kept** of {cleaned:,} after cleaning. Rejected by {plain(found.judge)}: "
+        f"{proper:,} as proper nouns, {kind:,} as a kind of one of your classes (subcategories), {same:,} as equal to "
+        f"one; {found.questions:,} answers on file.",
         icon=":material/check:",
     )
     if not found.unclear.empty:

@@ -49,7 +49,8 @@ def draw(run: Run, names: list[str], chosen: Settings) -> None:
         f"Re-mine {len(names):,} classes" if names else "Re-mine", type="primary", icon=":material/refresh:",
         width="stretch", disabled=not names or same or bool(problem), on_click=_start,
         args=(run, name, names, chosen),
-        help="Nothing differs from this run yet." if same else "Makes a new run; this one stays as it is.",
+        help="The list has a problem, named beside the table." if not names else "Nothing differs from this run yet."
+        if same else "Makes a new run; this one stays as it is.",
     )  # fmt: skip
     if problem:
         left.caption(f":material/error: {problem}")
@@ -72,7 +73,7 @@ def _time(run: Run, chosen: Settings) -> None:
     if not ahead.words:
         st.caption(":material/timer: Every word is embedded already: mining takes about a second.")
     else:
-        st.caption(f":material/timer: {ahead.words:,} words are embedded first, once for this model: about "
+        st.caption(f":material/timer: The lexicon’s words are embedded first, once for this model: about "
                    f"{duration(ahead.seconds)} here, with progress.")  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def draw(run: Run, queue: Queue) -> None:
         )  # fmt: skip
         with st.popover("Import decisions", icon=":material/upload:"):
             st.file_uploader("A CSV file as “Export decisions” writes it", type="csv", key="import_file")
-            st.caption("It needs the columns negative and decision (kept or dropped); reason is optional.")
+            st.caption("It needs the columns negative and decision (kept or dropped); reason and who are optional.")
             there = st.session_state["import_file"] is not None
             st.button("Apply the file", key="import_do", disabled=not there, on_click=_import, args=(run,))
     if st.session_state.pop(ASKED, False):
@@ -95,4 +95,7 @@ def _import(run: Run) -> None:
 
 def _written(run: Run, count: int) -> None:
     st.session_state[BULK] = (len(run.overrides), count)
-    st.toast(f"{count:,} decisions written. Undo (U) takes them all back.")
+    if count:
+        st.toast(f"{count:,} {'decision' if count == 1 else 'decisions'} written. Until you leave, U takes back all.")
+    else:
+        st.toast("Nothing is new: these decisions are in force already.")

@@ -35,7 +35,7 @@ def draw(view: View, found: pd.DataFrame, columns: tuple[str, str, str]) -> None
 
 def _compared(was: float, now: float, good: int) -> tuple[str, str, str]:
     """(now, then, change) in percent; a change for the better is green."""
-    change = round(100 * (now - was), 3)
+    change = round(round(100 * now, 3) - round(100 * was, 3), 3)  # of what is shown
     words = f"{change:+.3f}".replace("-", "−")
     colour = "green" if change * good > 0 else "red"
     return f"{100 * was:.3f}%", f"{100 * now:.3f}%", f":{colour}[{words}]" if change else "none"

@@ -18,7 +18,8 @@ def draw(view: View, images: ScoredImages) -> None:
     left.segmented_control(
         "Threshold", list(labels), key="pick_rule", format_func=labels.__getitem__, required=True, wrap=True,
         on_change=lambda: _follow_rule(view, images.threshold),
-        help="- **95% of ID kept**: the threshold of FPR@95, at which the true positive rate (TPR) is nearest to 95%\n"
+        help="- **95% of ID kept**: the threshold of FPR@95, at which the true positive rate (TPR) is nearest to 95%: "
+        "as in the paper the lowest score of all images that has this rate, so it moves a little with the OOD images\n"
         "- **Balanced**: Youden’s J, the largest TPR − FPR\n- **By hand**: where the slider stands",
     )  # fmt: skip
     values = images.table[images.score.column]

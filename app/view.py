@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
+from urllib.parse import unquote
 
 import streamlit as st
 
@@ -27,7 +28,7 @@ CHOICES = {  # what a parameter may be; its first value is the default
     "back": ("explore", "compare", "review"),
     "lesson": ("similarity", "negatives", "harm", "judge", "matching", "scores"),
 }
-_JOINED_BY = {"off_ids": "\n", "off": "\n"}  # other lists take commas, which labels may hold
+_LINES = ("off_ids", "off")  # one a line, since labels may hold commas; image sets have them written as %2C
 
 
 @dataclass(frozen=True)
@@ -87,21 +88,25 @@ class View:
         """The query that reopens this view, with some fields changed."""
         view = replace(self, **changes)
         kept = {f.name: getattr(view, f.name) for f in fields(view) if getattr(view, f.name) != f.default}
-        return {
-            name: _JOINED_BY.get(name, ",").join(value) if isinstance(value, tuple) else str(value)
-            for name, value in kept.items()
-        }
+        return {name: _joined(name, value) if isinstance(value, tuple) else str(value) for name, value in kept.items()}
 
     @property
     def chosen_scores(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
+def _joined(name: str, parts: tuple[str, ...]) -> str:
+    if name in _LINES:
+        return "\n".join(parts)
+    return ",".join(part.replace("%", "%25").replace(",", "%2C") for part in parts)
+
+
 def _read(name: str, text: str, default: Any) -> Any:
     if name in CHOICES:
         return text if text in CHOICES[name] else default
     if isinstance(default, tuple):
-        return tuple(part for part in text.split(_JOINED_BY.get(name, ",")) if part)
+        parts = text.split("\n") if name in _LINES else [unquote(part) for part in text.split(",")]
+        return tuple(part for part in parts if part)
     if name == "outcome":
         return text if text in BY_CODE else default
     if name == "page":

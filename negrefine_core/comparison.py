@@ -120,4 +120,8 @@ def _reasons(run: Run, column: str) -> Mapping[str, tuple[str, str]]:
     if column != "negrefine_judged":
         dropped = (o.negative for o in in_force(run.overrides).values() if o.new == DROPPED and o.old != DROPPED)
         reasons |= dict.fromkeys(dropped, ("dropped by a person", ""))
+    else:
+        rejected, decisions = rejections(run), in_force(run.overrides).values()
+        restored = [rejected[o.negative] for o in decisions if o.new != DROPPED and o.negative in rejected]
+        reasons |= {v.negative: (f"{v.kind}; restored by a person", v.id_label or "") for v in restored}
     return reasons

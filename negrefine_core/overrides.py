@@ -28,24 +28,29 @@ def judge_of(run: Run) -> str:
 
 def rejections(run: Run) -> dict[str, Verdict]:
     """The verdict that rejected each negative, by negative."""
-    return dict(_judged(judge_of(run), run.state(*JUDGED_FILES))[1])
+    return dict(_rejections(judge_of(run), run.state("verdicts.jsonl")))
 
 
 def reviewable(run: Run) -> list[Negative]:
     """The cleaned negatives in mined order, or in its log's order when the run is a published one."""
-    return list(_judged(judge_of(run), run.state(*JUDGED_FILES))[0])
+    return list(_reviewable(judge_of(run), run.state(*JUDGED_FILES)))
 
 
 @lru_cache(maxsize=4)
-def _judged(judge: str, state: tuple[Any, ...]) -> tuple[list[Negative], dict[str, Verdict]]:
-    """The reviewable negatives and the rejections of the run with this state: every decision asks for them."""
+def _rejections(judge: str, state: tuple[Any, ...]) -> dict[str, Verdict]:
+    """Of the run with this state; every decision asks for them."""
+    verdicts = Run(Path(state[0])).verdicts
+    return {v.negative: v for v in verdicts if v.judge == judge and v.answer == "yes"}
+
+
+@lru_cache(maxsize=4)
+def _reviewable(judge: str, state: tuple[Any, ...]) -> list[Negative]:
     run = Run(Path(state[0]))
     cleaned = clean_negatives(run.initial_negatives)
-    rejected = {v.negative: v for v in run.verdicts if v.judge == judge and v.answer == "yes"}
     if judge == PUBLISHED:
         place = {label: i for i, label in enumerate(dict.fromkeys(v.negative for v in run.verdicts))}
         cleaned.sort(key=lambda negative: place.get(negative.label, len(place)))
-    return cleaned, rejected
+    return cleaned
 
 
 def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
@@ -146,18 +151,18 @@ def override(run: Run, labels: Iterable[str], decision: str, who: str, reason: s
 
     Raises NegRefineError for a label that is no negative of the run, or when no negative would be left.
     """
-    return _override(run, dict.fromkeys(labels, (decision, reason)), who)
+    return _override(run, dict.fromkeys(labels, (decision, reason, who)))
 
 
-def _override(run: Run, wanted: Mapping[str, tuple[str, str]], who: str) -> list[Override]:
-    """Override by label -> (decision, reason), all of them or none."""
-    wrong = [decision for decision, _ in wanted.values() if decision not in (KEPT, DROPPED)]
+def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Override]:
+    """Override by label -> (decision, reason, who), all of them or none."""
+    wrong = [decision for decision, _, _ in wanted.values() if decision not in (KEPT, DROPPED)]
     if wrong:
         raise NegRefineError(f"a decision is '{KEPT}' or '{DROPPED}', not {wrong[0]!r}")
     current = _decisions(run, wanted)
     added = [
         Override(label, current[label], decision, reason, who, _now())
-        for label, (decision, reason) in wanted.items()
+        for label, (decision, reason, who) in wanted.items()
         if current[label] != decision
     ]
     if KEPT not in (current | {entry.negative: entry.new for entry in added}).values():
@@ -227,10 +232,11 @@ def export_text(run: Run) -> tuple[str, int]:
 def import_csv(
     run: Run, file: str | Path | IO[bytes], who: str, name: str | None = None
 ) -> tuple[list[Override], list[str]]:
-    """Apply a CSV with the columns `negative`, `decision` and perhaps `reason`: (overrides, labels not in the run).
+    """Apply a CSV with the columns `negative`, `decision` and perhaps `reason` and `who`: (overrides, labels not in
+    the run).
 
-    A decision that is in force already counts as a confirmation. `name` is the file's name for messages. All of the
-    file is applied or nothing.
+    A decision that is in force already counts as a confirmation. Where the file does not say whose a decision is, it is
+    `who`'s. `name` is the file's name for messages. All of the file is applied or nothing.
 
     Raises NegRefineError for a file that is no such CSV, or that decides twice on one label.
     """
@@ -245,18 +251,18 @@ def import_csv(
     if wrong:
         raise NegRefineError(f"{name}: a decision is '{KEPT}' or '{DROPPED}', not {wrong[0][:80]!r}")
     known = {negative.label for negative in reviewable(run)}
-    reasons = table["reason"] if "reason" in table else [""] * len(table)
-    wanted: dict[str, tuple[str, str]] = {}
-    for label, decision, reason in zip(table["negative"], table["decision"], reasons, strict=True):
-        if wanted.setdefault(label, (decision, reason))[0] != decision:
+    reasons, people = (table[name] if name in table else [""] * len(table) for name in ("reason", "who"))
+    wanted: dict[str, tuple[str, str, str]] = {}
+    for label, decision, reason, person in zip(table["negative"], table["decision"], reasons, people, strict=True):
+        if wanted.setdefault(label, (decision, reason, person or who))[0] != decision:
             raise NegRefineError(f"{name} says of {label[:80]!r} both that it is kept and that it is dropped")
     chosen = {label: wish for label, wish in wanted.items() if label in known}
-    added = _override(run, chosen, who)
-    by_reason: dict[str, list[str]] = {}
-    for label, (_, reason) in chosen.items():
-        by_reason.setdefault(reason, []).append(label)
-    for reason, labels in by_reason.items():
-        added += confirm(run, labels, who, reason)
+    added = _override(run, chosen)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for label, (_, reason, person) in chosen.items():
+        alike.setdefault((person, reason), []).append(label)
+    for (person, reason), labels in alike.items():
+        added += confirm(run, labels, person, reason)
     return added, [label for label in wanted if label not in known]
 
 

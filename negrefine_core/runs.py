@@ -312,16 +312,16 @@ class Run:
         return count
 
     def remove_scores(self, image_set: str) -> None:
-        """Forget an image set: its scores, its pictures where they were uploaded into the run, and the metrics, until
-        the run is evaluated again.
+        """Forget an image set: its scores, its pictures where they were uploaded into the run and no other run has
+        scored them, and the metrics, until the run is evaluated again.
 
         Raises NegRefineError when there are no such scores.
         """
         if image_set not in self.scored_sets:
             raise NegRefineError(f"the run {self.name!r} has no scores of {image_set!r}")
-        uploaded = self.path("images") / image_set
+        uploaded, others = self.path("images") / image_set, self.others_with(image_set)
         self.path(f"scores/{image_set}.parquet").unlink()
-        if uploaded.is_dir() and not uploaded.is_symlink():
+        if uploaded.is_dir() and not uploaded.is_symlink() and not others:
             shutil.rmtree(uploaded)
         self.write_skipped(image_set, [])
         with self._alone():
@@ -330,6 +330,17 @@ class Run:
                 info[name] = {key: value for key, value in info.get(name, {}).items() if key != image_set}
             self._write_info(info)
         self.path("metrics.json").unlink(missing_ok=True)
+
+    def others_with(self, image_set: str) -> list[str]:
+        """The names of the other runs that have scored the pictures which were uploaded into this one."""
+        uploaded = portable(self.path("images") / image_set)
+        others = (Run(self.folder.with_name(name)) for name in run_names(self.folder.parent) if name != self.name)
+        found = []
+        for other in others:
+            with contextlib.suppress(NegRefineError):  # a damaged run stops nothing
+                if uploaded in other.info.get("image_sets", {}).values():
+                    found.append(other.name)
+        return found
 
     def image_root(self, image_set: str) -> Path:
         """The folder that the paths in an image set's scores are relative to."""

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 import operating_point
 from negrefine_core import figures, paths, pipeline
 from negrefine_core.metrics import ood_metrics
+from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
 from scores import SCORES
 from view import View
@@ -234,3 +235,32 @@ def test_curves_agree_with_the_metrics_and_a_naive_count() -> None:
 def test_every_method_of_the_metrics_can_be_looked_at() -> None:
     offered = {score.label: score.column for score in SCORES}
     assert pipeline.METHODS.items() <= offered.items()
+
+
+def test_image_sets_with_commas_in_their_names_are_kept_in_the_url() -> None:
+    view = View(ood=("a, b", "50%2C", "c"))
+    assert View.parse(view.query()) == view
+    assert View(ood=("food", "other animals")).query() == {"ood": "food,other animals"}
+
+
+def test_the_last_ood_set_stays_chosen(run: Run) -> None:
+    app = opened(ood="food")
+    app.button_group(key="pick_ood").set_value([]).run()
+    assert app.button_group(key="pick_ood").value == ["food"]
+    assert query(app)["ood"] == "food"
+
+
+@pytest.mark.parametrize("page", ["explore", "image", "compare", "learn"])
+def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str, run: Run) -> None:
+    def links() -> list[str]:
+        return [link.proto.label for link in opened(page).get("page_link") if "Score again" in link.proto.label]
+
+    assert links() == []
+    before = run.info
+    run.set_scored_with("animals", [Negative("rust", "noun", 0.1)], 0)
+    run.write_negatives([Negative("mud", "noun", 0.1)])
+    try:
+        assert links() == ["These scores are of the negatives of before. **Score again**"]
+    finally:
+        run.path("negatives.csv").unlink()
+        run._write_info(before)

@@ -103,6 +103,6 @@ def test_overrides_alone_stand_between_before_and_after_them(run: Run) -> None:
     overrides.override(run, ["mud"], overrides.DROPPED, "me")
     overrides.confirm(run, ["poodle"], "me")
     assert as_rows(comparison.label_diff((run, "negrefine_judged"), (run, "negrefine"))) == {
-        ("paris", "added", "proper noun", ""),
+        ("paris", "added", "proper noun; restored by a person", ""),
         ("mud", "removed", "dropped by a person", ""),
     }

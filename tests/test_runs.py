@@ -282,3 +282,20 @@ def test_a_runs_state_changes_with_its_files_and_differs_from_another_runs(run: 
 def test_the_shipped_runs_files_have_the_time_at_which_they_were_made(tmp_path: Path) -> None:
     runs.unpack_bundled_run(tmp_path)
     assert Run.open("demo", tmp_path).path("scores/animals.parquet").stat().st_mtime < time.time() - 3600
+
+
+def test_uploaded_pictures_that_another_run_has_scored_stay_when_their_set_is_removed(run: Run, tmp_path: Path) -> None:
+    uploaded = run.path("images") / "pets"
+    uploaded.mkdir(parents=True)
+    other = Run.create("other", Settings(), IDS, tmp_path)
+    for each in (run, other):
+        each.write_scores("pets", uploaded, pd.DataFrame({"path": ["a.png"]}))
+    assert (run.others_with("pets"), other.others_with("pets")) == (["other"], [])
+    run.remove_scores("pets")
+    assert uploaded.is_dir()
+    assert (run.scored_sets, other.scored_sets) == ([], ["pets"])
+    run.write_scores("pets", uploaded, pd.DataFrame({"path": ["a.png"]}))
+    other.remove_scores("pets")
+    assert uploaded.is_dir()  # they are the other's
+    run.remove_scores("pets")
+    assert not uploaded.exists()

@@ -79,6 +79,20 @@ def test_bundled_sets_are_counted_and_timed_by_earlier_scorings(run: Run, no_job
     assert "5 images of pets scored" in texts(app)
 
 
+def test_other_pictures_do_not_replace_scores_under_their_name(run: Run, no_jobs: Path, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    made = write_run("colliding", paths.RUNS, tmp_path / "first")
+    made.write_negatives([Negative("rust", "noun", 0.1)])
+    other = write_pictures(tmp_path / "second" / "food", 3, 0)
+    app = score_page(run="colliding", source="server")
+    app.text_input(key="score_folder").set_value(str(other)).run()
+    assert "scores of other pictures under the name 'food'" in app.error[0].value
+    assert not [button for button in app.button if button.key == "score_start"]
+    app.text_input(key="score_folder").set_value(str(tmp_path / "first" / "food")).run()
+    assert "replaced by the new scores: food" in texts(app)
+    assert [button for button in app.button if button.key == "score_start"]
+
+
 def test_a_finished_job_is_told_of_for_a_while_and_a_failed_one_until_the_next(run: Run, no_jobs: Path) -> None:
     job = ended("done", run)
     assert "5 images of pets scored" in texts(score_page())

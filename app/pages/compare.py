@@ -54,7 +54,10 @@ def draw(run: Run, view: View) -> None:
         return
     joined = join(sides, sides.sets, view)
     if joined.table.empty:
-        st.info("The two runs have scored no image under the same name. Score the same folders with both.")
+        st.info(
+            f"Of “{plain(sides.sets.id)}” and the OOD sets chosen in Explore the two runs have scored no ID or no OOD "
+            "picture in common. Score the same folders with both."
+        )
         compare_labels.draw(view, sides)
         return
     _what_is_compared(view, sides, sides.sets, joined)
@@ -164,8 +167,11 @@ def _flip_tiles(view: View, sides: Sides, joined: Joined) -> None:
     rule = "balanced (Youden’s J)" if view.threshold == YOUDEN else "95% of ID kept"
     st.markdown(
         "**What becomes of each image**",
-        help=f"From {plain(sides.first.name)} to {plain(sides.second.name)}, each at its own threshold: {rule}.",
+        help=f"From {plain(sides.first.name)} to {plain(sides.second.name)}.",
     )
+    places = [decimals(joined.table[side]) for side in (FIRST, SECOND)]
+    at = [f"**{t:.{n}f}** for {plain(s.name)}" for t, n, s in zip(joined.thresholds, places, sides.both, strict=True)]
+    st.caption(f"Each at its own threshold ({rule}): {at[0]}, {at[1]}.")
     counts = joined.table.groupby(["flip", "is_id"]).size()
     with st.container(key="tiles"):
         for column, (code, (words, meaning)) in zip(st.columns(4), FLIPS.items(), strict=True):

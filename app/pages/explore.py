@@ -63,6 +63,8 @@ def _choose_what(run: Run, view: View, images: ScoredImages) -> None:
 def _filter_anew(view: View, name: str) -> None:
     """Change the data or the score: a threshold and a score range set by hand mean nothing on another scale."""
     value: Any = st.session_state[f"pick_{name}"]
+    if name == "ood" and not value:  # the last one stays chosen: none would mean all
+        return
     changes: dict[str, Any] = {name: tuple(value) if name == "ood" else value, "page": 1, "low": None, "high": None}
     if name == "score" and view.threshold not in threshold_controls.RULES:
         changes["threshold"] = View().threshold

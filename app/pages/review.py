@@ -1,23 +1,22 @@
 """Review: one negative at a time, why the judge kept or rejected it, what that does, and a person's decision."""
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 import frame
+import outdated
 import review_actions
 import review_bulk
 import review_card
 import review_effect
 import review_queue
-from negrefine_core.overrides import KEPT, outdated_scores
+from negrefine_core.overrides import KEPT
 from negrefine_core.runs import Run
 from review_queue import ORDERS, QUEUES, Judged, Queue
 from view import View, change
 from words import plain
 
-IMAGE_PAGE, SCORE_PAGE = "pages/image.py", "pages/score.py"
+IMAGE_PAGE = "pages/image.py"
 
 
 def draw(run: Run, view: View) -> None:
@@ -89,21 +88,12 @@ def _progress(view: View, queue: Queue) -> None:
 
 def _outdated(run: Run, view: View) -> None:
     """Say that the stored scores are of other negatives than the run has now."""
-    outdated = _outdated_scores(run, review_effect.state(run, "run.json", "negatives.csv", "overrides.jsonl"))
-    if outdated:
-        changes = max(outdated.values())
-        before = f"before your {changes:,} changes" if changes > 1 else "before your change" if changes else "of before"
+    if found := outdated.outdated(run):
         st.caption(
-            f"The stored scores of {plain(', '.join(sorted(outdated)))} are of the negatives {before}. The figures "
-            "here are worked out anew; score again to have them on every page."
+            f"The stored scores of {plain(', '.join(sorted(found)))} are of the negatives {outdated.since(found)}. The "
+            "figures here are worked out anew; score again to have them on every page."
         )
-        st.page_link(SCORE_PAGE, label="Score again", icon=":material/play_circle:", query_params=view.query())
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def _outdated_scores(_run: Run, state: tuple[Any, ...]) -> dict[str, int]:
-    del state  # it tells when it has to be worked out again
-    return outdated_scores(_run)
+        st.page_link(outdated.SCORE_PAGE, label="Score again", icon=":material/play_circle:", query_params=view.query())
 
 
 def _row(view: View, queue: Queue) -> pd.Series | None:

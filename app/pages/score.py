@@ -22,6 +22,7 @@ from words import plain
 
 EXPLORE_PAGE, COMPARE_PAGE = "pages/explore.py", "pages/compare.py"
 NEWS = 900  # seconds: how long a finished job is told of
+REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
 FAILED = "score_failed"  # the session's last start that failed
 STALE = "before your last override"
 ROLES = {
@@ -89,12 +90,25 @@ def _new(run: Run, view: View) -> None:
     device = _device(run, left if chosen.roles else right)
     score_estimate.draw(run, next(iter(devices())) if device == "auto" else device, chosen.images)
     replaced = [name for name in chosen.names if name in run.scored_sets]
+    if taken := [name for name in replaced if not _same_pictures(run, chosen, name)]:
+        raise NegRefineError(
+            f"The run has scores of other pictures under the name {taken[0]!r}. Choose another name, or remove that "
+            "set below."
+        )
     if replaced:
         st.caption(f":material/info: Scored before, and replaced by the new scores: {plain(', '.join(replaced))}.")
     st.button(
         "Start scoring", type="primary", icon=":material/play_arrow:", key="score_start", on_click=_begin,
         args=(run, chosen, device, roles),
     )  # fmt: skip
+
+
+def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
+    """Whether the run's scores under this name are of the chosen folder, or of a published set that may have moved."""
+    if chosen.root:
+        return True
+    stored = run.info.get("image_sets", {}).get(name)
+    return any(image_set.name == name and paths.portable(image_set.root) == stored for image_set in chosen.image_sets)
 
 
 def _role(run: Run, chosen: Chosen, place: st.delta_generator.DeltaGenerator) -> bool:
@@ -149,6 +163,10 @@ def _scored(run: Run) -> None:
         st.info("No pictures are scored yet. Choose some above: one set of your ID classes, and one of something else.")
         return
     there = [name for name in names if _folder_is_there(run, name)]
+    gone = [name for name in names if name not in there]
+    if gone:
+        st.warning(f"The pictures of {plain(', '.join(gone))} are no longer in their folder: the scores stay as they "
+                   "are, and are not made again.", icon=":material/folder_off:")  # fmt: skip
     table = _table(run, names)
     if is_stale := bool((table["Negatives"] == STALE).any()):
         st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
@@ -203,26 +221,33 @@ def _again(run: Run, there: list[str], is_stale: bool) -> None:
 
 def _remove(run: Run, names: list[str]) -> None:
     """Forget a set, such as one that was uploaded to try the app."""
-    with st.popover("Remove a set", icon=":material/delete:", key="remove_open", on_change="rerun"):
+    number = st.session_state.setdefault(REMOVED, 0)
+    with st.popover("Remove a set", icon=":material/delete:", key=f"remove_open_{number}"):
         name = st.selectbox("Image set", names, index=None, key="remove_set", placeholder="Choose")
-        uploaded = name is not None and (run.path("images") / name).is_dir()
-        what = "Its scores and its uploaded pictures are deleted" if uploaded else "Its scores are deleted"
-        st.caption(
-            f"{what}, and the metrics computed anew without it. " + ("" if uploaded else "No picture is touched.")
-        )
+        st.caption(_removal(run, name))
         busy = any(job.spec.run == run.name for job in jobs.active())
         st.button("Remove", key="remove", type="primary", disabled=name is None or busy, on_click=_forget,
                   args=(run, name))  # fmt: skip
+
+
+def _removal(run: Run, name: str | None) -> str:
+    """What removing a set does."""
+    anew = "and the metrics computed anew without it."
+    if name is None or not (run.path("images") / name).is_dir():
+        return f"Its scores are deleted, {anew} No picture is touched."
+    if others := run.others_with(name):
+        return f"Its scores are deleted, {anew} Its pictures stay: {plain(', '.join(others))} has scored them, too."
+    return f"Its scores and its uploaded pictures are deleted, {anew}"
 
 
 def _forget(run: Run, name: str) -> None:
     try:
         run.remove_scores(name)
         if len(run.scored_sets) > 1:
-            jobs.start(Spec(title=f"Metrics without {name}", run=run.name, steps=(Evaluate(),)))
+            jobs.start(Spec(title=f"Compute the metrics without “{name}”", run=run.name, steps=(Evaluate(),)))
     except (NegRefineError, OSError) as error:
         st.session_state[FAILED] = str(error)
-    st.session_state["remove_open"] = False
+    st.session_state[REMOVED] += 1
 
 
 frame.page("score", "Score", draw)
