@@ -1,9 +1,11 @@
 """Scores that are of other negatives than the run has now: worked out once, and said on the pages that show them."""
 
+import contextlib
 from typing import Any
 
 import streamlit as st
 
+from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import outdated_scores
 from negrefine_core.runs import Run
 from view import View
@@ -14,7 +16,7 @@ SCORE_PAGE = "pages/score.py"
 def outdated(run: Run) -> dict[str, int]:
     """The image sets concerned, and how many decisions have changed since."""
     files = (f"scores/{name}.parquet" for name in run.scored_sets)
-    return _outdated(run, run.state("run.json", "negatives.csv", "overrides.jsonl", *files))
+    return _outdated(run, run.state("run.json", "negatives.csv", "overrides.jsonl", "verdicts.jsonl", *files))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -30,9 +32,10 @@ def since(found: dict[str, int]) -> str:
 
 
 def notice(run: Run, view: View) -> None:
-    """One line with the way out, where there is something to say."""
-    if found := outdated(run):
-        st.page_link(
-            SCORE_PAGE, label=f"These scores are of the negatives {since(found)}. **Score again**",
-            icon=":material/update:", query_params=view.query(),
-        )  # fmt: skip
+    """One line with the way out, where there is something to say; a damaged log hides no scores: Review names it."""
+    with contextlib.suppress(NegRefineError):
+        if found := outdated(run):
+            st.page_link(
+                SCORE_PAGE, label=f"These scores are of the negatives {since(found)}. **Score again**",
+                icon=":material/update:", query_params=view.query(),
+            )  # fmt: skip

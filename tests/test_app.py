@@ -261,6 +261,10 @@ def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str,
     run.write_negatives([Negative("mud", "noun", 0.1)])
     try:
         assert links() == ["These scores are of the negatives of before. **Score again**"]
+        run.path("verdicts.jsonl").write_text("{torn\n")
+        assert links() == []
+        assert not opened(page).error
     finally:
         run.path("negatives.csv").unlink()
+        run.path("verdicts.jsonl").unlink(missing_ok=True)
         run._write_info(before)
