@@ -43,7 +43,7 @@ def draw(old: Run, new: Run) -> None:
         help="A verdict answers one question about one negative and one class. It is stale when the new class list no "
         "longer asks that question. The old run keeps it, and the answer stays in the cache.",
     )
-    key = ("stale", *(run.state(*overrides.JUDGED_FILES) for run in (old, new)))
+    key = ("stale", *(overrides.verdict_state(run) for run in (old, new)))
     found = background.result(key, partial(_staleness, old.folder, new.folder), "Comparing the questions …")
     if found:
         _stale(old, new, found)

@@ -30,8 +30,7 @@ def draw(run: Run, view: View) -> None:
 
 def _measured(entry: Experiment, runs: list[Run], convention: str) -> pd.DataFrame | None:
     """`benchmark.results`, worked out aside: it reads every score of every seed."""
-    files = [f"scores/{name}.parquet" for name in entry.image_sets]
-    key = ("experiment", entry.name, convention, *(run.state(*files) for run in runs))
+    key = ("experiment", entry.name, convention, *(run.state(scores=entry.image_sets) for run in runs))
 
     def measure() -> pd.DataFrame:
         from negrefine_core.benchmark import results  # here: it imports torch

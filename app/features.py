@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+import background
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.pictures import leaves
@@ -47,6 +48,11 @@ def ready(run: Run) -> bool:
     """Whether the text features of the run's labels are in the cache, all but a few, so that its detector is there in
     a moment: a label that was just restored is embedded on the way."""
     return _missing(run) <= FEW
+
+
+def checked(run: Run, doing: str) -> bool | None:
+    """`ready`, found out aside from the page: None and a sign of waiting, as the model may have to be loaded for it."""
+    return background.result(("ready", run.state("run.json", "negatives.csv")), lambda: ready(run), doing)
 
 
 def offer(run: Run) -> None:
@@ -108,7 +114,7 @@ def detector(run: Run) -> NegRefineDetector:
 
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
-    return _image_features(run, image_set, run.state(f"scores/{image_set}.parquet"))
+    return _image_features(run, image_set, run.state(scores=[image_set]))
 
 
 def picture_feature(run: Run, file: Path) -> Tensor:
@@ -124,8 +130,7 @@ def picture_feature(run: Run, file: Path) -> Tensor:
 
 def effects(run: Run, image_sets: Sequence[str]) -> Effects:
     """The effects of the run's negatives on the pictures of these sets, joined in this order."""
-    scored = run.state(*(f"scores/{name}.parquet" for name in image_sets))
-    return _effects(run, tuple(image_sets), (*scored, _labels_key(run)))
+    return _effects(run, tuple(image_sets), (*run.state(scores=image_sets), _labels_key(run)))
 
 
 def _missing(run: Run) -> int:

@@ -11,7 +11,7 @@ import job_panel
 import outdated
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import in_force
+from negrefine_core.overrides import changes
 from negrefine_core.runs import BUNDLED_RUN, Run, run_names
 from scored_images import scores
 from view import View, change, current
@@ -73,7 +73,7 @@ def _provenance(run: Run) -> None:
     """Where the figures come from, so that a screenshot can be traced."""
     model = run.info.get("model", {})
     counts = ", ".join(f"{plain(name)} {len(scores(run, name)):,}" for name in run.scored_sets)
-    overrides = sum(entry.old != entry.new for entry in in_force(run.overrides).values())
+    overrides = len(changes(run.overrides))
     weights = f"weights {model['fingerprint'][:12]}" if "fingerprint" in model else "no weights yet"
     facts = [
         f"Run **{plain(run.name)}**",

@@ -93,14 +93,14 @@ def computed(
     run: Run, key: tuple[object, ...], feature: Callable[[], "Tensor"], view: View
 ) -> tuple[pd.Series, pd.Series] | None:
     """The scores of one image, with all labels and without those that are off, worked out aside from the page."""
-    state = run.state("run.json", "negatives.csv")
-    there = background.result(("ready", state), lambda: features.ready(run), "Looking up the features")
+    there = features.checked(run, "Looking up the features")
     if there is None:
         return None
     if not there and not features.ready(run):
         features.offer(run)
         return None
-    return background.result(("one image", state, *key), lambda: _score(run, feature(), view), "Computing the score")
+    key = ("one image", run.state("run.json", "negatives.csv"), *key)
+    return background.result(key, lambda: _score(run, feature(), view), "Computing the score")
 
 
 def _score(run: Run, feature: "Tensor", view: View) -> tuple[pd.Series, pd.Series]:

@@ -55,7 +55,7 @@ def _found(run: Run, images: ScoredImages, image: pd.Series) -> pd.Series | None
     """The cosine of the nearest pictures by address; None and a sign of work under way."""
     file = pictures.locate(run, image["image_set"], image["path"])
     names = (images.sets.id, *images.sets.ood)
-    key = ("neighbours", run.state(*(f"scores/{name}.parquet" for name in names)), str(file), file_state(file))
+    key = ("neighbours", run.state(scores=names), str(file), file_state(file))
     address = f"{image['image_set']}/{image['path']}"
     return background.result(key, lambda: _nearest(run, names, address), "Comparing the pictures")
 

@@ -47,10 +47,9 @@ def _found(run: Run, image: pd.Series, label: str) -> tuple[int, float] | None:
     """(place from 1, similarity), worked out aside; None while that is under way, and where features are missing."""
     try:
         file = pictures.locate(run, image["image_set"], image["path"])
-        state = run.state("run.json", "negatives.csv")
-        if not background.result(("ready", state), lambda: features.ready(run), "Looking up the features"):
+        if not features.checked(run, "Looking up the features"):
             return None
-        key = ("own class", state, str(file), file_state(file))
+        key = ("own class", run.state("run.json", "negatives.csv"), str(file), file_state(file))
         return background.result(key, lambda: _placed(run, file, label), "Looking for its own class")
     except NegRefineError:
         return None  # the labels beside it are shown all the same

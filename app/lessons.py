@@ -12,7 +12,7 @@ import pictures
 from differences import METRICS, differences, overall, statement
 from negrefine_core import figures
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import DROPPED, KEPT, in_force, judge_of, rejections, reviewable
+from negrefine_core.overrides import DROPPED, KEPT, changes, judge_of, rejections, reviewable
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 from scored_images import ScoredImages
@@ -144,7 +144,7 @@ def _filtered(_run: Run, state: tuple[Any, ...]) -> _Filtered:
     kinds = pd.Series([verdict.kind for verdict in rejected.values()], dtype=str).value_counts()
     steps = {"mined": len(_run.initial_negatives), "after cleaning": len(reviewable(_run))}
     steps |= {f"rejected: {kind}": int(count) for kind, count in kinds.items()}
-    changed = [entry.new for entry in in_force(_run.overrides).values() if entry.old != entry.new]
+    changed = [entry.new for entry in changes(_run.overrides)]
     for decision, words in ((KEPT, "restored by you"), (DROPPED, "dropped by you")):
         steps |= {words: changed.count(decision)} if decision in changed else {}
     steps["left to score with"] = len(_run.negatives)

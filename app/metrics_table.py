@@ -79,7 +79,7 @@ def _ood_positive(run: Run, metrics: Mapping[str, Any]) -> dict[tuple[str, str],
     """FPR@95 with OOD as the positive class and its interval, by method and OOD set, and their average."""
     methods = {method: [n for n in by_set if n != AVERAGE] for method, by_set in metrics["methods"].items()}
     names = sorted({metrics["id_set"], *(name for sets in methods.values() for name in sets)})
-    state = run.state(*(f"scores/{name}.parquet" for name in names))
+    state = run.state(scores=names)
     return _measured(run, state, metrics["id_set"], methods)
 
 

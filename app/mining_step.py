@@ -46,20 +46,19 @@ def mined(run: Run) -> bool:
 
 def mining_jobs(run: Run) -> list[jobs.Job]:
     """The run's jobs that mine, the newest first."""
-    its = [job for job in jobs.all_jobs() if job.spec.run == run.name]
-    return [job for job in its if any(isinstance(step, jobs.Mine) for step in job.spec.steps)]
+    return [job for job in _all_mining_jobs() if job.spec.run == run.name]
+
+
+def _all_mining_jobs() -> list[jobs.Job]:
+    return [job for job in jobs.all_jobs() if any(isinstance(step, jobs.Mine) for step in job.spec.steps)]
 
 
 def ahead(run: Run) -> Ahead | None:
     """What mining with the run's model and prompts has to embed; None and a sign of waiting until it is known, and
     where the model cannot be had: the job then says why."""
-    key = ("ahead", run.state("run.json"), _latest_job(run))
+    last = next(((job.id, job.state) for job in _all_mining_jobs()), None)  # less is ahead after it
+    key = ("ahead", run.state("run.json"), last)
     return background.result(key, partial(_ahead, run.folder), "Looking up which words are embedded")
-
-
-def _latest_job(run: Run) -> str:
-    """Mining embeds words: what is ahead is another thing after it."""
-    return next((f"{job.id} {job.state}" for job in jobs.all_jobs()), "")
 
 
 def _ahead(folder: Path) -> Ahead | None:

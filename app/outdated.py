@@ -15,8 +15,8 @@ SCORE_PAGE = "pages/score.py"
 
 def outdated(run: Run) -> dict[str, int]:
     """The image sets concerned, and how many decisions have changed since."""
-    files = (f"scores/{name}.parquet" for name in run.scored_sets)
-    return _outdated(run, run.state("run.json", "negatives.csv", "overrides.jsonl", "verdicts.jsonl", *files))
+    files = ("run.json", "negatives.csv", "overrides.jsonl", "verdicts.jsonl")
+    return _outdated(run, run.state(*files, scores=run.scored_sets))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

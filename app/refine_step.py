@@ -47,8 +47,8 @@ def draw(run: Run) -> None:
         return
     key = judge_form.api_key()
     work = partial(_estimate, run.folder, choice, key)
-    asked_and_said = run.state(*overrides.JUDGED_FILES)
-    found = background.result(("estimate", choice, asked_and_said), work, "Counting the questions …")
+    key = ("estimate", choice, overrides.verdict_state(run))
+    found = background.result(key, work, "Counting the questions …")
     if not found:
         return
     if choice.kind == "openai":
@@ -124,8 +124,8 @@ def outcome(folder: Path) -> Outcome:
 
 def draw_outcome(run: Run) -> None:
     """What the judge decided, where it has."""
-    asked_and_said = run.state(*overrides.JUDGED_FILES)
-    found = background.result(("outcome", asked_and_said), partial(outcome, run.folder), "Reading the verdicts …")
+    key = ("outcome", overrides.verdict_state(run))
+    found = background.result(key, partial(outcome, run.folder), "Reading the verdicts …")
     if not found:
         return
     proper, kind, same = (found.rejected.get(kind, 0) for kind in ("proper noun", "subcategory", "same"))

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ import features
 import gallery
 import review_figures
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import DROPPED, JUDGED_FILES, in_force, judged_negatives, rejections, reviewable
+from negrefine_core.overrides import DROPPED, changes, judged_negatives, rejections, reviewable, verdict_state
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 from scored_images import ScoredImages
@@ -36,11 +35,6 @@ class Change:
     before: np.ndarray
     after: np.ndarray
     attracted: np.ndarray
-
-
-def state(run: Run, *names: str) -> tuple[Any, ...]:
-    """The state of what the effects depend on: the scored pictures, and the files named."""
-    return run.state(*names, *(f"scores/{name}.parquet" for name in run.scored_sets))
 
 
 def draw(run: Run, view: View, row: pd.Series) -> None:
@@ -89,7 +83,7 @@ def _change(run: Run, row: pd.Series) -> Change | None:
             return None
         label, pos, similarity, drop = row["label"], row["pos"], float(row["similarity"]), row["decision"] != DROPPED
         return background.result(
-            ("effect", state(run, "negatives.csv"), label, drop),
+            ("effect", run.state("negatives.csv", scores=run.scored_sets), label, drop),
             lambda: _computed(run, Negative(label, pos, similarity), drop),
             "Working out what it does",
         )
@@ -100,8 +94,7 @@ def _change(run: Run, row: pd.Series) -> Change | None:
 
 def _ready(run: Run) -> bool | None:
     """Whether the features are in the cache; None and a sign of waiting while torch and the model are loaded."""
-    key = ("ready", run.state("run.json", "negatives.csv"))
-    return background.result(key, lambda: features.ready(run), "Loading the model: a few seconds, once")
+    return features.checked(run, "Loading the model: a few seconds, once")
 
 
 def _computed(run: Run, negative: Negative, drop: bool) -> Change:
@@ -117,7 +110,7 @@ def _computed(run: Run, negative: Negative, drop: bool) -> Change:
 
 def ranking(run: Run) -> pd.Series | None:
     """How many images each rejected label would attract, by label; None and a sign of waiting until it is there."""
-    key = ("ranking", state(run, "verdicts.jsonl"))
+    key = ("ranking", verdict_state(run), run.state(scores=run.scored_sets))
     try:
         if not _ready(run):
             return None
@@ -135,7 +128,7 @@ def _ranked(run: Run) -> pd.Series:
 
 def _together(run: Run, view: View, found: pd.DataFrame, change: Change, known: np.ndarray) -> None:
     """What all overrides so far do together, against the judge's verdicts alone."""
-    count = sum(entry.old != entry.new for entry in in_force(run.overrides).values())
+    count = len(changes(run.overrides))
     if not count:
         return
     st.markdown(
@@ -143,7 +136,7 @@ def _together(run: Run, view: View, found: pd.DataFrame, change: Change, known: 
         help="The judge’s verdicts alone against the negatives as they are now, as “Score again” will store it. The "
         "negatives are put into groups anew, which moves scores a little, too.",
     )
-    key = ("judged", state(run, *JUDGED_FILES))
+    key = ("judged", verdict_state(run), run.state(scores=run.scored_sets))
     judged = background.result(key, lambda: _judged(run), "Working out what they do together")
     if judged is not None:
         both = found.assign(before=judged[known], after=change.before[known])

@@ -10,7 +10,7 @@ import streamlit as st
 
 from negrefine_core.agreement import suspicions, suspicions_of_kept
 from negrefine_core.lexicon import WordNet
-from negrefine_core.overrides import JUDGED_FILES, KEPT, decided, judge_of, rejections, select, verdict_table
+from negrefine_core.overrides import KEPT, decided, rejections, select, verdict_state, verdict_table
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 from scored_images import scores
@@ -50,7 +50,7 @@ class Judged:
 
 def judged(run: Run) -> Judged:
     """What the run's judge decided, with its doubts, read once for each state of the verdicts' log."""
-    return _judged(run, judge_of(run), run.state(*JUDGED_FILES))
+    return _judged(run, *verdict_state(run))
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the verdicts and asking WordNet for a second opinion")

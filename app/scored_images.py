@@ -56,7 +56,7 @@ def _scores(_run: Run, image_set: str, state: tuple[Any, ...]) -> pd.DataFrame:
 
 
 def scores(run: Run, image_set: str) -> pd.DataFrame:
-    return _scores(run, image_set, run.state(f"scores/{image_set}.parquet"))
+    return _scores(run, image_set, run.state(scores=[image_set]))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import streamlit as st
 
 import operating_point
 from frame import known_runs
+from negrefine_core import figures
 from negrefine_core.comparison import flips
 from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import judged_negatives
@@ -124,6 +125,11 @@ class Joined:
     table: pd.DataFrame
     thresholds: tuple[float, float]
     missing: int
+
+    @property
+    def decimals(self) -> tuple[int, int]:
+        """As many decimals of each side's score as tell its images apart."""
+        return figures.decimals(self.table[FIRST]), figures.decimals(self.table[SECOND])
 
 
 def join(sides: Sides, sets: Sets, view: View) -> Joined:

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .metrics import Convention, bootstrap_draws, interval, ood_metrics
-from .overrides import DROPPED, in_force, judged_negatives, rejections
+from .overrides import DROPPED, changes, in_force, judged_negatives, rejections
 from .records import Negative
 from .runs import Run
 
@@ -118,7 +118,7 @@ def _reasons(run: Run, column: str) -> Mapping[str, tuple[str, str]]:
     reasons = {negative.label: ("cleaned", "") for negative in run.initial_negatives}
     reasons |= {label: (v.kind, v.id_label or "") for label, v in rejections(run).items()}
     if column != "negrefine_judged":
-        dropped = (o.negative for o in in_force(run.overrides).values() if o.new == DROPPED and o.old != DROPPED)
+        dropped = (override.negative for override in changes(run.overrides) if override.new == DROPPED)
         reasons |= dict.fromkeys(dropped, ("dropped by a person", ""))
     else:
         rejected, decisions = rejections(run), in_force(run.overrides).values()

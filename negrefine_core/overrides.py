@@ -17,7 +17,6 @@ from .runs import Override, Run, class_list_hash
 
 KEPT, DROPPED = "kept", "dropped"
 PUBLISHED = "published"  # the judge of imported runs
-JUDGED_FILES = ("initial_negatives.csv", "verdicts.jsonl")  # what the judge was asked, and said
 EXPORTED = ["negative", "decision", "reason", "who", "time"]
 
 
@@ -33,7 +32,12 @@ def rejections(run: Run) -> dict[str, Verdict]:
 
 def reviewable(run: Run) -> list[Negative]:
     """The cleaned negatives in mined order, or in its log's order when the run is a published one."""
-    return list(_reviewable(judge_of(run), run.state(*JUDGED_FILES)))
+    return list(_reviewable(*verdict_state(run)))
+
+
+def verdict_state(run: Run) -> tuple[str, tuple[Any, ...]]:
+    """Whose verdicts decide, and what tells what they were asked and said from before: a key for what followed."""
+    return judge_of(run), run.state("initial_negatives.csv", "verdicts.jsonl")
 
 
 @lru_cache(maxsize=4)
@@ -51,6 +55,11 @@ def _reviewable(judge: str, state: tuple[Any, ...]) -> list[Negative]:
         place = {label: i for i, label in enumerate(dict.fromkeys(v.negative for v in run.verdicts))}
         cleaned.sort(key=lambda negative: place.get(negative.label, len(place)))
     return cleaned
+
+
+def changes(overrides: Sequence[Override]) -> list[Override]:
+    """Those in force that decided otherwise than it was decided before, without mere confirmations."""
+    return [override for override in in_force(overrides).values() if override.old != override.new]
 
 
 def in_force(overrides: Sequence[Override]) -> dict[str, Override]:

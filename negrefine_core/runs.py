@@ -145,9 +145,11 @@ class Run:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def state(self, *names: str) -> tuple[Any, ...]:
-        """What tells the run and these files of it from others and from older ones: a key for what they led to."""
-        return str(self.folder), *((name, file_state(self.path(name))) for name in names)
+    def state(self, *names: str, scores: Iterable[str] = ()) -> tuple[Any, ...]:
+        """What tells the run, these files of it and the scores of these image sets from others and from older ones: a
+        key for what they led to."""
+        files = (*names, *(f"scores/{image_set}.parquet" for image_set in scores))
+        return str(self.folder), *((name, file_state(self.path(name))) for name in files)
 
     @property
     def info(self) -> dict[str, Any]:

@@ -56,7 +56,6 @@ def main() -> None:
 
 def write_large_run(images: int) -> None:
     import numpy as np
-    import pandas as pd
 
     from negrefine_core.runs import Run
 
@@ -67,9 +66,8 @@ def write_large_run(images: int) -> None:
     tables = {name: demo.scores(name) for name in demo.scored_sets}
     for name in tables:
         large.remove_scores(name)
-    for name, rows, source in (("animals", images, ["animals"]), ("objects", images // 2, ["objects"])):
-        table = pd.concat([tables[each] for each in source], ignore_index=True)
-        table = table.iloc[draw.integers(len(table), size=rows)].reset_index(drop=True)
+    for name, rows in (("animals", images), ("objects", images // 2)):
+        table = tables[name].iloc[draw.integers(len(tables[name]), size=rows)].reset_index(drop=True)
         noise = draw.normal(0, 0.01, rows).astype("float32")
         large.write_scores(name, demo.image_root(name), table.assign(negrefine=table["negrefine"] + noise))
     large.set_role("animals", True)

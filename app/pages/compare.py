@@ -12,7 +12,6 @@ import gallery
 from differences import METRICS, differences, is_better, overall, statement
 from negrefine_core import figures
 from negrefine_core.comparison import Difference
-from negrefine_core.figures import decimals
 from negrefine_core.runs import Run
 from operating_point import YOUDEN
 from scored_images import ScoredImages, Sets
@@ -169,8 +168,8 @@ def _flip_tiles(view: View, sides: Sides, joined: Joined) -> None:
         "**What becomes of each image**",
         help=f"From {plain(sides.first.name)} to {plain(sides.second.name)}.",
     )
-    places = [decimals(joined.table[side]) for side in (FIRST, SECOND)]
-    at = [f"**{t:.{n}f}** for {plain(s.name)}" for t, n, s in zip(joined.thresholds, places, sides.both, strict=True)]
+    each = zip(joined.thresholds, joined.decimals, sides.both, strict=True)
+    at = [f"**{threshold:.{places}f}** for {plain(side.name)}" for threshold, places, side in each]
     st.caption(f"Each at its own threshold ({rule}): {at[0]}, {at[1]}.")
     counts = joined.table.groupby(["flip", "is_id"]).size()
     with st.container(key="tiles"):
@@ -198,7 +197,7 @@ def _below(run: Run, view: View, sides: Sides, joined: Joined) -> None:
     if shown.empty:
         st.info(f"No image is {FLIPS[view.flip][0].lower()}. Choose another tile above.")
         return
-    places = [decimals(joined.table[side]) for side in (FIRST, SECOND)]
+    places = joined.decimals
     margin = (shown[SECOND] - joined.thresholds[1]).abs()
     shown = shown.loc[margin.sort_values(ascending=False, kind="stable").index]
     score = Score(SECOND, sides.second.score.label, sides.second.score.meaning)
