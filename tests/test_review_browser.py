@@ -34,6 +34,7 @@ def press(page: "sync_api.Page", key: str) -> None:  # noqa: F811
     """Press a key once the page is drawn: while it first loads, its buttons do not listen yet."""
     expect_text(page, "0 unreadable")  # the foot of the page
     page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=WAIT)
+    page.wait_for_load_state("networkidle", timeout=WAIT)
     page.keyboard.press(key)
 
 
