@@ -3,18 +3,35 @@
 from pathlib import Path
 
 import streamlit as st
+from negrefine_app.classes.page import classes
+from negrefine_app.compare.page import compare
+from negrefine_app.explore.page import explore
+from negrefine_app.image.page import image
+from negrefine_app.learn.page import learn
+from negrefine_app.review.page import review
+from negrefine_app.score.page import score
+from negrefine_app.shared import collector, links
 
 ICON = Path(__file__).with_name("icon.svg").read_text(encoding="utf-8")  # a local one: named icons need the network
 
+PAGES = {
+    explore: ("Explore", "bar_chart"),
+    image: ("Image", "image"),
+    review: ("Review", "rate_review"),
+    compare: ("Compare", "compare_arrows"),
+    classes: ("ID classes", "label"),
+    score: ("Score", "play_circle"),
+    learn: ("Learn", "school"),
+}
+
+collector.install()
 st.set_page_config(page_title="NegRefine Explorer", page_icon=ICON, layout="wide")
-st.navigation(
-    [
-        st.Page("pages/explore.py", title="Explore", icon=":material/bar_chart:", url_path="explore", default=True),
-        st.Page("pages/image.py", title="Image", icon=":material/image:", url_path="image"),
-        st.Page("pages/review.py", title="Review", icon=":material/rate_review:", url_path="review"),
-        st.Page("pages/compare.py", title="Compare", icon=":material/compare_arrows:", url_path="compare"),
-        st.Page("pages/classes.py", title="ID classes", icon=":material/label:", url_path="classes"),
-        st.Page("pages/score.py", title="Score", icon=":material/play_circle:", url_path="score"),
-        st.Page("pages/learn.py", title="Learn", icon=":material/school:", url_path="learn"),
-    ]
-).run()
+links.register(
+    {
+        page.__name__: st.Page(
+            page, title=title, icon=f":material/{icon}:", url_path=page.__name__, default=page is explore
+        )
+        for page, (title, icon) in PAGES.items()
+    }
+)
+st.navigation(links.all_pages()).run()

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from .encoder import OpenClipEncoder as OpenClipEncoder
     from .encoder import load_encoder as load_encoder
     from .image_sets import open_image_set as open_image_set
-    from .judge import WordNetJudge as WordNetJudge
+    from .judges.openai import OpenAIJudge as OpenAIJudge
+    from .judges.wordnet import WordNetJudge as WordNetJudge
     from .labels import read_class_list as read_class_list
     from .lexicon import candidates as candidates
-    from .llm_judge import OpenAIJudge as OpenAIJudge
     from .metrics import ood_metrics as ood_metrics
     from .mining import mine_negatives as mine_negatives
     from .negfilter import NegFilter as NegFilter
@@ -29,10 +29,10 @@ _PUBLIC = {
     "effects": {"Effects"},
     "encoder": {"OpenClipEncoder", "load_encoder"},
     "image_sets": {"open_image_set"},
-    "judge": {"WordNetJudge"},
+    "judges.wordnet": {"WordNetJudge"},
     "labels": {"read_class_list"},
     "lexicon": {"candidates"},
-    "llm_judge": {"OpenAIJudge"},
+    "judges.openai": {"OpenAIJudge"},
     "metrics": {"ood_metrics"},
     "mining": {"mine_negatives"},
     "negfilter": {"NegFilter"},

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from . import paths, research
-from .console import (
+from . import paths
+from .cli import research
+from .cli.options import (
     BaseUrl,
     Device,
     InFlight,
@@ -108,7 +109,7 @@ def run(
     """Do everything: mine, refine, score the ID and OOD images, and print the metrics."""
     from . import pipeline
     from .image_sets import open_image_set
-    from .judge import open_judge
+    from .judges.choose import open_judge
 
     inside = open_image_set(id_images or BUNDLED_ID)
     outsides = [open_image_set(folder, set_name) for set_name, folder in _ood_folders(ood)]
@@ -179,7 +180,7 @@ def refine(
 ) -> None:
     """Filter a run's negatives (NegFilter); questions already answered are not asked again."""
     from . import pipeline
-    from .judge import open_judge
+    from .judges.choose import open_judge
     from .overrides import judge_of
 
     current = open_run(name)
@@ -238,7 +239,7 @@ def bench(
 
     Random weights will do (`--pretrained random`): time does not depend on them.
     """
-    from .bench import measure
+    from .benchmarks.speed import measure
 
     typer.echo(f"{'':<30}{'count':>18}{'seconds':>10}{'per second':>12}{'x plain':>9}")
     measured = []
@@ -328,8 +329,8 @@ def judges(
     show: Annotated[int, typer.Option(min=0, help="How many doubtful rejections to print.")] = 10,
 ) -> None:
     """Compare a run's judge with another, and list the rejections that most deserve a second look."""
-    from .agreement import compare_judges, second_opinion, suspicions
-    from .judge import WordNetJudge
+    from .judges.agreement import compare_judges, second_opinion, suspicions
+    from .judges.wordnet import WordNetJudge
     from .lexicon import WordNet
     from .overrides import judge_of, rejections
     from .reference import logged_verdicts

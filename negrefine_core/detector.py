@@ -100,11 +100,6 @@ class NegRefineDetector:
         """The groups that the score averages over: one when there are fewer negatives than groups."""
         return self.config.n_groups if len(self.negatives) >= self.config.n_groups else 1
 
-    def _repr_html_(self) -> str:
-        from .show import detector_card  # here, since scoring needs none of it
-
-        return detector_card(self)
-
     def score(self, images: Sequence[str | Path | Image.Image]) -> pd.DataFrame:
         """One row an image, from paths or PIL images; columns as in `score_features`, with `path` first.
 

@@ -1,11 +1,8 @@
 """Judges answer NegFilter's questions (paper, section 4.1): is it a proper noun, or a subcategory of a class?"""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
-from .errors import NegRefineError
-from .lexicon import WordNet
 from .records import Answer as Answer
 from .records import Kind as Kind
 
@@ -69,62 +66,3 @@ class Judge(Protocol):
     async def ask(self, question: Question) -> Reply: ...
 
     async def close(self) -> None: ...
-
-
-class WordNetJudge:
-    """The offline judge: a proper noun is a word whose every sense is an instance in WordNet; a subcategory is a word
-    some sense of which is a hyponym of some sense of the ID label."""
-
-    concurrency = 1
-
-    def __init__(self, source: str = "bundled") -> None:
-        self.source = source
-        self.identity = "wordnet" if source == "bundled" else f"wordnet:{source}"
-
-    @cached_property
-    def _wordnet(self) -> WordNet:
-        return WordNet(self.source)
-
-    async def open(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    async def ask(self, question: Question) -> Reply:
-        if question.kind == "proper noun":
-            yes = self._wordnet.is_proper_noun(question.negative)
-        else:
-            yes = self._wordnet.is_subcategory(question.negative, question.id_label or "")
-        return Reply("Yes" if yes else "No")
-
-
-def open_judge(
-    identity: str,
-    wordnet: str = "bundled",
-    model: str = "",
-    base_url: str = "",
-    in_flight: int = 64,
-    rate_limit: float | None = None,
-) -> Judge:
-    """The judge of an identity as a run keeps it (`openai:MODEL@URL`), or as the user writes it (`openai`).
-
-    Raises NegRefineError when there is no such judge, or it lacks a model or a key.
-    """
-    kind, _, rest = identity.partition(":")
-    if kind == "wordnet":
-        return WordNetJudge(wordnet)
-    if kind == "replay":
-        from .reference import logged_verdicts
-        from .replay_judge import ReplayJudge
-
-        return ReplayJudge(logged_verdicts(rest), rest)
-    if kind == "openai":
-        from .llm_judge import OpenAIJudge
-        from .verdict_cache import CachedJudge
-
-        kept_model, _, kept_url = rest.rpartition("@")
-        if not (model or kept_model):
-            raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
-        return CachedJudge(
-            OpenAIJudge(model or kept_model, base_url or kept_url, concurrency=in_flight, rate=rate_limit)
-        )
-    raise NegRefineError(f"no judge {identity!r}; choose wordnet, openai, replay:RUN or replay:FOLDER")

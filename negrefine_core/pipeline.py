@@ -16,9 +16,10 @@ from .effects import Effects
 from .embedding import EmbeddedChunk, embed_images
 from .encoder import Progress
 from .errors import NegRefineError
-from .estimate import LATENCY, Estimate, estimate
 from .image_sets import ImageSet
 from .judge import Judge
+from .judges.cache import CachedJudge
+from .judges.estimate import LATENCY, Estimate, estimate
 from .labels import (
     ADJECTIVE_TEMPLATES,
     NEGLABEL_ADJECTIVE_TEMPLATES,
@@ -31,7 +32,6 @@ from .mining import Negative
 from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
 from .overrides import final_negatives, judged_negatives
 from .runs import Run
-from .verdict_cache import CachedJudge
 
 METHODS = {  # method: its column in the scores
     "MCM": "mcm",

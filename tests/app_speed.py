@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="ID images of a large run to measure, too.")
     options = parser.parse_args()
     os.environ["NEGREFINE_DATA"] = str((options.data or Path(tempfile.mkdtemp())).resolve())  # before paths.py reads it
-    from test_app_browser import ARGUMENTS, CHROMIUM, served, sync_api
+    from tests.app.test_app_browser import ARGUMENTS, CHROMIUM, served, sync_api
 
     if options.reference and not (Path(os.environ["NEGREFINE_DATA"]) / "runs" / "reference").exists():
         command = ["-m", "negrefine_core", "import-reference", str(options.reference), "--name", "reference"]

@@ -31,10 +31,9 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812
 from open_clip.model import CLIP
+from pictures import KEYWORDS, NAMES, TABLE, WORDNET, fetch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-
-from pictures import KEYWORDS, NAMES, TABLE, WORDNET, fetch
 
 HERE = Path(__file__).resolve().parent
 CONFIG = {

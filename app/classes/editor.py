@@ -1,0 +1,176 @@
+"""The editor of a class list: where it starts from, its table, and what is wrong with it, all kept in the draft."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.labels import class_list_presets, read_class_list
+from negrefine_core.runs import Run, Settings
+
+from ..shared.words import plain
+from . import draft as draft
+from . import sources as class_sources
+from .problems import mended, problems, trimmed
+from .prompts import longest_prompt, preview, tokens
+
+COLUMN = "Class"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows that the table widget `key` was made with; `now` is what its edits have made of them."""
+
+    run: str
+    rows: tuple[str, ...]
+    now: tuple[str, ...]
+    number: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"class_table_{self.number}"
+
+
+def draw(run: Run, settings: Settings) -> list[str]:
+    """The editor; returns the names as they would be mined, or none while a problem blocks that."""
+    _sources(run)
+    left, right = st.columns([5, 6], gap="large")
+    with left:
+        rows = _table(run)
+    usable = mended(rows)
+    with right:
+        found = st.container()
+        with st.container():  # keeps its place, so that nothing below moves when the tokenizer is there
+            counter = tokens(settings)
+        listed = problems(
+            rows,
+            lambda name: bool(counter) and counter.count(longest_prompt(settings, name)) > counter.context,
+            counter.context if counter else None,
+        )
+        with found:
+            for problem in listed:
+                (st.error if problem.blocks else st.warning)(problem.text, icon=":material/error_outline:")
+            if usable != trimmed(rows) and usable:
+                st.button(
+                    "Mend the list", icon=":material/build:", on_click=draft.edit, args=(run, usable),
+                    help="Leaves out blanks, repeated names and characters that cannot be seen. Can be undone.",
+                )  # fmt: skip
+        preview(settings, usable, counter)
+    return [] if any(problem.blocks for problem in listed) else usable
+
+
+def _sources(run: Run) -> None:
+    """Ways to replace the whole list, and the ways back and forth."""
+    with st.container(horizontal=True):
+        for words, icon, source in (("Preset", "list", _preset), ("Paste", "content_paste", _paste),
+                                    ("Upload", "upload", _upload)):  # fmt: skip
+            with st.popover(words, icon=f":material/{icon}:", key=f"source_{words}", on_change="rerun"):
+                source(run)
+        st.button(
+            "Undo", icon=":material/undo:", disabled=not draft.can_undo(run), on_click=draft.undo, args=(run,),
+            help="Takes back the last change of the list, then the one before, and so on.",
+        )  # fmt: skip
+        st.button(
+            "Redo", icon=":material/redo:", disabled=not draft.can_redo(run), on_click=draft.redo, args=(run,),
+            help="Makes the change again that was taken back last.",
+        )  # fmt: skip
+        st.button(
+            "Discard changes", icon=":material/restart_alt:", on_click=draft.discard, args=(run,),
+            disabled=draft.names(run) == run.id_labels and not draft.chosen(run),
+            help=f"Back to the classes of the run {plain(run.name)}.",
+        )  # fmt: skip
+
+
+def _preset(run: Run) -> None:
+    preset = st.selectbox("Published class list", class_list_presets(), key="preset", index=None, placeholder="Choose")
+    if preset:
+        _offer(run, lambda: list(read_class_list(preset).labels), "Preset")
+
+
+def _paste(run: Run) -> None:
+    with st.form("paste", enter_to_submit=False, border=False):
+        st.text_area(
+            "The whole list, one class a line", key="pasted", height=180, placeholder="red fox\narctic fox\nbadger"
+        )
+        st.form_submit_button(
+            "Replace the list with these", key="use_Paste", type="primary", on_click=_use_pasted, args=(run,)
+        )
+    if failed := st.session_state.pop("paste_error", ""):
+        st.error(plain(failed), icon=":material/error:")
+
+
+def _use_pasted(run: Run) -> None:
+    try:
+        _use(run, class_sources.from_text(st.session_state["pasted"]), "Paste")
+    except NegRefineError as error:
+        st.session_state["paste_error"] = str(error)
+
+
+def _upload(run: Run) -> None:
+    file = st.file_uploader(
+        "Text file with one class a line, or CSV", type=["txt", "csv"], key="uploaded",
+        help="Of a CSV file, the column called class, name or label is taken; else the first.",
+    )  # fmt: skip
+    if file:
+        _offer(run, lambda: class_sources.from_file(file.name, file.getvalue()), "Upload")
+
+
+def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
+    """What a source holds, with the button that makes it the list; or what is wrong with it."""
+    try:
+        rows = read()
+    except NegRefineError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    first = ", ".join(plain(row[:40]) for row in rows[:6] if row.strip())
+    st.caption(f"{_counted(rows)}: {first}{' …' if len(rows) > 6 else ''}")
+    st.button(
+        "Replace the list with these", key=f"use_{source}", type="primary", on_click=_use, args=(run, rows, source)
+    )
+
+
+def _use(run: Run, rows: list[str], source: str) -> None:
+    draft.edit(run, rows)
+    st.session_state[f"source_{source}"] = False  # closes the popover
+
+
+def _counted(rows: Sequence[str]) -> str:
+    """How many rows there are, and how many of them can be used where some are blank or repeated."""
+    count, usable = len(trimmed(rows)), len(mended(rows))
+    return f"{count:,} {'row' if count == 1 else 'rows'}" + (f", {usable:,} of them usable" if usable < count else "")
+
+
+def _table(run: Run) -> list[str]:
+    """The table, made anew where the draft holds what the table does not show: its own edits live in the browser."""
+    names, table = tuple(draft.names(run)), st.session_state.get("class_table")
+    if not table or (table.run, table.now) != (run.name, names) or table.key not in st.session_state:
+        table = Table(run.name, names, names, table.number + 1 if table else 0)
+        st.session_state["class_table"] = table
+    st.markdown(
+        f"**{_counted(names)}**",
+        help="Click a cell to change it, the last row to add one; tick rows to delete them. Every change is kept at "
+        "once, on this machine.",
+    )
+    st.data_editor(
+        pd.DataFrame({COLUMN: list(table.rows)}, dtype=str), key=table.key, num_rows="dynamic", height=460,
+        column_config={COLUMN: st.column_config.TextColumn(COLUMN)}, placeholder="",
+        on_change=_keep, args=(run, table), alt="The ID class names, one a row",
+    )  # fmt: skip
+    return list(names)
+
+
+def _keep(run: Run, table: Table) -> None:
+    now = edited(table.rows, st.session_state[table.key])
+    draft.edit(run, now)
+    st.session_state["class_table"] = replace(table, now=tuple(now))
+
+
+def edited(rows: Sequence[str], edits: Mapping[str, Any]) -> list[str]:
+    """Rows after the table widget's edits: changed cells, deleted rows and added ones, as Streamlit keeps them."""
+    changed = {int(row): cells[COLUMN] or "" for row, cells in edits["edited_rows"].items() if COLUMN in cells}
+    gone = set(edits["deleted_rows"])
+    kept = [changed.get(i, row) for i, row in enumerate(rows) if i not in gone]
+    return kept + [str(added.get(COLUMN) or "") for added in edits["added_rows"]]

@@ -1,0 +1,169 @@
+"""ID classes: edit the class list, mine its negatives as a new run, see what changed, and refine."""
+
+import streamlit as st
+
+from negrefine_core import jobs
+from negrefine_core.errors import NegRefineError
+from negrefine_core.runs import Run
+
+from ..shared import frame, job_panel, links
+from ..shared.scored_images import scores
+from ..shared.view import View, change
+from ..shared.words import plain, some
+from . import carry_over, judge_form, remine
+from . import changes as class_changes
+from . import editor as class_editor
+from . import mining as mining_step
+from . import refine as refine_step
+
+STEPS = {"edit": "1 · Edit and re-mine", "changes": "2 · What changed", "refine": "3 · Refine and score"}
+
+
+def draw(run: Run, view: View) -> None:
+    st.caption(
+        "The ID classes are what your pictures may show (in-distribution). A change makes a **new run**: its negative "
+        "labels are mined again, then a judge refines them. The run you start from stays as it is."
+    )
+    st.session_state["pick_step"] = view.step
+    st.segmented_control(
+        "Step", list(STEPS), key="pick_step", format_func=STEPS.__getitem__, label_visibility="collapsed",
+        required=True, on_change=lambda: change(view, step=st.session_state["pick_step"]),
+    )  # fmt: skip
+    {"edit": _edit, "changes": _changes, "refine": _refine}[view.step](run, view)
+
+
+def _edit(run: Run, view: View) -> None:
+    mining_step.warm_up(run)
+    chosen = remine.settings(run)
+    names = class_editor.draw(run, chosen)
+    _folders(run, names)
+    st.divider()
+    remine.draw(run, names, chosen)
+
+
+def _folders(run: Run, names: list[str]) -> None:
+    """Whether the ID pictures' class folders go by the class names: for information."""
+    if not names or not run.scored_sets:
+        return
+    id_set = run.id_set or run.scored_sets[0]
+    folders = sorted({str(name) for name in scores(run, id_set)["class"].dropna().unique() if name})
+    known, classes = {name.casefold() for name in names}, {name.casefold() for name in folders}
+    missing = [name for name in folders if name.casefold().replace("_", " ") not in known]
+    empty = [name for name in names if name.casefold() not in {c.replace("_", " ") for c in classes}]
+    if not folders:
+        return
+    parts = []
+    if missing:
+        parts.append(f"Class folders of the ID pictures “{plain(id_set)}” that no class is named after: "
+                     f"{len(missing):,} ({some(missing, 5)}). Their pictures count as ID all the same.")  # fmt: skip
+    if empty:
+        parts.append(
+            f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({some(empty, 5)})."
+        )
+    for other in run.scored_sets:
+        if other != id_set and other not in run.id_sets:
+            also = sorted({str(name) for name in scores(run, other)["class"].dropna().unique()})
+            also = [name for name in also if name.casefold().replace("_", " ") in known]
+            if also:
+                parts.append(f"“{plain(other)}” counts as OOD and has pictures of your classes: {some(also, 5)}.")
+    if parts:
+        st.info("  \n".join(parts), icon=":material/folder_open:")
+
+
+def _changes(run: Run, view: View) -> None:
+    if not _mined(run, view):
+        return
+    parent = _parent(run)
+    if not parent:
+        st.info(f"The run {plain(run.name)} was not made by editing another one’s classes, so there is nothing to "
+                "compare. Edit its classes and re-mine.")  # fmt: skip
+        return
+    class_changes.draw(parent, run)
+    st.button("Refine these negatives", type="primary", icon=":material/arrow_forward:", key="to_refine",
+              on_click=change, args=(view,), kwargs={"step": "refine"})  # fmt: skip
+
+
+def _mined(run: Run, view: View) -> bool:
+    """The run's latest job, and whether its negatives are there."""
+    found = mining_step.mined(run)
+    _job(run, view)
+    return found
+
+
+def _job(run: Run, view: View) -> None:
+    """The run's latest job, while it is at work or did not get through, and when it has scored."""
+    its = [job for job in jobs.all_jobs() if job.spec.run == run.name]
+    job = next(iter(mining_step.mining_jobs(run) if view.step == "changes" else its), None)
+    if not job:
+        return
+    scored = any(isinstance(step, jobs.Score) for step in job.spec.steps)
+    if scored or job.state != "done":
+        job_panel.draw(job, judge_form.api_key())
+    if scored and job.state == "done":
+        _after_scoring(run, view)
+
+
+def _after_scoring(run: Run, view: View) -> None:
+    parent = _parent(run)
+    with st.container(horizontal=True):
+        st.page_link(
+            links.page("explore"), label="See the scores", icon=":material/bar_chart:", query_params=view.query()
+        )
+        if parent and parent.scored_sets:
+            st.page_link(
+                links.page("compare"), label=f"Compare with {plain(parent.name)}", icon=":material/compare_arrows:",
+                query_params=View(run=run.name, compare="runs", other=parent.name).query(),
+            )  # fmt: skip
+
+
+def _parent(run: Run) -> Run | None:
+    """The run whose class list was edited to make this one, if it is still there."""
+    name = run.info.get(remine.PARENT, "")
+    try:
+        return Run.open(name) if name in frame.known_runs() else None
+    except NegRefineError:
+        return None
+
+
+def _refine(run: Run, view: View) -> None:
+    if not _mined(run, view) or any(job.spec.run == run.name for job in jobs.active()):
+        return
+    if run.path("negatives.csv").exists():
+        refine_step.draw_outcome(run)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.page_link(
+                links.page("review"),
+                label="Review the decisions",
+                icon=":material/rate_review:",
+                query_params=view.query(),
+            )
+            _score(run)
+            if parent := _parent(run):
+                carry_over.draw(parent, run)
+        st.divider()
+    refine_step.draw(run)
+
+
+def _score(run: Run) -> None:
+    """One click scores the pictures of this run, or of the one it was made from, with the new negatives."""
+    parent = _parent(run)
+    source = run if run.scored_sets or not parent else parent
+    if not source.scored_sets:
+        st.caption("No pictures are scored yet: do so on the page Score.")
+        return
+    st.button(
+        f"Score the {len(source.scored_sets)} image sets of {plain(source.name)}", icon=":material/play_arrow:",
+        key="score", on_click=_start_scoring, args=(run, source), type="secondary" if run.scored_sets else "primary",
+        help=", ".join(plain(name) for name in source.scored_sets),
+    )  # fmt: skip
+
+
+def _start_scoring(run: Run, source: Run) -> None:
+    steps = [
+        jobs.Score(image_set=name, same_as=source.name, is_id=name in source.id_sets) for name in source.scored_sets
+    ]
+    jobs.start(jobs.Spec(title=f"Score {run.name}", run=run.name, steps=(*steps, jobs.Evaluate())))
+
+
+def classes() -> None:
+    frame.page("classes", "ID classes", draw)

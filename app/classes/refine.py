@@ -1,0 +1,142 @@
+"""Refining a run from the app: what a judge would be asked and what leaves the machine, the button, and the outcome."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core import jobs, overrides
+from negrefine_core.judge import SYSTEM_PROMPT
+from negrefine_core.judges.estimate import Estimate, estimate
+from negrefine_core.runs import Run
+
+from ..shared import background, features
+from ..shared.words import duration, plain
+from . import judge_form
+from .changes import chains
+from .judge_form import Choice
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the last judge made of the negatives; `unclear` has the replies that were neither yes nor no."""
+
+    judge: str
+    questions: int
+    rejected: Mapping[str, int]
+    unclear: pd.DataFrame
+
+
+def draw(run: Run) -> None:
+    """The form, the estimate and the button."""
+    st.subheader(
+        "Refine again" if run.path("negatives.csv").exists() else "Refine",
+        help="A judge throws out negatives that are proper nouns or a kind of one of your classes (NegFilter in the "
+        "paper): they would draw ID pictures away.",
+    )
+    choice = judge_form.draw(run)
+    if choice is None:
+        return
+    if choice.kind == "wordnet":
+        st.caption("WordNet answers all the questions itself, offline and in seconds. Nothing leaves this machine.")
+        _button(run, choice, None)
+        return
+    key = judge_form.api_key()
+    work = partial(_estimate, run.folder, choice, key)
+    key = ("estimate", choice, overrides.verdict_state(run))
+    found = background.result(key, work, "Counting the questions …")
+    if not found:
+        return
+    if choice.kind == "openai":
+        _before_sending(found, choice)
+    else:
+        st.caption(f"The log answers {found.cached:,} questions; at most {found.questions:,} are not in it and count "
+                   "as unclear, which keeps the negative. Nothing leaves this machine.")  # fmt: skip
+    _button(run, choice, found)
+
+
+def _estimate(folder: Path, choice: Choice, key: str) -> Estimate:
+    from negrefine_core import pipeline
+
+    run, judge = Run(folder), choice.judge(Run(folder), key)
+    if choice.kind == "replay":
+        from negrefine_core.reference import logged_verdicts
+
+        logged = logged_verdicts(choice.identity.removeprefix("replay:"))
+        return estimate(chains(run), {verdict.prompt: verdict.answer for verdict in logged}, 1)
+    return pipeline.question_estimate(run, features.encoder(run), judge, choice.rate_limit, choice.prices)
+
+
+def _before_sending(found: Estimate, choice: Choice) -> None:
+    """What a server would be asked: counts, time, cost, and the text that leaves the machine."""
+    figures = {
+        "Questions, at most": (
+            f"{found.questions:,}",
+            "A yes ends a negative’s questions, so there may be fewer.",
+        ),
+        "Answered already": (f"{found.cached:,}", "By this judge, in this run or another: they are not asked again."),
+        "Tokens": (f"{found.prompt_tokens + found.completion_tokens:,}", "Roughly: sent and received."),
+        "Time": (duration(found.seconds), "Roughly: from measured replies, or half a second each until there are any."),
+    }
+    if found.cost is not None:
+        figures["Cost"] = (f"{found.cost:,.2f}", "At your prices.")
+    for column, (label, (value, meaning)) in zip(st.columns(len(figures)), figures.items(), strict=True):
+        column.metric(label, value, help=meaning)
+    if not found.questions:
+        return
+    url = choice.identity.rpartition("@")[2]
+    with st.container(border=True):
+        st.markdown(
+            f"**What leaves this machine**, to {plain(url)}: these questions with your class names and the negatives, "
+            "word for word. No pictures, no file names."
+        )
+        st.code("\n\n".join([SYSTEM_PROMPT, *found.examples]), language=None, wrap_lines=True)
+
+
+def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
+    asks = choice.kind == "openai" and found is not None and found.questions
+    refined = run.path("negatives.csv").exists()
+    st.button(
+        f"Ask {found.questions:,} questions" if asks and found else "Refine again" if refined else "Refine",
+        key="refine", type="secondary" if refined else "primary",
+        icon=":material/gavel:", on_click=_start, args=(run, choice),
+        help="Works in the background; every answer is kept as soon as it is there.",
+    )  # fmt: skip
+
+
+def _start(run: Run, choice: Choice) -> None:
+    key = judge_form.api_key() if choice.kind == "openai" else ""
+    jobs.start(jobs.Spec(title=f"Refine {run.name}", run=run.name, steps=(choice.step,)), api_key=key)
+
+
+def outcome(folder: Path) -> Outcome:
+    run = Run(folder)
+    judge = overrides.judge_of(run)
+    verdicts = [verdict for verdict in run.verdicts if verdict.judge == judge]
+    rejected = Counter(v.kind for v in overrides.rejections(run).values())
+    rows = [(v.negative, v.id_label or "", v.reply) for v in verdicts if v.answer == "unclear"]
+    return Outcome(judge, len(verdicts), rejected, pd.DataFrame(rows, columns=["Negative", "Class", "Reply"]))
+
+
+def draw_outcome(run: Run) -> None:
+    """What the judge decided, where it has."""
+    key = ("outcome", overrides.verdict_state(run))
+    found = background.result(key, partial(outcome, run.folder), "Reading the verdicts …")
+    if not found:
+        return
+    proper, kind, same = (found.rejected.get(kind, 0) for kind in ("proper noun", "subcategory", "same"))
+    cleaned = len(overrides.reviewable(run))
+    st.success(
+        f"**{len(run.negatives):,} negatives kept** of {cleaned:,} after cleaning. Rejected by {plain(found.judge)}: "
+        f"{proper:,} as proper nouns, {kind:,} as a kind of one of your classes (subcategories), {same:,} as equal to "
+        f"one; {found.questions:,} answers on file.",
+        icon=":material/check:",
+    )
+    if not found.unclear.empty:
+        st.warning(f"**{len(found.unclear):,} replies were unclear**, neither yes nor no. They count as no, as in the "
+                   "paper, and keep the negative.", icon=":material/help:")  # fmt: skip
+        st.dataframe(found.unclear, hide_index=True, height=200, alt="Unclear replies")

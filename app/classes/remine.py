@@ -1,0 +1,169 @@
+"""From an edited class list to a new run: its name, its settings, and the job that mines its negatives."""
+
+from typing import Any
+
+import streamlit as st
+
+from negrefine_core import overrides
+from negrefine_core.errors import NegRefineError
+from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
+
+from ..shared.view import change
+from ..shared.words import duration, plain
+from . import draft as draft
+from . import mining as mining_step
+
+PARENT = "edited_from"  # in a run's info: the run whose class list was edited
+MODELS = {
+    "demo": "demo: the small bundled model, no download",
+    "paper": "paper: ViT-B/16 by OpenAI, downloaded once (0.6 GB)",
+    "strong": "strong: PE-Core-L/14, downloaded once (2.7 GB)",
+}
+OTHER = "another model of open_clip"
+WORDS = ("model", "pretrained", "sketch_templates")  # which decide what must be embedded
+CHOSEN = ("model", "pretrained", "fraction", "seed", "sketch_templates", "word_filter")
+
+
+def settings(run: Run) -> Settings:
+    """The run's settings with what was chosen for the new one.
+
+    Raises NegRefineError when a choice cannot be.
+    """
+    judge = overrides.judge_of(run)
+    values = run.settings.model_dump() | {"judge": "wordnet" if judge == overrides.PUBLISHED else judge}
+    return checked_settings(values | {name: v for name, v in draft.chosen(run).items() if name in CHOSEN})
+
+
+def draw(run: Run, names: list[str], chosen: Settings) -> None:
+    """The new run's name, its settings and the button; `names` are empty while the list has a blocking problem."""
+    st.subheader(
+        "Re-mine", help="Mining looks for the WordNet words least similar to your classes: the negative labels."
+    )
+    _difference(run, names)
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    name = _name(run, left)
+    with st.expander("Advanced"):
+        _advanced(run, chosen)
+    same = names == run.id_labels and chosen.model_dump(exclude={"judge"}) == run.settings.model_dump(exclude={"judge"})
+    problem = _name_problem(name)
+    right.button(
+        f"Re-mine {len(names):,} classes" if names else "Re-mine", type="primary", icon=":material/refresh:",
+        width="stretch", disabled=not names or same or bool(problem), on_click=_start,
+        args=(run, name, names, chosen),
+        help="The list has a problem, named beside the table." if not names else "Nothing differs from this run yet."
+        if same else "Makes a new run; this one stays as it is.",
+    )  # fmt: skip
+    if problem:
+        left.caption(f":material/error: {problem}")
+    elif names and not same:
+        _time(run, chosen)
+    if failed := st.session_state.pop("remine_error", ""):
+        st.error(plain(failed), icon=":material/error:")
+
+
+def _time(run: Run, chosen: Settings) -> None:
+    """How long mining takes: next to nothing where every word is embedded."""
+    words = tuple(getattr(run.settings, name) for name in WORDS)
+    if words != tuple(getattr(chosen, name) for name in WORDS) or "fingerprint" not in run.info.get("model", {}):
+        st.caption(":material/timer: Another model or other prompts: some 57,000 words are embedded first, once. "
+                   "The job says how long that takes, and can be cancelled and resumed.")  # fmt: skip
+        return
+    ahead = mining_step.ahead(run)
+    if ahead is None:
+        return
+    if not ahead.words:
+        st.caption(":material/timer: Every word is embedded already: mining takes about a second.")
+    else:
+        st.caption(f":material/timer: The lexicon’s words are embedded first, once for this model: about "
+                   f"{duration(ahead.seconds)} here, with progress.")  # fmt: skip
+
+
+def _difference(run: Run, names: list[str]) -> None:
+    """How the list differs from the run's, and from the class folders of its pictures."""
+    old, new = set(run.id_labels), set(names)
+    if names:
+        st.caption(f"Against {plain(run.name)}: {len(new - old):,} added, {len(old - new):,} removed.")
+
+
+def _name(run: Run, place: Any) -> str:
+    st.session_state["new_name"] = draft.chosen(run).get("name") or free_name(run.name)
+    name: str = place.text_input(
+        "Name of the new run", key="new_name", max_chars=80,
+        on_change=lambda: draft.choose(run, name=st.session_state["new_name"].strip()),
+        help="Its folder is data/runs/NAME: letters, digits, '_', '-' and '.'.",
+    )  # fmt: skip
+    return name.strip()
+
+
+def free_name(name: str) -> str:
+    """`demo` -> `demo-2`, or the next number that no run has."""
+    stem, _, number = name.rpartition("-")
+    stem, first = (stem, int(number) + 1) if stem and number.isdecimal() and len(number) < 5 else (name, 2)
+    taken = set(run_names())
+    return next(n for n in (f"{stem[:72]}-{i}" for i in range(first, first + len(taken) + 1)) if n not in taken)
+
+
+def _name_problem(name: str) -> str:
+    if not is_run_name(name):
+        return "Use letters, digits, “\\_”, “-” and “.”, at most 80, for the name."
+    return f"There is a run {plain(name)} already. Choose another name." if name in run_names() else ""
+
+
+def _advanced(run: Run, now: Settings) -> None:
+    """The settings that matter before mining; the others stay as they are."""
+    options = [*MODELS, OTHER]
+    st.session_state["new_model"] = now.model if now.model in MODELS and not now.pretrained else OTHER
+    st.selectbox(
+        "Model", options, key="new_model", format_func=lambda model: MODELS.get(model, model),
+        on_change=lambda: _choose_model(run, st.session_state["new_model"]),
+    )  # fmt: skip
+    if st.session_state["new_model"] == OTHER:
+        left, right = st.columns(2)
+        _text(run, left, "model", "open_clip’s model name", now.model, "ViT-B-32, hf-hub:ORG/NAME or local-dir:FOLDER")
+        _text(run, right, "pretrained", "Weights", now.pretrained or "", "A tag such as laion2b_s34b_b79k, or a file")
+    left, middle, right = st.columns(3)
+    st.session_state["new_fraction"] = round(100 * now.fraction, 2)
+    left.number_input(
+        "Mined share of the words (%)", 0.1, 100.0, step=1.0, key="new_fraction",
+        on_change=lambda: draft.choose(run, fraction=st.session_state["new_fraction"] / 100),
+        help="The share of nouns, and of adjectives, that become negatives; the least similar ones. The paper: 15%.",
+    )  # fmt: skip
+    st.session_state["new_seed"] = now.seed
+    middle.number_input(
+        "Seed", 0, 2**31 - 1, key="new_seed", help="Draws each adjective’s phrase, such as “gooey landscape”.",
+        on_change=lambda: draft.choose(run, seed=int(st.session_state["new_seed"])),
+    )  # fmt: skip
+    _toggle(run, right, "sketch_templates", "Sketch prompts", now.sketch_templates,
+            "Two more prompts, “a sketch of …”, for drawings (ImageNet-Sketch).")  # fmt: skip
+    _toggle(run, right, "word_filter", "Leave out offensive words", now.word_filter, "The paper keeps them.")
+
+
+def _choose_model(run: Run, model: str) -> None:
+    draft.choose(run, model="ViT-B-32" if model == OTHER else model, pretrained="openai" if model == OTHER else None)
+
+
+def _text(run: Run, place: Any, name: str, label: str, value: str, help_text: str) -> None:
+    st.session_state[f"new_{name}_name"] = value
+    place.text_input(
+        label, key=f"new_{name}_name", help=help_text,
+        on_change=lambda: draft.choose(run, **{name: st.session_state[f"new_{name}_name"].strip() or None}),
+    )  # fmt: skip
+
+
+def _toggle(run: Run, place: Any, name: str, label: str, value: bool, help_text: str) -> None:
+    st.session_state[f"new_{name}"] = value
+    place.toggle(
+        label, key=f"new_{name}", help=help_text,
+        on_change=lambda: draft.choose(run, **{name: st.session_state[f"new_{name}"]}),
+    )  # fmt: skip
+
+
+def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
+    """Make the new run and go there, where it is mined."""
+    try:
+        made = Run.create(name, chosen, names)
+        made.update_info(**{PARENT: run.name})
+        draft.discard(run)  # it went into the new run
+        change(None, run=name, step="changes")
+    except (NegRefineError, OSError) as error:
+        st.session_state["remine_error"] = str(error)

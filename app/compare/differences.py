@@ -1,0 +1,46 @@
+"""What two sides' metrics differ by, computed once, and said in words that the intervals support."""
+
+import pandas as pd
+
+from negrefine_core.comparison import AVERAGE, Difference, metric_differences
+from negrefine_core.metrics import Convention
+
+from ..shared import background
+from ..shared.scored_images import Sets
+from ..shared.words import plain, points
+from .sides import FIRST, SECOND, Sides
+
+METRICS = {"auroc": "AUROC", "fpr95": "FPR@95"}
+
+
+def differences(sides: Sides, sets: Sets, table: pd.DataFrame, convention: Convention) -> list[Difference] | None:
+    """The metrics' differences, for the scores' files as they are; None and a sign of waiting until they are there."""
+    names = (sets.id, *sets.ood)
+    files = tuple(side.run.state(scores=names) for side in sides.both)
+    key = ("differences", files, *(side.score.column for side in sides.both), convention)
+    wanted = table[["image_set", "is_id", FIRST, SECOND]]
+    return background.result(
+        key, lambda: metric_differences(wanted, FIRST, SECOND, convention=convention), "Drawing the bootstrap samples"
+    )
+
+
+def overall(found: list[Difference]) -> list[Difference]:
+    """The averages over the OOD sets, or those of the only set."""
+    return [difference for difference in found if difference.ood_set == AVERAGE] or found
+
+
+def is_better(difference: Difference) -> bool:
+    """Whether the second side is, chance left aside."""
+    return (difference.second > difference.first) == (difference.metric == "auroc")
+
+
+def statement(difference: Difference, sides: Sides) -> str:
+    """One metric's difference as a sentence that its interval supports."""
+    delta = difference.second - difference.first
+    where = "averaged over the OOD sets" if difference.ood_set == AVERAGE else f"on {plain(difference.ood_set)}"
+    bounds = f"95% interval {points(difference.low)} to {points(difference.high)}"
+    start = f"{METRICS[difference.metric]}, {where}:"
+    if not difference.is_clear:
+        return f"{start} **no difference beyond chance** ({points(delta)} points, {bounds})."
+    word = "better" if is_better(difference) else "worse"
+    return f"{start} **{plain(sides.second.name)} is {word}** ({points(delta)} points, {bounds})."

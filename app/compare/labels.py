@@ -1,0 +1,92 @@
+"""The negatives that only one of two sides compares with, and why the other lacks them."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.comparison import WITHOUT_NEGATIVES, label_diff
+from negrefine_core.runs import Run
+
+from ..shared.view import View, change
+from ..shared.words import plain
+from .sides import Sides
+
+FILES = ("run.json", "initial_negatives.csv", "negatives.csv", "neglabel_negatives.csv", "overrides.jsonl")
+NOT_JUDGED = ("not mined", "cleaned", "ID class")
+MEANING = (
+    "- **proper noun**, **subcategory**, **same**: the verdict that rejected it, and for which ID class\n"
+    "- **dropped by a person**: an override\n- **cleaned**: its spelling was changed, or too little of it was left\n"
+    "- **not mined**: the other side does not have it among its candidates’ least similar"
+)
+
+
+def draw(view: View, sides: Sides) -> None:
+    st.markdown("**Negatives that differ**", help=MEANING)
+    if all(side.score.column in WITHOUT_NEGATIVES for side in sides.both):
+        st.info("MCM compares with no negatives, so there are none that differ. Choose another score above.")
+        return
+    for side in sides.both:
+        if side.score.column in WITHOUT_NEGATIVES:
+            st.caption(f"{plain(side.name)} compares with no negatives at all.")
+    table = _diff(sides, tuple((side.run.state(*FILES), side.score.column) for side in sides.both))
+    if table.empty:
+        st.info("Both sides compare with exactly the same negatives.")
+        return
+    counts = table["change"].value_counts()
+    st.markdown(
+        f"From {plain(sides.first.name)} to {plain(sides.second.name)}: **{counts.get('removed', 0):,}** removed, "
+        f"**{counts.get('added', 0):,}** added."
+    )
+    shown = search(table, view, "differences")
+    if shown.empty:
+        st.info("No label holds this text. Empty the search.")
+        return
+    runs = {"removed": sides.second.run, "added": sides.first.run}  # the side that lacks it has the verdict
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Negative": shown["label"], "Change": shown["change"], "Why": shown["kind"],
+                "ID class": shown["id_label"], "Part of speech": shown["pos"],
+                "Review": [
+                    None if row.kind in NOT_JUDGED else review_url(view, runs[row.change], row.label)
+                    for row in shown.itertuples()
+                ],
+            }
+        ),
+        hide_index=True, height=38 + 35 * min(len(shown), 15),
+        column_config={"Review": review_column()}, placeholder="–",
+        alt="Negatives of only one side, whether they were removed or added, and why",
+    )  # fmt: skip
+
+
+def search(table: pd.DataFrame, view: View, what: str) -> pd.DataFrame:
+    """The rows whose label or ID class holds the view's text."""
+    st.session_state[f"pick_find_{what}"] = view.find
+    st.text_input(
+        "Search", key=f"pick_find_{what}", placeholder="text in the label or the ID class", icon=":material/search:",
+        max_chars=80, on_change=lambda: change(view, find=st.session_state[f"pick_find_{what}"].strip()),
+    )  # fmt: skip
+    if not view.find:
+        return table
+    texts = table["label"] + "\n" + table["id_label"].fillna("")
+    return table[texts.str.contains(view.find, case=False, regex=False)]
+
+
+def review_url(view: View, run: Run, label: str) -> str:
+    """The Review page's address on a label, relative to this page's."""
+    return f"review?{urlencode(view.query(run=run.name, queue='all', search='', id_class='', label=label))}"
+
+
+def review_column() -> st.column_config.LinkColumn:
+    return st.column_config.LinkColumn(
+        "Review", display_text="open", help="Why the judge decided so, in a new tab; there you can override it."
+    )  # fmt: skip
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing the labels")
+def _diff(_sides: Sides, key: tuple[Any, ...]) -> pd.DataFrame:
+    del key
+    first, second = ((side.run, side.score.column) for side in _sides.both)
+    return label_diff(first, second)

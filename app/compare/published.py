@@ -1,0 +1,78 @@
+"""The figures that came with an imported run, beside the paper's table."""
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.benchmarks.datasets import PUBLISHED_NAMES
+from negrefine_core.benchmarks.experiments import Experiment, experiments
+from negrefine_core.runs import Run
+
+from ..shared.words import contamination, duration, plain
+
+AVERAGE = "average"
+COLUMNS = {name: st.column_config.NumberColumn(name, format="%.2f", width="small") for name in ("AUROC", "FPR@95")}
+CONVENTION = "in percent, ID is the positive class"
+
+
+def draw(run: Run) -> None:
+    """Nothing for a run that was made here."""
+    published = run.info.get("published", {})
+    if not published.get("results"):
+        return
+    named = {PUBLISHED_NAMES.get(name, name): values for name, values in published["results"].items()}
+    entry = _experiment(published)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**Figures published with this run**")
+        _table(results(named, entry), "AUROC and FPR@95 of the published run on each OOD set")
+        took = "; ".join(
+            f"{plain(step)}: {duration(seconds)}" for step, seconds in published.get("seconds", {}).items()
+        )
+        st.caption(
+            f"NegRefine, {plain(published['source'])}: seed {published['seed']}, "
+            f"{plain(published['arch'] or 'model unknown')}; {CONVENTION}. {contamination(named)}"
+        )
+        if took:
+            st.caption(f":material/timer: {took}")
+    if not entry or not entry.paper:
+        return
+    with right:
+        st.markdown("**What the paper reports**")
+        _table(reported(entry), "AUROC and FPR@95 of each method as the paper reports them")
+        st.caption(
+            f"{plain(entry.title)}, ViT-B/16: the mean over seeds and {plain(', '.join(entry.ood))}; {CONVENTION}. "
+            "Averages and ablation are quoted second-hand."
+        )
+
+
+def _experiment(published: dict[str, object]) -> Experiment | None:
+    """The experiment whose result it is. An import that did not note its ID set is ImageNet's."""
+    name = str(published.get("id_set") or "imagenet").replace("_", "-")
+    return next((entry for entry in experiments() if entry.name == name), None)
+
+
+def results(published: dict[str, dict[str, float]], entry: Experiment | None) -> pd.DataFrame:
+    """A row for each OOD set in percent, and after those that the paper averages over their mean."""
+    rows = [
+        {"OOD images": name, "AUROC": 100 * values["auroc"], "FPR@95": 100 * values["fpr95"]}
+        for name, values in published.items()
+    ]
+    averaged = [row for row in rows if entry and row["OOD images"] in entry.ood]
+    if not entry or len(averaged) < len(entry.ood):
+        return pd.DataFrame(rows)
+    mean = {key: sum(float(row[key]) for row in averaged) / len(averaged) for key in ("AUROC", "FPR@95")}
+    others = [row for row in rows if row not in averaged]
+    return pd.DataFrame([*averaged, {"OOD images": f"average of these {len(averaged)}", **mean}, *others])
+
+
+def reported(entry: Experiment) -> pd.DataFrame:
+    """A row for each method whose average the paper reports, the ablation before the whole method."""
+    methods = {method: rows[AVERAGE] for method, rows in entry.paper.items() if AVERAGE in rows}
+    whole = methods.pop("NegRefine", None)
+    rows = methods | {part.capitalize(): figures for part, figures in entry.ablation.items()}
+    rows |= {"NegRefine": whole} if whole else {}
+    return pd.DataFrame([{"Method": name, "AUROC": auroc, "FPR@95": fpr} for name, (auroc, fpr) in rows.items()])
+
+
+def _table(table: pd.DataFrame, alt: str) -> None:
+    st.dataframe(table, hide_index=True, column_config=COLUMNS, height=38 + 35 * len(table), alt=alt)

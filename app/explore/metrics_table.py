@@ -1,0 +1,107 @@
+"""The metrics of every method on every OOD set, with their 95% intervals and the convention they follow."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.metrics import bootstrap_draws, fpr_at_recall
+from negrefine_core.metrics import interval as bootstrap_interval
+from negrefine_core.runs import Run
+
+from ..shared.scored_images import ScoredImages, scores
+from ..shared.scores import SCORES
+from ..shared.view import ID_POSITIVE, OOD_POSITIVE, View, change
+from ..shared.words import contamination, interval, plain
+
+AVERAGE = "average"
+CONVENTIONS = {ID_POSITIVE: "ID positive (the paper)", OOD_POSITIVE: "OOD positive (OpenOOD, pytorch-ood)"}
+NOTES = {
+    ID_POSITIVE: "FPR@95 is the share of OOD images let in at the threshold that keeps 95% of the ID images.",
+    OOD_POSITIVE: "FPR@95 is the share of ID images flagged at the threshold that catches 95% of the OOD images: "
+    "another number than the paper’s.",
+}
+
+
+def draw(run: Run, view: View, images: ScoredImages) -> None:
+    metrics = run.metrics
+    st.session_state["pick_convention"] = view.convention
+    st.segmented_control(
+        "Convention of FPR@95", list(CONVENTIONS), key="pick_convention", format_func=CONVENTIONS.__getitem__,
+        required=True, on_change=lambda: change(view, convention=st.session_state["pick_convention"]),
+        help="AUROC is the same in both. AUPR-in always takes ID as positive, AUPR-out always OOD.",
+    )  # fmt: skip
+    table = tabulated(run, metrics, {*images.sets.ood, AVERAGE}, view.convention)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=38 + 35 * min(len(table), 18),
+        column_config={
+            name: st.column_config.NumberColumn(name, format="%.1f")
+            for name in ("AUROC", "FPR@95", "AUPR-in", "AUPR-out")
+        },
+        alt="AUROC, FPR@95, AUPR-in and AUPR-out of each method on each OOD set",
+    )
+    st.caption(
+        f"In percent; ID images: {plain(metrics['id_set'])}. {NOTES[view.convention]} Higher is better, except for "
+        "FPR@95. The average is the mean over all of the run’s OOD sets. Intervals: 95%, bootstrap over images. "
+        + contamination(images.sets.ood)
+    )
+
+
+def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention: str) -> pd.DataFrame:
+    """A row for each wanted OOD set and method, in percent, the best AUROC of a set first."""
+    rows = []
+    other = _ood_positive(run, metrics) if convention == OOD_POSITIVE else {}
+    for method, by_set in metrics["methods"].items():
+        if convention == OOD_POSITIVE:
+            by_set = {name: values | other.get((method, name), {}) for name, values in by_set.items()}
+        for name, values in by_set.items():
+            if name in wanted:
+                rows.append(
+                    {
+                        "OOD images": name.replace("_", " "),
+                        "Method": method,
+                        "AUROC": 100 * values["auroc"],
+                        "AUROC 95% interval": interval(values.get("auroc_interval")),
+                        "FPR@95": 100 * values["fpr95"],
+                        "FPR@95 95% interval": interval(values.get("fpr95_interval")),
+                        "AUPR-in": 100 * values["aupr_in"],
+                        "AUPR-out": 100 * values["aupr_out"],
+                    }
+                )
+    table = pd.DataFrame(rows)
+    return table.sort_values(["OOD images", "AUROC"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def _ood_positive(run: Run, metrics: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """FPR@95 with OOD as the positive class and its interval, by method and OOD set, and their average."""
+    methods = {method: [n for n in by_set if n != AVERAGE] for method, by_set in metrics["methods"].items()}
+    names = sorted({metrics["id_set"], *(name for sets in methods.values() for name in sets)})
+    state = run.state(scores=names)
+    return _measured(run, state, metrics["id_set"], methods)
+
+
+@st.cache_data(max_entries=8, show_spinner="Drawing the bootstrap samples")
+def _measured(
+    _run: Run, state: tuple[Any, ...], id_set: str, methods: dict[str, list[str]]
+) -> dict[tuple[str, str], dict[str, Any]]:
+    del state
+    found = {}
+    for method, sets in methods.items():
+        column = next(score.column for score in SCORES if score.label == method)
+        inside, draws, rates = scores(_run, id_set)[column].to_numpy(), [], []
+        for stream, name in enumerate(sets):
+            outside = scores(_run, name)[column].to_numpy()
+            rates.append(fpr_at_recall(-outside, -inside)[0])
+            draws.append(bootstrap_draws(inside, outside, stream=stream, convention=OOD_POSITIVE)["fpr95"])
+            found[method, name] = {"fpr95": rates[-1], "fpr95_interval": _bounds(draws[-1])}
+        found[method, AVERAGE] = {"fpr95": sum(rates) / len(rates), "fpr95_interval": _bounds(np.mean(draws, axis=0))}
+    return found
+
+
+def _bounds(draws: np.ndarray) -> list[float]:
+    bounds = bootstrap_interval(draws)
+    return [bounds.low, bounds.high]

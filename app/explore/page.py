@@ -1,0 +1,200 @@
+"""Explore: how well a score tells ID from OOD, where the threshold lies, and the images on either side of it."""
+
+from typing import Any
+
+import streamlit as st
+
+from negrefine_core.runs import Run
+from negrefine_core.show import charts
+
+from ..shared import frame, gallery
+from ..shared.operating_point import OUTCOMES
+from ..shared.scored_images import SORTS, ScoredImages
+from ..shared.view import View, change
+from ..shared.words import percent, plain
+from . import metrics_table, threshold_controls
+
+CURVES = {"roc": "ROC", "pr": "Precision–recall"}
+
+
+def draw(run: Run, view: View) -> None:
+    st.caption(
+        "Does a picture show one of your classes (in-distribution, ID) or something else (out-of-distribution, OOD)? "
+        "Each image gets a score; **higher = more in-distribution**. ID is the positive class: an image at or above "
+        "the threshold counts as ID, one below it as OOD."
+    )
+    images = ScoredImages.of(run, view)
+    _choose_what(run, view, images)
+    threshold_controls.draw(view, images)
+    _charts(view, images)
+    _outcome_tiles(view, images)
+    show = _choose_section(run, view)
+    if show == "metrics":
+        metrics_table.draw(run, view, images)
+    elif show == "unreadable":
+        _unreadable(run)
+    else:
+        _pictures(run, view, images)
+
+
+def _choose_what(run: Run, view: View, images: ScoredImages) -> None:
+    left, middle, right = st.columns([2, 5, 3])
+    st.session_state["pick_id"] = images.sets.id
+    left.selectbox(
+        "ID images", run.scored_sets, key="pick_id", format_func=_readable, on_change=lambda: _filter_anew(view, "id"),
+        help="The image set whose classes are the ID labels (in-distribution, the positive class).",
+    )  # fmt: skip
+    st.session_state["pick_ood"] = list(images.sets.ood)
+    middle.pills(
+        "OOD images, pooled", images.sets.others, selection_mode="multi", wrap=True, key="pick_ood",
+        format_func=_readable, on_change=lambda: _filter_anew(view, "ood"),
+        help="The image sets that show something else (out-of-distribution). Several are taken together as one.",
+    )  # fmt: skip
+    st.session_state["pick_score"] = images.score.column
+    labels = {score.column: score.label for score in images.offered}
+    right.selectbox(
+        "Score", labels, key="pick_score", format_func=labels.__getitem__,
+        on_change=lambda: _filter_anew(view, "score"),
+        help="\n".join(f"- **{score.label}**: {score.meaning}" for score in images.offered),
+    )  # fmt: skip
+
+
+def _filter_anew(view: View, name: str) -> None:
+    """Change the data or the score: a threshold and a score range set by hand mean nothing on another scale."""
+    value: Any = st.session_state[f"pick_{name}"]
+    if name == "ood" and not value:  # the last one stays chosen: none would mean all
+        return
+    changes: dict[str, Any] = {name: tuple(value) if name == "ood" else value, "page": 1, "low": None, "high": None}
+    if name == "score" and view.threshold not in threshold_controls.RULES:
+        changes["threshold"] = View().threshold
+    change(view, **changes)
+
+
+def _charts(view: View, images: ScoredImages) -> None:
+    left, right = st.columns([3, 2], gap="medium")
+    score, at = images.score, images.threshold
+    with left:
+        st.markdown("**Scores of ID and OOD images**", help="Drag across the chart to see the images of a score range.")
+        chart = charts.histogram(images.table, score.column, at, view.chosen_scores, f"{score.label} score")
+        key = f"brush_{score.column}_{view.chosen_scores}"
+        st.plotly_chart(
+            chart, key=key, on_select=lambda: _brush(view, key), selection_mode="box",
+            config={"displayModeBar": False},
+            alt=f"Histogram of the {score.label} scores of ID and OOD images, threshold at {images.text(at)}",
+        )  # fmt: skip
+    with right:
+        st.session_state["pick_curve"] = view.curve
+        st.segmented_control(
+            "Curve", list(CURVES), key="pick_curve", format_func=CURVES.__getitem__, label_visibility="collapsed",
+            required=True, on_change=lambda: change(view, curve=st.session_state["pick_curve"]),
+        )  # fmt: skip
+        draw_curve = charts.roc if view.curve == "roc" else charts.precision_recall
+        st.plotly_chart(
+            draw_curve(images.table, score.column, at), key="curve", config={"displayModeBar": False},
+            alt=f"{CURVES[view.curve]} curve of the {score.label} score with the threshold's operating point",
+        )  # fmt: skip
+
+
+def _brush(view: View, key: str) -> None:
+    """A box drawn on the histogram becomes the score range; only its horizontal extent counts."""
+    boxes = st.session_state[key]["selection"]["box"]
+    if boxes:
+        low, high = sorted(boxes[-1]["x"])
+        change(view, low=float(low), high=float(high), page=1, show="pictures")
+
+
+def _outcome_tiles(view: View, images: ScoredImages) -> None:
+    """The confusion matrix as four buttons; each filters the gallery."""
+    counts = images.table["outcome"].value_counts()
+    totals = images.table["is_id"].value_counts()
+    with st.container(key="tiles"):
+        for column, outcome in zip(st.columns(4), OUTCOMES, strict=True):
+            count, total = int(counts.get(outcome.code, 0)), int(totals.get(outcome.is_id, 0))
+            chosen = view.outcome == outcome.code
+            column.button(
+                f"{outcome.words} ({outcome.code})  \n**{count:,}** of {total:,} · {percent(count / max(total, 1))}",
+                key=f"tile_{outcome.code}",
+                type="primary" if chosen else "secondary",
+                width="stretch",
+                help=f"{outcome.meaning} Click to see {'all images again' if chosen else 'only these'}.",
+                on_click=change,
+                args=(view,),
+                kwargs={"outcome": "" if chosen else outcome.code, "page": 1, "show": "pictures"},
+            )
+
+
+def _choose_section(run: Run, view: View) -> str:
+    labels = {"pictures": "Pictures", "metrics": "Metrics", "unreadable": f"Unreadable images ({len(run.skipped):,})"}
+    st.session_state["pick_show"] = view.show
+    st.segmented_control(
+        "Below", list(labels), key="pick_show", format_func=labels.__getitem__, label_visibility="collapsed",
+        required=True, on_change=lambda: change(view, show=st.session_state["pick_show"]),
+    )  # fmt: skip
+    return view.show
+
+
+def _pictures(run: Run, view: View, images: ScoredImages) -> None:
+    shown = images.shown(view)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _choose_sort(view, images)
+        _export(run, images, shown)
+        if view.outcome or view.chosen_scores:
+            st.button(
+                "Show all images", icon=":material/filter_alt_off:", on_click=change, args=(view,),
+                kwargs={"outcome": "", "low": None, "high": None, "page": 1},
+            )  # fmt: skip
+    if shown.empty:
+        st.info("No image passes these filters. Choose “Show all images” above.")
+    else:
+        gallery.draw(run, view, images, shown, note=_range(view, images))
+
+
+def _range(view: View, images: ScoredImages) -> str:
+    if not view.chosen_scores:
+        return ""
+    low, high = view.chosen_scores
+    return f" with scores from {images.text(low)} to {images.text(high)}, as drawn on the histogram"
+
+
+def _choose_sort(view: View, images: ScoredImages) -> None:
+    offered = [sort for sort in SORTS if sort != "changed" or "csp" in images.table]
+    st.session_state["pick_sort"] = view.sort if view.sort in offered else offered[0]
+    st.selectbox(
+        "Order", offered, key="pick_sort", format_func=lambda sort: SORTS[sort][0], width=260,
+        on_change=lambda: change(view, sort=st.session_state["pick_sort"], page=1),
+        help="\n".join(f"- **{label}**: {meaning}" for label, meaning in SORTS.values()),
+    )  # fmt: skip
+
+
+def _export(run: Run, images: ScoredImages, shown: Any) -> None:
+    """The images of the view, in its order, with every score; the score and threshold are columns of their own."""
+    lists = ["id_labels", "id_sims", "negative_labels", "negative_sims"]
+    table = shown.drop(columns=[name for name in lists if name in shown])
+    st.download_button(
+        "Export as CSV",
+        data=lambda: table.assign(score=images.score.label, threshold=images.threshold).to_csv(index=False),
+        file_name=f"{run.name}-{images.score.column}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        help=f"The {len(table):,} images shown, in this order, with all scores and the threshold.",
+    )
+
+
+def _unreadable(run: Run) -> None:
+    skipped = run.skipped
+    if skipped.empty:
+        st.info("Every image of this run could be read.")
+        return
+    st.caption("These files were left out of every figure above.")
+    st.dataframe(
+        skipped.rename(columns={"image_set": "Image set", "path": "File", "reason": "Reason"}), hide_index=True
+    )
+
+
+def _readable(image_set: str) -> str:
+    return plain(image_set.replace("_", " "))
+
+
+def explore() -> None:
+    frame.page("explore", "Explore", draw)

@@ -1,0 +1,184 @@
+"""The labels that one image matches: on one axis, with the decisions on the negatives, and switched off one by one."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.overrides import DROPPED, in_force
+from negrefine_core.paths import file_state
+from negrefine_core.runs import Override, Run
+from negrefine_core.show import charts
+
+from ..shared import background, features, links, operating_point, pictures
+from ..shared.operating_point import TPR95
+from ..shared.scored_images import ScoredImages
+from ..shared.scores import DEFAULT
+from ..shared.view import View, change
+from ..shared.words import plain
+from . import own_class as image_own_class
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SWITCHES = "Switch a label off to see the score without it. All other labels stay as they are; nothing is stored."
+
+
+def parts(run: Run, image: pd.Series) -> None:
+    """NegRefine = NegLabel + alpha x multi-matching, with this image's numbers."""
+    alpha = run.settings.alpha
+    st.markdown(
+        "**How the NegRefine score adds up**, all labels on",
+        help=f"- **NegLabel**: share of the softmax mass on the ID labels against the negatives, 0 to 1\n"
+        "- **Multi-matching**: best of sigmoid(similarity of “ID label and negative” − similarity of the negative), "
+        f"0 to 1, with weight α = {alpha:g}",
+    )
+    with st.container(border=True):
+        st.markdown(
+            f"**{image['neglabel']:.3f}** NegLabel + {alpha:g} × **{image['multi_matching']:.3f}** multi-matching "
+            f"= **{image['negrefine']:.3f}** NegRefine"
+        )
+    st.caption(
+        f"Best pair: “{plain(image['pair_id'])} and {plain(image['pair_negative'])}”, similarity "
+        f"{image['pair_sim']:.2f}; multi-matching compares it with “{plain(image['pair_negative'])}” alone."
+    )
+
+
+def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
+    """The matches of a scored image, its labels' switches, and the score without those that are off."""
+    off = view.off or view.off_ids
+    found = _rescored(run, view, image) if off else None
+    without = found[1] if found is not None else image
+    matches(
+        without, "What it looks like to the model" + (", without the labels that are off" if found is not None else "")
+    )
+    image_own_class.draw(run, image)
+    _switches(run, view, image, without)
+    if found is not None:
+        _change(view, images, found[0], without)
+        if abs(found[0]["negrefine"] - image["negrefine"]) > 0.001:
+            st.caption("The negatives have changed since this image was scored; both figures are with those of now.")
+
+
+def matches(image: pd.Series, title: str) -> None:
+    """The top labels on one axis of similarity."""
+    st.markdown(
+        f"**{title}**",
+        help="Similarity = 100 × cosine of the image’s and the label’s CLIP features. Top ID labels and top negatives.",
+    )
+    st.plotly_chart(
+        charts.label_similarities(image), key="matches", config={"displayModeBar": False},
+        alt=f"Similarities with ID labels {', '.join(image['id_labels'])} "
+        f"and negatives {', '.join(image['negative_labels'])}",
+    )  # fmt: skip
+
+
+def _rescored(run: Run, view: View, image: pd.Series) -> tuple[pd.Series, pd.Series] | None:
+    """The image's rows with all labels and without those that are off; None and a sign of what is missing."""
+    try:
+        file = pictures.locate(run, image["image_set"], image["path"])
+        key = (str(file), file_state(file), view.off_ids, view.off)
+        return computed(run, key, lambda: features.picture_feature(run, file), view)
+    except NegRefineError as error:
+        st.warning(plain(str(error)), icon=":material/info:")
+        return None
+
+
+def computed(
+    run: Run, key: tuple[object, ...], feature: Callable[[], "Tensor"], view: View
+) -> tuple[pd.Series, pd.Series] | None:
+    """The scores of one image, with all labels and without those that are off, worked out aside from the page."""
+    there = features.checked(run, "Looking up the features")
+    if there is None:
+        return None
+    if not there and not features.ready(run):
+        features.offer(run)
+        return None
+    key = ("one image", run.state("run.json", "negatives.csv"), *key)
+    return background.result(key, lambda: _score(run, feature(), view), "Computing the score")
+
+
+def _score(run: Run, feature: "Tensor", view: View) -> tuple[pd.Series, pd.Series]:
+    from negrefine_core.detector import Without
+
+    detector, off = features.detector(run), Without(frozenset(view.off_ids), frozenset(view.off))
+    return detector.score_features(feature).iloc[0], detector.score_features(feature, without=off).iloc[0]
+
+
+def threshold(view: View, images: ScoredImages) -> float:
+    """NegRefine's threshold by the view's rule; set by hand it counts where it was set for NegRefine."""
+    by_rule = view.threshold in (operating_point.TPR95, operating_point.YOUDEN)
+    rule = view.threshold if by_rule or images.score.column == DEFAULT.column else TPR95
+    return operating_point.threshold(images.table, DEFAULT.column, rule)
+
+
+def _change(view: View, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:
+    """Old and new score and its parts, and whether the decision flips."""
+    at = threshold(view, images)
+    with st.container(horizontal=True, gap="small"):
+        for name, label in (("negrefine", "NegRefine"), ("neglabel", "NegLabel"), ("multi_matching", "Matching")):
+            old, new = float(before[name]), float(after[name])
+            same = f"{old:.3f}" == f"{new:.3f}"
+            st.metric(
+                label, f"{new:.3f}", border=True, delta="no change" if same else f"{new - old:+.3f}", width=150,
+                delta_color="off" if same else "blue", delta_arrow="off" if same else "auto",
+                help=f"{old:.3f} → {new:.3f}",
+            )  # fmt: skip
+    was, now = before["negrefine"] >= at, after["negrefine"] >= at
+    side = "ID" if now else "OOD"
+    if was == now:
+        st.info(f"Still taken for **{side}**: the threshold is {at:.3f}.", icon=":material/check:")
+    else:
+        st.warning(f"The decision flips: now taken for **{side}** at the threshold {at:.3f}.",
+                   icon=":material/swap_vert:")  # fmt: skip
+
+
+def _switches(run: Run, view: View, image: pd.Series, without: pd.Series) -> None:
+    """A switch for each top label; those that move up when others are off are there too."""
+    st.markdown("**Labels**", help=SWITCHES)
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        st.caption("ID labels")
+        for label in _listed(image["id_labels"], without["id_labels"], view.off_ids):
+            _switch(view, "off_ids", label)
+    with right:
+        st.caption("Negatives")
+        decided = in_force(run.overrides)
+        for label in _listed(image["negative_labels"], without["negative_labels"], view.off):
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+                _switch(view, "off", label)
+                _badge(view, label, decided.get(label))
+    if view.off or view.off_ids:
+        st.button("Switch all on", icon=":material/toggle_on:", on_click=change, args=(view,),
+                  kwargs={"off": (), "off_ids": ()})  # fmt: skip
+    else:
+        st.caption(SWITCHES)
+
+
+def _listed(*labels: object) -> list[str]:
+    return list(dict.fromkeys(str(label) for each in labels for label in each))  # type: ignore[attr-defined]
+
+
+def _switch(view: View, field: str, label: str) -> None:
+    chosen = getattr(view, field)
+    key = f"switch_{field}_{label}"
+    st.session_state[key] = label not in chosen
+    others = tuple(other for other in chosen if other != label)
+    st.checkbox(
+        plain(label), key=key, on_change=change, args=(view,),
+        kwargs={field: others if label in chosen else (*others, label)},
+    )  # fmt: skip
+
+
+def _badge(view: View, label: str, override: Override | None) -> None:
+    """Whether the negative is kept or dropped, as a link to its review."""
+    dropped = override is not None and override.new == DROPPED
+    words = "dropped" if dropped else "kept"
+    if override is not None and override.old != override.new:
+        words = "dropped by you" if dropped else "restored by you"
+    st.page_link(
+        links.page("review"), label=f":{'red' if dropped else 'green'}-badge[{words}]", help=f"Review “{label}”",
+        query_params=view.query(queue="all", search="", id_class="", label=label),
+    )  # fmt: skip

@@ -1,0 +1,135 @@
+"""Image: one picture, the parts of its score, the labels it matches, and what it is like without some of them."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.runs import Run
+from negrefine_core.show import charts
+
+from ..shared import frame, links, pictures
+from ..shared.gallery import described
+from ..shared.operating_point import BY_CODE
+from ..shared.scored_images import ScoredImages
+from ..shared.view import View, change
+from ..shared.words import percent, plain
+from . import labels as image_labels
+from . import neighbours as image_neighbours
+from . import upload as image_upload
+
+BACK = {"explore": "Explore", "compare": "Compare", "review": "Review"}  # the galleries that open images
+
+
+def draw(run: Run, view: View) -> None:
+    images = ScoredImages.of(run, view)
+    if image_upload.draw(run, view, images):
+        return
+    shown = images.shown(view)
+    if shown.empty and not view.image:
+        st.info("The filters of Explore leave no image to show. Take them off there.")
+        _back(view)
+        return
+    image = _find(images.table, view.image) if view.image else shown.iloc[0]
+    _walk(view, shown, _place(shown, image))
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        _picture(run, image)
+        _every_score(images, image)
+    with right:
+        _verdict(images, image)
+        image_labels.parts(run, image)
+        image_labels.draw(run, view, images, image)
+    image_neighbours.draw(run, view, images, image)
+
+
+def _find(table: pd.DataFrame, address: str) -> pd.Series:
+    """The row of an address SET/PATH. Raises NegRefineError when the view's sets do not hold it."""
+    image_set, _, path = address.partition("/")
+    found = table[_is(table, image_set, path)]
+    if found.empty:
+        raise NegRefineError(f"The chosen image sets hold no scored image {address!r}. Choose one in Explore.")
+    return found.iloc[0]
+
+
+def _is(table: pd.DataFrame, image_set: str, path: str) -> pd.Series:
+    """(B,) which row is this image."""
+    return (table["image_set"] == image_set) & (table["path"] == path)
+
+
+def _place(shown: pd.DataFrame, image: pd.Series) -> int | None:
+    """Where the image comes in the gallery's order, from 0."""
+    found = np.flatnonzero(_is(shown, image["image_set"], image["path"]))
+    return int(found[0]) if len(found) else None
+
+
+def _address(image: pd.Series) -> str:
+    return f"{image['image_set']}/{image['path']}"
+
+
+def _back(view: View) -> None:
+    st.page_link(
+        links.page(view.back),
+        label=f"Back to {BACK[view.back]}",
+        icon=":material/arrow_back:",
+        query_params=view.query(image="", back="explore", off=(), off_ids=()),
+    )
+
+
+def _walk(view: View, shown: pd.DataFrame, place: int | None) -> None:
+    """Back to the gallery, and previous and next in the gallery's order."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        _back(view)
+        st.space("stretch")
+        for words, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
+            target = None if place is None else place + step
+            there = target is not None and 0 <= target < len(shown)
+            st.button(
+                words, key=f"step{step}", disabled=not there, shortcut=shortcut, on_click=change, args=(view,),
+                kwargs={"image": _address(shown.iloc[target]), "off": (), "off_ids": ()} if there else {},
+                help="In the order and with the filters of Explore’s gallery.",
+            )  # fmt: skip
+        st.markdown(f"{place + 1:,} of {len(shown):,}" if place is not None else "not among Explore’s filtered images")
+
+
+def _picture(run: Run, image: pd.Series) -> None:
+    caption = f"{plain(image['image_set'])} / {plain(image['path'])}"
+    try:
+        large = pictures.large(run, image["image_set"], image["path"])
+        st.image(large, caption=caption, width="stretch", alt=f"The picture {image['path']}: {described(image)}")
+    except NegRefineError as error:
+        st.warning(f"This picture cannot be shown: {plain(str(error))}", icon=":material/broken_image:")
+
+
+def _every_score(images: ScoredImages, image: pd.Series) -> None:
+    """The image among the ID images, by each score: scales differ, shares can be compared."""
+    st.markdown(
+        "**By every score**", help="ID images below: the share of ID images with a lower score; near 0% looks OOD."
+    )
+    inside = images.table[images.table["is_id"]]
+    rows = {
+        score.label: {
+            "Value": f"{image[score.column]:.{charts.decimals(images.table[score.column])}f}",
+            "ID images below": percent((inside[score.column] < image[score.column]).mean()),
+        }
+        for score in images.offered
+    }
+    st.table(pd.DataFrame.from_dict(rows, orient="index"), border="horizontal")
+
+
+def _verdict(images: ScoredImages, image: pd.Series) -> None:
+    """What the threshold makes of the image, in words."""
+    outcome, value = BY_CODE[image["outcome"]], images.text(image[images.score.column])
+    side = "≥" if outcome.accepted else "<"
+    taken, truth = ("ID" if outcome.accepted else "OOD"), ("ID" if outcome.is_id else "OOD")
+    st.subheader(f"{plain(described(image))}: {outcome.words}", help=outcome.meaning)
+    right = outcome.accepted == outcome.is_id
+    (st.success if right else st.warning)(
+        f"{images.score.label} score **{value}** {side} threshold {images.text(images.threshold)}: "
+        f"taken for **{taken}**, and it is {truth} ({outcome.code}).",
+        icon=":material/check:" if right else ":material/close:",
+    )
+
+
+def image() -> None:
+    frame.page("image", "Image", draw)

@@ -1,0 +1,80 @@
+"""Any picture dropped in: its score and its matches, computed and not stored."""
+
+import hashlib
+import io
+
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.image_sets import read_image
+from negrefine_core.runs import Run
+
+from ..shared import features, pictures
+from ..shared.scored_images import ScoredImages
+from ..shared.view import View
+from ..shared.words import percent, plain
+from . import labels as image_labels
+
+TYPES = ("png", "jpg", "jpeg", "webp")
+
+
+def draw(run: Run, view: View, images: ScoredImages) -> bool:
+    """The uploader and, with a picture in it, that picture instead of the run's; whether there is one."""
+    with st.expander("Try a picture of your own", icon=":material/add_photo_alternate:"):
+        file = st.file_uploader(
+            "Drop in a picture (PNG, JPEG or WebP)", TYPES, key="own_picture",
+            help="It is scored with this run’s labels and not stored.",
+        )  # fmt: skip
+    if file is None:
+        return False
+    content = file.getvalue()
+    try:
+        picture = _read(content)
+    except NegRefineError as error:
+        st.error(
+            f"{plain(file.name)} cannot be used: {plain(str(error))}. Drop in a PNG, JPEG or WebP picture.",
+            icon=":material/broken_image:",
+        )
+        return True
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        shown = picture.copy()
+        shown.thumbnail((pictures.LARGE, pictures.LARGE))
+        st.image(shown, caption=plain(file.name), width="stretch", alt=f"Your picture {file.name}")
+        st.caption("Not stored. Take it out above to go back to the run’s images.")
+    with right:
+        row = _scored(run, content, picture)
+        if row is not None:
+            _show(run, view, images, row)
+    return True
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _read(content: bytes) -> Image.Image:
+    return read_image(io.BytesIO(content))
+
+
+def _scored(run: Run, content: bytes, picture: Image.Image) -> pd.Series | None:
+    key = ("upload", hashlib.blake2b(content, digest_size=16).hexdigest())
+    try:
+        found = image_labels.computed(run, key, lambda: features.encoder(run).encode_images([picture]), View())
+    except NegRefineError as error:
+        st.info(plain(str(error)), icon=":material/info:")
+        return None
+    return None if found is None else found[0]
+
+
+def _show(run: Run, view: View, images: ScoredImages, row: pd.Series) -> None:
+    at, score = image_labels.threshold(view, images), row["negrefine"]
+    taken = "ID" if score >= at else "OOD"
+    inside = images.table.loc[images.table["is_id"], "negrefine"]
+    st.subheader(f"Taken for {taken}", help="There is no truth to compare with: only you know what it shows.")
+    st.info(
+        f"NegRefine score **{score:.3f}** {'≥' if score >= at else '<'} threshold {at:.3f}. "
+        f"{percent((inside < score).mean())} of the run’s ID images score lower.",
+        icon=":material/check:" if score >= at else ":material/close:",
+    )
+    image_labels.parts(run, row)
+    image_labels.matches(row, "What it looks like to the model")

@@ -1,0 +1,252 @@
+"""The lessons of the Learn page: each one picture or plot, a few sentences, and figures of the run itself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.overrides import DROPPED, KEPT, changes, judge_of, rejections, reviewable
+from negrefine_core.records import Verdict
+from negrefine_core.runs import Run
+from negrefine_core.show import charts
+
+from ..compare.differences import METRICS, differences, overall, statement
+from ..compare.sides import choose, join
+from ..shared import gallery, links, pictures
+from ..shared.scored_images import ScoredImages
+from ..shared.view import View
+from ..shared.words import percent, plain
+
+PICTURES = 6
+
+
+@dataclass(frozen=True)
+class Lesson:
+    code: str
+    title: str
+    draw: Callable[[Run, View], None]
+
+
+def _with(run: Run, view: View, score: str, **changes: object) -> tuple[View, ScoredImages]:
+    """The view on one score, without the filters set elsewhere, and its images."""
+    fresh = replace(View(), run=view.run, id=view.id, ood=view.ood, score=score, lesson=view.lesson)
+    fresh = replace(fresh, **changes)  # type: ignore[arg-type]
+    return fresh, ScoredImages.of(run, fresh)
+
+
+def _histogram(images: ScoredImages, key: str) -> None:
+    st.plotly_chart(
+        charts.histogram(images.table, images.score.column, images.threshold, title=f"{images.score.label} score"),
+        key=key, config={"displayModeBar": False},
+        alt=f"Histogram of the {images.score.label} scores of ID and OOD images",
+    )  # fmt: skip
+
+
+def _grid(run: Run, view: View, images: ScoredImages, shown: pd.DataFrame) -> None:
+    with st.container(key="gallery_lesson"):
+        for position, (_, image) in enumerate(shown.iloc[:PICTURES].iterrows()):
+            with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
+                gallery.card(run, view, images, image)
+
+
+def _what_changes(run: Run, view: View, first: str, second: str) -> None:
+    """What the metrics of two scores differ by, as far as the run's images can tell, and the way to Compare."""
+    pair = replace(view, compare="methods", first=first, second=second, threshold=View().threshold)
+    sides = choose(run, pair)
+    if sides.sets is None or (sides.first.score.column, sides.second.score.column) != (first, second):
+        return
+    found = differences(sides, sides.sets, join(sides, sides.sets, pair).table, "id-positive")
+    if found is not None:
+        st.markdown("\n".join(f"- {statement(difference, sides)}" for difference in overall(found)))
+    st.page_link(
+        links.page("compare"),
+        label=f"Compare {sides.first.name} with {sides.second.name}", icon=":material/compare_arrows:",
+        query_params=pair.query(),
+    )  # fmt: skip
+
+
+def similarity(run: Run, view: View) -> None:
+    here, images = _with(run, view, "mcm", outcome="FP", sort="wrong")
+    table = images.table
+    let_in = int((table["outcome"] == "FP").sum())
+    oods = int((~table["is_id"]).sum())
+    st.markdown(
+        f"CLIP puts pictures and texts into one space, so a picture can be compared with the names of your "
+        f"**{len(run.id_labels):,} ID classes**. MCM takes the share of the best-matching name as the score. But the "
+        "shares must add up to one, so something that is none of your classes still goes to the nearest name."
+    )
+    _histogram(images, "lesson_mcm")
+    st.markdown(
+        f"At the threshold that keeps 95% of the ID images, MCM lets in **{let_in:,} of {oods:,}** OOD images "
+        f"({percent(let_in / max(oods, 1))}). These are the ones it is surest of:"
+    )
+    _grid(run, here, images, images.shown(here))
+    st.page_link(
+        links.page("explore"), label=f"See all {let_in:,}", icon=":material/bar_chart:", query_params=here.query()
+    )
+
+
+def negatives(run: Run, view: View) -> None:
+    mined = run.initial_negatives
+    nouns = [negative.label for negative in mined if negative.pos == "noun"]
+    phrases = [negative.label for negative in mined if negative.pos == "adjective"]
+    st.markdown(
+        "The remedy: give the picture other names to go to. From the nouns and adjectives of WordNet, keep the "
+        f"{percent(run.settings.fraction)} that are least similar to any ID class. This run has **{len(nouns):,} "
+        f"nouns** such as {_some(nouns)}, and **{len(phrases):,} adjective phrases** such as {_some(phrases)}. The "
+        "NegLabel score is the share of the similarity that stays with the ID classes when these **negative labels** "
+        "compete."
+    )
+    _, images = _with(run, view, "csp")
+    _histogram(images, "lesson_csp")
+    st.markdown("CSP is this score on this mining. Against MCM, which has no negatives:")
+    _what_changes(run, view, "mcm", "csp")
+
+
+def harm(run: Run, view: View) -> None:
+    _, images = _with(run, view, "negrefine")
+    table = images.table
+    counts = table.loc[table["is_id"], "negative_labels"].explode().value_counts()
+    st.markdown(
+        "A negative should attract OOD images and leave ID images alone. Two kinds do harm: **proper nouns** (a city’s "
+        "name goes with pictures of anything found there) and **subcategories** of an ID class (a breed competes with "
+        "its own animal). The plot shows which negatives of this run come nearest to ID images."
+    )
+    st.plotly_chart(charts.attracted(table), key="lesson_attracted", config={"displayModeBar": False},
+                    alt="Negatives that are most often among the top ones of ID images")  # fmt: skip
+    if counts.empty:
+        return
+    label = str(counts.index[0])
+    st.markdown(
+        f"“{plain(label)}” is among the top negatives of **{int(counts.iloc[0]):,}** of "
+        f"{int(table['is_id'].sum()):,} ID images. Whether it does harm depends on how many OOD images it catches in "
+        "return: its review works that out."
+    )
+    st.page_link(links.page("review"), label=f"Review “{plain(label)}”", icon=":material/rate_review:",
+                 query_params=view.query(queue="all", label=label))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Filtered:
+    """What the judge did: how many questions it answered, the labels each step takes and leaves, and a rejection."""
+
+    judge: str
+    asked: int
+    steps: dict[str, int]
+    example: Verdict | None
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the verdicts")
+def _filtered(_run: Run, state: tuple[Any, ...]) -> _Filtered:
+    del state
+    rejected, identity = rejections(_run), judge_of(_run)
+    kinds = pd.Series([verdict.kind for verdict in rejected.values()], dtype=str).value_counts()
+    steps = {"mined": len(_run.initial_negatives), "after cleaning": len(reviewable(_run))}
+    steps |= {f"rejected: {kind}": int(count) for kind, count in kinds.items()}
+    changed = [entry.new for entry in changes(_run.overrides)]
+    for decision, words in ((KEPT, "restored by you"), (DROPPED, "dropped by you")):
+        steps |= {words: changed.count(decision)} if decision in changed else {}
+    steps["left to score with"] = len(_run.negatives)
+    example = next((v for v in rejected.values() if v.kind == "subcategory"), next(iter(rejected.values()), None))
+    return _Filtered(identity, sum(verdict.judge == identity for verdict in _run.verdicts), steps, example)
+
+
+def judge(run: Run, view: View) -> None:
+    found = _filtered(run, run.state("verdicts.jsonl", "overrides.jsonl", "negatives.csv", "initial_negatives.csv"))
+    st.markdown(
+        "NegFilter asks a judge about each negative: is it a proper noun? If not, is it a subcategory of one of the 10 "
+        "ID classes nearest to it? The first yes throws it out. The paper asks a large language model; the judge of "
+        f"this run is **{plain(found.judge)}**, which answered **{found.asked:,}** questions."
+    )
+    st.plotly_chart(charts.counts(found.steps), key="lesson_judge", config={"displayModeBar": False},
+                    alt="How many labels the filter takes and leaves")  # fmt: skip
+    example = found.example
+    if example is not None:
+        st.markdown(
+            f"For example: “{plain(example.prompt)}” – “{plain(example.reply or example.answer)}”. Is it right?"
+        )
+        st.page_link(links.page("review"), label=f"Review “{plain(example.negative)}”", icon=":material/rate_review:",
+                     query_params=view.query(queue="all", label=example.negative))  # fmt: skip
+    st.markdown("The filter alone, which is the NegLabel part of NegRefine, against CSP:")
+    _what_changes(run, view, "csp", "neglabel")
+
+
+def matching(run: Run, view: View) -> None:
+    _, images = _with(run, view, "negrefine")
+    table = images.table
+    inside = table[table["is_id"]]
+    gain = table["negrefine"].rank() - table["neglabel"].rank()  # in places among all images
+    image = inside.loc[gain[inside.index].idxmax()]
+    st.markdown(
+        "A picture of an ID class may well match a negative too: a dog on a beach. So multi-matching asks whether the "
+        "two **together** fit better than the negative alone, for the top 5 of each. If so, the negative stood beside "
+        "the class, not in its place."
+    )
+    left, right = st.columns([1, 2], gap="medium")
+    with left:
+        _one_picture(run, image)
+    with right:
+        st.plotly_chart(charts.label_similarities(image), key="lesson_matching", config={"displayModeBar": False},
+                        alt=f"What {gallery.described(image)} looks like to the model")  # fmt: skip
+    alpha, name = run.settings.alpha, plain(gallery.described(image))
+    st.markdown(
+        f"Of the ID images, this {name} gains the most places by it: “{plain(image['pair_id'])} and "
+        f"{plain(image['pair_negative'])}” against “{plain(image['pair_negative'])}” gives "
+        f"**{image['multi_matching']:.3f}**, and the score is {image['neglabel']:.3f} + {alpha:g} × "
+        f"{image['multi_matching']:.3f} = **{image['negrefine']:.3f}**."
+    )
+    st.page_link(
+        links.page("image"), label="Open this image and switch labels off", icon=":material/image:",
+        query_params=view.query(image=f"{image['image_set']}/{image['path']}", off=(), off_ids=()),
+    )  # fmt: skip
+    st.markdown("Over all images, with the part against without it:")
+    _what_changes(run, view, "neglabel", "negrefine")
+
+
+def scores(run: Run, view: View) -> None:
+    methods = run.metrics["methods"]
+    st.markdown(
+        "Two figures sum a score up. **AUROC**: how often an ID image scores higher than an OOD image; 50% is chance. "
+        "**FPR@95**: the share of OOD images let in at the threshold that keeps 95% of the ID images. Each comes with "
+        "how far it would vary with other images of the same kind: a 95% bootstrap interval."
+    )
+    for column, metric in zip(st.columns(2), METRICS, strict=True):
+        column.plotly_chart(
+            charts.method_intervals(methods, metric=metric), key=f"lesson_{metric}", config={"displayModeBar": False},
+            alt=f"{METRICS[metric]} of each method with its interval",
+        )  # fmt: skip
+    st.caption(
+        "The mean over the run’s OOD sets. Two methods on the same images can differ clearly though their intervals "
+        "overlap: what counts is the interval of the difference, which follows."
+    )
+    st.markdown("The whole of NegRefine against CSP, where it started:")
+    _what_changes(run, view, "csp", "negrefine")
+    st.page_link(links.page("explore"), label="All metrics, set by set", icon=":material/bar_chart:",
+                 query_params=view.query(show="metrics"))  # fmt: skip
+
+
+def _one_picture(run: Run, image: pd.Series) -> None:
+    try:
+        st.image(pictures.large(run, image["image_set"], image["path"]), width="stretch",
+                 caption=plain(gallery.described(image)), alt=f"A picture of {gallery.described(image)}")  # fmt: skip
+    except NegRefineError as error:
+        st.warning(f"This picture cannot be shown: {plain(str(error))}", icon=":material/broken_image:")
+
+
+def _some(labels: list[str], count: int = 3) -> str:
+    """A few, spread over the list."""
+    step = max(len(labels) // count, 1)
+    return ", ".join(f"“{plain(label)}”" for label in labels[::step][:count]) or "none"
+
+
+LESSONS = (
+    Lesson("similarity", "What similarity alone gets wrong", similarity),
+    Lesson("negatives", "Negative labels from WordNet", negatives),
+    Lesson("harm", "Why some negatives hurt", harm),
+    Lesson("judge", "The judge", judge),
+    Lesson("matching", "Matching two labels at once", matching),
+    Lesson("scores", "The scores and the metrics", scores),
+)

@@ -1,0 +1,134 @@
+"""What a person does in the review: decide, skip, undo, go on; one label or all of a queue, by key or by mouse."""
+
+import getpass
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core import overrides, paths
+from negrefine_core.errors import NegRefineError
+from negrefine_core.overrides import DROPPED, KEPT
+from negrefine_core.runs import Run
+
+from ..shared.view import View, change
+from ..shared.words import plain
+from .queue import Queue
+
+NAME_FILE = "reviewer.txt"
+TROUBLE = "review_trouble"  # a callback's error, shown by the page after it
+BULK = "review_bulk"  # (lines in the log, how many of them one bulk action wrote): one undo takes them all
+MAX_NAME = 80
+
+
+def who() -> str:
+    """The reviewer's name as written in the sidebar, remembered on this computer."""
+    if "who" not in st.session_state:
+        st.session_state["who"] = _remembered()
+    st.sidebar.text_input(
+        "Your name", key="who", max_chars=MAX_NAME, on_change=_remember, help="Written beside each decision you make."
+    )
+    return str(st.session_state["who"]).strip() or _remembered()
+
+
+def _remembered() -> str:
+    try:
+        name = (paths.DATA / NAME_FILE).read_text(encoding="utf-8").strip()[:MAX_NAME]
+    except (OSError, ValueError):
+        name = ""
+    try:
+        return name or getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in some containers
+        return "reviewer"
+
+
+def _remember() -> None:
+    try:
+        paths.write_atomically(paths.DATA / NAME_FILE, str(st.session_state["who"]).strip() + "\n")
+    except OSError:
+        return  # the name then holds for this session only
+
+
+def buttons(run: Run, view: View, queue: Queue, row: pd.Series) -> None:
+    """The row of buttons; each names its key."""
+    label, kept = row["label"], row["decision"] == KEPT
+    onward = queue.open_after(label) or queue.neighbour(label, 1) or label
+    agree = "Keep it so" if row["overridden"] else "Keep it in" if kept else "Keep dropped"
+    before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
+    with st.container(horizontal=True, gap="xsmall"):
+        _button(agree, "K", f"You agree: it stays {row['decision']}, and counts as reviewed.",
+                _decide, (run, view, label, row["decision"], onward), primary=True)  # fmt: skip
+        _button("Restore", "S", "Put the label back among the negatives.",
+                _decide, (run, view, label, KEPT, onward), disabled=kept)  # fmt: skip
+        _button("Drop", "D", "Take the label out of the negatives.",
+                _decide, (run, view, label, DROPPED, onward), disabled=not kept)  # fmt: skip
+        _button("Skip", "J", "Decide nothing, and go to the next label that nobody has reviewed.", _go, (view, onward))
+        _button("Undo", "U", "Take back the last decision on this run, and go back to its label.",
+                _undo, (run, view), disabled=not _any_decision(run))  # fmt: skip
+        _button("Previous", "Left", "In the queue’s order, reviewed or not.", _go, (view, before), disabled=not before)
+        _button("Next", "Right", "In the queue’s order, reviewed or not.", _go, (view, after), disabled=not after)
+
+
+def _button(
+    words: str, shortcut: str, explained: str, do: Callable[..., None], args: tuple[Any, ...],
+    disabled: bool = False, primary: bool = False,
+) -> None:  # fmt: skip
+    st.button(words, key=f"review_{shortcut}", shortcut=shortcut, help=explained, on_click=do, args=args,
+              disabled=disabled, type="primary" if primary else "secondary")  # fmt: skip
+
+
+def reason_field() -> None:
+    st.text_input(
+        "Reason (optional)", key="review_reason", max_chars=500, label_visibility="collapsed",
+        placeholder="Reason (optional): write it before you decide; it is kept with the decision",
+    )  # fmt: skip
+
+
+def _any_decision(run: Run) -> bool:
+    log = run.overrides
+    undone = {entry.undoes for entry in log}
+    return any(entry.undoes is None and i not in undone for i, entry in enumerate(log))
+
+
+def _go(view: View, label: str) -> None:
+    change(view, label=label)
+
+
+def _decide(run: Run, view: View, label: str, decision: str, onward: str) -> None:
+    name, reason = who_now(), str(st.session_state.get("review_reason", "")).strip()
+    try:
+        changed = overrides.override(run, [label], decision, name, reason)
+        if not changed:
+            overrides.confirm(run, [label], name, reason)
+    except NegRefineError as error:
+        st.session_state[TROUBLE] = str(error)
+        return
+    st.session_state["review_reason"] = ""
+    change(view, label=onward)
+    done = {KEPT: "Restored", DROPPED: "Dropped"}[decision] if changed else "Left as it is:"
+    st.toast(f"{done} “{plain(label)}”. U takes it back.")
+
+
+def _undo(run: Run, view: View) -> None:
+    lines, count = st.session_state.pop(BULK, (0, 1))
+    try:
+        undone = overrides.undo(run, who_now(), count if len(run.overrides) == lines else 1)
+    except NegRefineError as error:
+        st.session_state[TROUBLE] = str(error)
+        return
+    if undone:
+        change(view, label=undone[-1].negative)
+        what = f"{len(undone):,} decisions" if len(undone) > 1 else f"the decision on “{plain(undone[0].negative)}”"
+        st.toast(f"Took back {what}.")
+
+
+def who_now() -> str:
+    return str(st.session_state.get("who", "")).strip() or _remembered()
+
+
+def trouble() -> None:
+    """The error of the last action, once."""
+    message = st.session_state.pop(TROUBLE, "")
+    if message:
+        st.error(plain(message), icon=":material/error:")

@@ -1,0 +1,138 @@
+"""The card of one negative: what it means, what the judge was asked and said, and what speaks against the verdict."""
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.labels import ADJECTIVE_PHRASES
+from negrefine_core.lexicon import Sense
+from negrefine_core.overrides import KEPT, judge_of
+from negrefine_core.records import Verdict
+from negrefine_core.runs import Run
+
+from ..shared.words import plain
+from .queue import WORDNET_LOCK, Judged, wordnet
+
+SENSES = 2  # shown of a word, the most frequent first
+LEVELS = 5  # of the hypernyms, the nearest
+ANSWERS = {"yes": ":red-badge[yes]", "no": ":gray-badge[no]", "unclear": ":orange-badge[unclear]"}
+CHAIN_HELP = (
+    "The judge’s questions on this label, in order: whether it is a proper noun, then whether it is a subcategory of "
+    "one of the 10 nearest ID classes. The first yes rejects it and ends the questions. An unclear reply counts as no. "
+    "The questions are the paper’s, spelling included."
+)
+
+
+def draw(run: Run, judged: Judged, row: pd.Series) -> None:
+    """What the decision rests on: the doubt, and the two words side by side."""
+    asked = _deciding(row, judged.chains.get(row["label"], []))
+    _doubt(row, asked)
+    left, right = st.columns(2, gap="small")
+    with left.container(border=True, height="stretch", gap="xsmall"):
+        _word("Negative label", row["label"], row["pos"])
+    with right.container(border=True, height="stretch", gap="xsmall"):
+        if asked and asked.id_label:
+            _word("ID class" if row["kind"] else "Nearest ID class", asked.id_label, "noun", judged.usual_file)
+        else:
+            _said(asked)
+
+
+def _deciding(row: pd.Series, chain: list[Verdict]) -> Verdict | None:
+    """The verdict that rejected the negative; of a kept one the question on its nearest ID class."""
+    if row["kind"]:
+        return chain[-1] if chain else None
+    return next((verdict for verdict in chain if verdict.id_label), chain[0] if chain else None)
+
+
+def _word(role: str, word: str, pos: str, usual_file: str = "") -> None:
+    """A word with its senses, those first that the other ID classes suggest by sharing their lexicographer file."""
+    st.caption(role)
+    st.markdown(f"#### {plain(word)}")
+    senses = _senses(word)
+    if not senses and pos == "adjective":  # a phrase drawn for it: the adjective stands alone in WordNet
+        head, _, last = word.rpartition(" ")
+        senses = _senses(head) if last in ADJECTIVE_PHRASES else ()
+    if not senses:
+        st.caption("WordNet does not have this word.")
+    senses = tuple(sorted(senses, key=lambda sense: sense.file != usual_file))
+    for sense in senses[:SENSES]:
+        above = sense.hypernyms[:-1][-LEVELS:]
+        path = ("… › " if len(sense.hypernyms) - 1 > LEVELS else "") + " › ".join(plain(part) for part in above)
+        name = " :gray-badge[name]" if sense.is_instance else ""
+        meant = ":blue-badge[as your other classes] " if len(senses) > 1 and sense.file == usual_file else ""
+        st.markdown(f"{meant}{plain(sense.definition)}{name}" + (f"  \n:small[:gray[{path}]]" if above else ""))
+    if len(senses) > SENSES:
+        more = len(senses) - SENSES
+        st.caption("and 1 more sense" if more == 1 else f"and {more} more senses")
+
+
+@st.cache_data(max_entries=20_000, show_spinner=False)
+def _senses(word: str) -> tuple[Sense, ...]:
+    with WORDNET_LOCK:
+        return tuple(wordnet().senses(word))
+
+
+def _said(asked: Verdict | None) -> None:
+    """What the judge said, where there is no ID class to compare with."""
+    st.caption("What the judge said")
+    if asked is None:
+        st.markdown("Nothing: it was not asked about this label.")
+        return
+    st.markdown("#### Proper noun" if asked.answer == "yes" else "#### No proper noun")
+    st.markdown(f"“{plain(asked.prompt)}”")
+    st.markdown(f"Reply: {_reply(asked)} {ANSWERS[asked.answer]}")
+
+
+def _doubt(row: pd.Series, asked: Verdict | None) -> None:
+    """The suspicion in one sentence, and how near CLIP finds the two."""
+    similarity = asked.similarity if asked and asked.similarity is not None else None
+    near = f" CLIP similarity of the two: **{100 * similarity:.1f}** of 100." if similarity is not None else ""
+    if row["suspicion"] > 0:
+        st.warning(f"{plain(row['why'])}{near}", icon=":material/help:")
+    else:
+        kept = "Kept" if row["verdict"] == KEPT else "Rejected"
+        what = {"": "", "same": " as equal to an ID class"}.get(row["kind"], f" as a {row['kind']}")
+        st.info(f"{kept}{what}; nothing speaks against it.{near}", icon=":material/check:")
+
+
+def questions(run: Run, judged: Judged, row: pd.Series) -> None:
+    """The whole chain of questions with the raw replies, and what other judges and WordNet say to each."""
+    judge, asked = judge_of(run), [v for v in judged.chains.get(row["label"], []) if v.prompt]
+    st.markdown("**What the judge was asked**", help=CHAIN_HELP)
+    if not asked:
+        same = row["kind"] == "same"
+        st.caption("Nothing: the label equals an ID class." if same else "Nothing: it was not asked about this label.")
+        return
+    others = sorted({v.judge for verdict in asked for v in judged.others.get(verdict.prompt, [])})
+    rows = []
+    for verdict in asked:
+        cells = {"Question": plain(verdict.prompt), "Reply": _reply(verdict), "Answer": ANSWERS[verdict.answer]}
+        if not judge.startswith("wordnet"):
+            cells["WordNet"] = _wordnet_view(verdict.negative, verdict.id_label)
+        for other in others:
+            answers = [v.answer for v in judged.others.get(verdict.prompt, []) if v.judge == other]
+            cells[plain(other)] = ANSWERS[answers[-1]] if answers else "–"
+        if verdict.similarity is not None:
+            cells["CLIP similarity"] = f"{100 * verdict.similarity:.1f}"
+        rows.append(cells)
+    table = pd.DataFrame(rows).fillna("")
+    st.table(table.set_index("Question"), border="horizontal")
+    last = asked[-1]
+    when = f", {last.time[:10]}" if last.time else ""
+    model = f" ({plain(last.model)})" if last.model else ""
+    st.caption(f"Judge: {plain(judge)}{model}{when}")
+
+
+def _reply(verdict: Verdict) -> str:
+    """The raw reply; the published logs keep only what was made of it."""
+    return plain(verdict.reply[:200]) or ":gray[not kept]"
+
+
+@st.cache_data(max_entries=100_000, show_spinner=False)
+def _wordnet_view(negative: str, id_label: str | None) -> str:
+    """What WordNet would answer: – where it does not have the words."""
+    with WORDNET_LOCK:
+        known = wordnet()
+        if not known.is_noun(negative) or (id_label and not known.is_noun(id_label)):
+            return "–"
+        yes = known.is_subcategory(negative, id_label) if id_label else known.is_proper_noun(negative)
+    return ANSWERS["yes" if yes else "no"]

@@ -1,0 +1,162 @@
+"""The negatives to review, one after another: every verdict with its doubt and a person's decision."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
+from negrefine_core.lexicon import WordNet
+from negrefine_core.overrides import KEPT, decided, rejections, select, verdict_state, verdict_table
+from negrefine_core.records import Verdict
+from negrefine_core.runs import Run
+
+from ..shared.scored_images import scores
+from ..shared.view import View
+
+QUEUES = {
+    "rejected": "All rejections",
+    "unreviewed": "Not reviewed yet",
+    "proper": "Proper nouns",
+    "subcategory": "Subcategories",
+    "same": "Same as an ID class",
+    "kept": "Kept by the judge",
+    "overridden": "Overridden",
+    "all": "Every negative",
+}
+KINDS = {"proper": "proper noun", "subcategory": "subcategory", "same": "same", "kept": KEPT}
+ORDERS = {
+    "suspicion": ("Most doubtful", "suspicion: another judge disagrees, or WordNet or the spelling speaks against it"),
+    "impact": ("Most images", "impact: of how many images it is, or would be, among the top negatives"),
+    "similarity": ("Most like an ID class", "highest CLIP similarity with any ID class, as it was mined"),
+    "alphabet": ("A to Z", "by the negative’s name"),
+    "mined": ("As mined", "least similar to the ID classes first, nouns before adjectives; or the published order"),
+}  # fmt: skip
+WORDNET_LOCK = threading.Lock()  # nltk reads its files at one position for all threads
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`table` is `verdict_table` with `suspicion` and `why`; `chains` the questions of each negative, in order;
+    `others` what other judges answered, by prompt; `usual_file` the lexicographer file that the ID classes share."""
+
+    table: pd.DataFrame
+    chains: dict[str, list[Verdict]]
+    others: dict[str, list[Verdict]]
+    usual_file: str
+
+
+def judged(run: Run) -> Judged:
+    """What the run's judge decided, with its doubts, read once for each state of the verdicts' log."""
+    return _judged(run, *verdict_state(run))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the verdicts and asking WordNet for a second opinion")
+def _judged(_run: Run, judge: str, state: tuple[Any, ...]) -> Judged:
+    del state
+    table = verdict_table(_run)
+    chains: dict[str, list[Verdict]] = {}
+    by_judge: dict[str, list[Verdict]] = {}
+    for verdict in _run.verdicts:
+        if verdict.judge == judge:
+            chains.setdefault(verdict.negative, []).append(verdict)
+        else:
+            by_judge.setdefault(verdict.judge, []).append(verdict)
+    others: dict[str, list[Verdict]] = {}
+    for verdict in (verdict for verdicts in by_judge.values() for verdict in verdicts):
+        others.setdefault(verdict.prompt, []).append(verdict)
+    kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
+    with WORDNET_LOCK:
+        usual_file = wordnet().usual_file(_run.id_labels)
+        doubts = suspicions(rejections(_run).values(), wordnet(), list(by_judge.values()), _run.id_labels)
+        doubts += suspicions_of_kept(kept, None if judge.startswith("wordnet") else wordnet(), list(by_judge.values()))
+    found = {doubt.verdict.negative: doubt for doubt in doubts}
+    table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]
+    table["why"] = [found[label].why if label in found else "" for label in table["label"]]
+    return Judged(table, chains, others, usual_file)
+
+
+@st.cache_resource(show_spinner=False)
+def wordnet() -> WordNet:
+    """The bundled WordNet; ask it under WORDNET_LOCK."""
+    return WordNet()
+
+
+@dataclass(frozen=True)
+class Queue:
+    """`table` holds every negative in the chosen order; `inside` (n,) marks those that pass the filters, and `scope`
+    those of which the reviewed are counted."""
+
+    table: pd.DataFrame
+    inside: np.ndarray
+    scope: np.ndarray
+
+    @property
+    def labels(self) -> list[str]:
+        return self.table["label"][self.inside].tolist()
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(reviewed, all) of the queue."""
+        return int(self.table["reviewed"].to_numpy()[self.scope].sum()), int(self.scope.sum())
+
+    def row(self, label: str) -> pd.Series | None:
+        found = np.flatnonzero(self.table["label"].to_numpy() == label)
+        return self.table.iloc[found[0]] if len(found) else None
+
+    def place(self, label: str) -> int | None:
+        """Where the label stands in the queue, from 1."""
+        found = np.flatnonzero(self.table["label"].to_numpy()[self.inside] == label)
+        return int(found[0]) + 1 if len(found) else None
+
+    def neighbour(self, label: str, step: int) -> str | None:
+        """The label before (-1) or after (1) in the queue, whether this one is in it or not."""
+        here = self._row_number(label)
+        rows = np.flatnonzero(self.inside)
+        rows = rows[rows < here][::-1] if step < 0 else rows[rows > here]
+        return str(self.table["label"].iloc[rows[0]]) if len(rows) else None
+
+    def open_after(self, label: str = "") -> str | None:
+        """The next label that nobody has reviewed, from the top again after the last; None when all are."""
+        rows = np.flatnonzero(self.inside & ~self.table["reviewed"].to_numpy())
+        here = self._row_number(label)
+        rows = np.concatenate([rows[rows > here], rows[rows < here]])
+        return str(self.table["label"].iloc[rows[0]]) if len(rows) else None
+
+    def _row_number(self, label: str) -> int:
+        found = np.flatnonzero(self.table["label"].to_numpy() == label)
+        return int(found[0]) if len(found) else -1
+
+
+def queue(run: Run, view: View, impact: pd.Series | None = None) -> Queue:
+    """The view's queue. `impact` is the number of images by label, where it is known."""
+    table = decided(judged(run).table, run.overrides)
+    table["impact"] = table["label"].map(impact).fillna(0).astype(int) if impact is not None else 0
+    table = table.iloc[_sorted_rows(table, view.order)].reset_index(drop=True)
+    scope = np.zeros(len(table), dtype=bool)
+    scope[select(table, KINDS.get(view.queue, ""), view.id_class, view.search).index] = True
+    if view.queue == "rejected":
+        scope &= (table["verdict"] != KEPT).to_numpy()
+    if view.queue == "overridden":
+        scope &= table["overridden"].to_numpy()
+    inside = scope & ~table["reviewed"].to_numpy() if view.queue == "unreviewed" else scope
+    return Queue(table, inside, scope)
+
+
+def _sorted_rows(table: pd.DataFrame, order: str) -> np.ndarray:
+    """Row numbers in the order; equals stay as mined, and rejections come before what is kept."""
+    if order == "alphabet":
+        return table["label"].str.casefold().argsort(kind="stable").to_numpy()
+    if order == "mined":
+        return np.arange(len(table))
+    kept = (table["verdict"] == KEPT).to_numpy()
+    return np.lexsort([kept, -table[order].fillna(-1.0).to_numpy()])
+
+
+def stored_impact(run: Run) -> pd.Series:
+    """Of how many scored images each negative is among the stored top negatives, by label."""
+    lists = [labels for name in run.scored_sets for labels in scores(run, name)["negative_labels"]]
+    return pd.Series(np.concatenate(lists) if lists else [], dtype=object).value_counts()

@@ -1,0 +1,253 @@
+"""Score: pictures in, scores out, as a background job that survives a reload; and the image sets scored so far."""
+
+import time
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core import jobs, overrides, paths
+from negrefine_core.errors import NegRefineError
+from negrefine_core.jobs import Evaluate, Job, Score, Spec
+from negrefine_core.runs import Run
+
+from ..compare import sides
+from ..shared import frame, job_panel, links
+from ..shared.scored_images import scores
+from ..shared.view import View
+from ..shared.words import plain
+from . import estimate as score_estimate
+from . import sources as score_sources
+from .devices import devices
+from .sources import Chosen
+
+NEWS = 900  # seconds: how long a finished job is told of
+REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
+FAILED = "score_failed"  # the session's last start that failed
+STALE = "before your last override"
+ROLES = {
+    False: "Something else: out-of-distribution (OOD)",
+    True: "My ID classes: in-distribution (ID)",
+}
+
+
+def draw(run: Run, view: View) -> None:
+    st.caption(
+        "Each picture is compared with the run’s ID classes and negative labels, and gets a score: **higher = more "
+        "in-distribution (ID)**. The work goes on when you leave this page, reload it or restart the app."
+    )
+    if not run.path("negatives.csv").exists():
+        st.info("This run has no negative labels yet. Mine and refine them first, under “ID classes”.")
+        _jobs(run, view)
+        return
+    _jobs(run, view)
+    st.subheader("Score pictures")
+    if failed := st.session_state.pop(FAILED, ""):
+        st.error(plain(failed), icon=":material/error:")
+    try:
+        _new(run, view)
+    except NegRefineError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+    st.subheader("Scored so far")
+    _scored(run)
+
+
+def _jobs(run: Run, view: View) -> None:
+    """The jobs at work, of every run since they share a queue; and how this run's last one ended."""
+    active = jobs.active()
+    for job in reversed(active):
+        job_panel.draw(job)
+    last = next((job for job in jobs.all_jobs() if job.spec.run == run.name), None)
+    if last and (last.state not in (*jobs.ACTIVE, "done") or time.time() - (last.progress.ended or 0) < NEWS):
+        job_panel.draw(last)
+        _after(run, last, view)
+
+
+def _after(run: Run, job: Job, view: View) -> None:
+    """Where to see what a scoring brought."""
+    steps = [step for step in job.spec.steps if isinstance(step, Score)]
+    if job.state != "done" or not steps:
+        return
+    inside = next((step.image_set for step in steps if step.is_id), "")
+    outside = tuple(step.image_set for step in steps if step.is_id is False)
+    st.page_link(
+        links.page("explore"), label="See the images in Explore", icon=":material/bar_chart:",
+        query_params=View(run=view.run, id=inside, ood=outside).query(),
+    )  # fmt: skip
+    if sides.overridden(run):
+        st.page_link(
+            links.page("compare"), label="Compare before and after your overrides", icon=":material/compare_arrows:",
+            query_params=View(run=view.run, first=sides.BEFORE_OVERRIDES).query(),
+        )  # fmt: skip
+
+
+def _new(run: Run, view: View) -> None:
+    chosen = score_sources.choose(run, view)
+    if not chosen:
+        return
+    left, right = st.columns([3, 2])
+    roles = chosen.roles or dict.fromkeys(chosen.names, _role(run, chosen, left))
+    device = _device(run, left if chosen.roles else right)
+    score_estimate.draw(run, next(iter(devices())) if device == "auto" else device, chosen.images)
+    replaced = [name for name in chosen.names if name in run.scored_sets]
+    if taken := [name for name in replaced if not _same_pictures(run, chosen, name)]:
+        raise NegRefineError(
+            f"The run has scores of other pictures under the name {taken[0]!r}. Choose another name, or remove that "
+            "set below."
+        )
+    if replaced:
+        st.caption(f":material/info: Scored before, and replaced by the new scores: {plain(', '.join(replaced))}.")
+    st.button(
+        "Start scoring", type="primary", icon=":material/play_arrow:", key="score_start", on_click=_begin,
+        args=(run, chosen, device, roles),
+    )  # fmt: skip
+
+
+def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
+    """Whether the run's scores under this name are of the chosen folder, or of a published set that may have moved."""
+    if chosen.root:
+        return True
+    stored = run.info.get("image_sets", {}).get(name)
+    return any(image_set.name == name and paths.portable(image_set.root) == stored for image_set in chosen.image_sets)
+
+
+def _role(run: Run, chosen: Chosen, place: st.delta_generator.DeltaGenerator) -> bool:
+    return place.radio(
+        "What they show", list(ROLES), key=f"score_role_{chosen.names}", format_func=ROLES.__getitem__,
+        index=int(_looks_id(run, chosen)),
+        help="Metrics compare the images of your ID classes with those of something else.",
+    )  # fmt: skip
+
+
+def _begin(run: Run, chosen: Chosen, device: str, roles: dict[str, bool]) -> None:
+    try:
+        steps = tuple(
+            Score(
+                image_set=image_set.name, folder=chosen.root or str(image_set.root), is_id=roles[image_set.name],
+                dataset=image_set.name if chosen.root else "",
+            )
+            for image_set in score_sources.unpacked(run, chosen)
+        )  # fmt: skip
+        _start(run, steps, device, next((name for name, is_id in roles.items() if is_id), ""))
+    except NegRefineError as error:
+        st.session_state[FAILED] = str(error)
+
+
+def _looks_id(run: Run, chosen: Chosen) -> bool:
+    own = [image_set for image_set in chosen.image_sets if paths.portable(image_set.root) == run.settings.id_images]
+    return bool(own) or any(name in run.id_sets for name in chosen.names)
+
+
+def _device(run: Run, place: st.delta_generator.DeltaGenerator) -> str:
+    """The chosen device; there is a choice only where there is more than the processor."""
+    found = devices()
+    model = run.info.get("model", {}).get("name", run.settings.model)
+    place.markdown(f"Model **{plain(model)}** on **{plain(next(iter(found.values())))}**", help="The run’s model.")
+    if len(found) == 1:
+        return "auto"
+    return place.selectbox(
+        "Device", ["auto", "cpu"], key="score_device",
+        format_func=lambda name: {"auto": f"Automatic: {next(iter(found.values()))}"}.get(name, found.get(name, name)),
+    )  # fmt: skip
+
+
+def _start(run: Run, steps: tuple[Score, ...], device: str, id_set: str) -> None:
+    names = ", ".join(step.image_set for step in steps)
+    title = f"Score {names}" if len(steps) < 4 else f"Score {len(steps)} image sets"
+    jobs.start(Spec(title=title, run=run.name, steps=(*steps, Evaluate(id_set=id_set)), device=device))
+
+
+def _scored(run: Run) -> None:
+    names = run.scored_sets
+    if not names:
+        st.info("No pictures are scored yet. Choose some above: one set of your ID classes, and one of something else.")
+        return
+    there = [name for name in names if _folder_is_there(run, name)]
+    gone = [name for name in names if name not in there]
+    if gone:
+        st.warning(f"The pictures of {plain(', '.join(gone))} are no longer in their folder: the scores stay as they "
+                   "are, and are not made again.", icon=":material/folder_off:")  # fmt: skip
+    table = _table(run, names)
+    if is_stale := bool((table["Negatives"] == STALE).any()):
+        st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
+    st.dataframe(table, hide_index=True, height=38 + 35 * min(len(table), 12), alt="The scored image sets of this run")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _again(run, there, is_stale)
+        _remove(run, names)
+    skipped = run.skipped
+    if len(skipped):
+        with st.expander(f"Unreadable images, skipped: {len(skipped):,}"):
+            st.dataframe(
+                skipped.rename(columns={"image_set": "Image set", "path": "File", "reason": "Reason"}), hide_index=True
+            )
+
+
+def _table(run: Run, names: list[str]) -> pd.DataFrame:
+    inside, unreadable = run.id_sets, run.skipped["image_set"].value_counts()
+    outdated = overrides.outdated_scores(run)
+    rows = []
+    for name in names:
+        made = (run.path("scores") / f"{name}.parquet").stat().st_mtime
+        rows.append(
+            {
+                "Image set": name,
+                "Shows": "ID" if name in inside else "OOD",
+                "Images": len(scores(run, name)),
+                "Unreadable": int(unreadable.get(name, 0)),
+                "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
+                "Negatives": STALE if name in outdated else "current",
+                "Folder": run.info.get("image_sets", {}).get(name, "unknown"),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _folder_is_there(run: Run, name: str) -> bool:
+    return name in run.info.get("image_sets", {}) and run.image_root(name).is_dir()
+
+
+def _again(run: Run, there: list[str], is_stale: bool) -> None:
+    """One button for all image sets, for use after overrides."""
+    busy = any(job.spec.run == run.name for job in jobs.active())
+    again = tuple(Score(image_set=name, same_as=run.name) for name in there)
+    st.button(
+        "Score all again", icon=":material/refresh:", disabled=not there or busy, key="score_again", on_click=_start,
+        args=(run, again, "auto", ""), type="primary" if is_stale else "secondary",
+        help="Scores every image set with the run’s current negative labels and computes the metrics anew. "
+        "They are not embedded again, so it takes seconds. Pictures that came later are left out: choose their folder "
+        "above.",
+    )  # fmt: skip
+
+
+def _remove(run: Run, names: list[str]) -> None:
+    """Forget a set, such as one that was uploaded to try the app."""
+    number = st.session_state.setdefault(REMOVED, 0)
+    with st.popover("Remove a set", icon=":material/delete:", key=f"remove_open_{number}"):
+        name = st.selectbox("Image set", names, index=None, key="remove_set", placeholder="Choose")
+        st.caption(_removal(run, name))
+        busy = any(job.spec.run == run.name for job in jobs.active())
+        st.button("Remove", key="remove", type="primary", disabled=name is None or busy, on_click=_forget,
+                  args=(run, name))  # fmt: skip
+
+
+def _removal(run: Run, name: str | None) -> str:
+    """What removing a set does."""
+    anew = "and the metrics computed anew without it."
+    if name is None or not (run.path("images") / name).is_dir():
+        return f"Its scores are deleted, {anew} No picture is touched."
+    if others := run.others_with(name):
+        return f"Its scores are deleted, {anew} Its pictures stay: {plain(', '.join(others))} has scored them, too."
+    return f"Its scores and its uploaded pictures are deleted, {anew}"
+
+
+def _forget(run: Run, name: str) -> None:
+    try:
+        run.remove_scores(name)
+        if len(run.scored_sets) > 1:
+            jobs.start(Spec(title=f"Compute the metrics without “{name}”", run=run.name, steps=(Evaluate(),)))
+    except (NegRefineError, OSError) as error:
+        st.session_state[FAILED] = str(error)
+    st.session_state[REMOVED] += 1
+
+
+def score() -> None:
+    frame.page("score", "Score", draw)

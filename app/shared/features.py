@@ -1,0 +1,221 @@
+"""The one place where the app loads models and features: lazily, as torch takes seconds to import, and once a server.
+
+    if not features.ready(run):      # cheap: what the model must still embed, read from the cache's index
+        features.offer(run)          # says what it takes, with one button that does it
+        return
+    detector = features.detector(run)                      # the run's own, for single images or many
+    pictures = features.image_features(run, "animals")     # the readable ones of an image set, in its scores' order
+    effects = features.effects(run, ("animals", "food"))   # of single negatives on all of them
+
+Everything is kept by the run's labels and the state of its scores: overriding or scoring again makes new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from negrefine_core import paths
+from negrefine_core.errors import NegRefineError
+from negrefine_core.runs import Run, class_list_hash
+from negrefine_core.show.thumbnails import leaves
+
+from . import background
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from negrefine_core.cache import CachedEncoder
+    from negrefine_core.detector import NegRefineDetector
+    from negrefine_core.effects import Effects
+
+FEW = 128  # labels: a second or two of embedding
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """`paths` of the pictures of `image_set` that can be read, and their L2-normalised features (n, D)."""
+
+    image_set: str
+    paths: tuple[str, ...]
+    features: Tensor
+
+
+def ready(run: Run) -> bool:
+    """Whether the text features of the run's labels are in the cache, all but a few, so that its detector is there in
+    a moment: a label that was just restored is embedded on the way."""
+    return _missing(run) <= FEW
+
+
+def checked(run: Run, doing: str) -> bool | None:
+    """`ready`, found out aside from the page: None and a sign of waiting, as the model may have to be loaded for it."""
+    return background.result(("ready", run.state("run.json", "negatives.csv")), lambda: ready(run), doing)
+
+
+def offer(run: Run) -> None:
+    """Say that the labels are not embedded yet, and do so at the press of a button."""
+    model = run.info.get("model", {}).get("name", run.settings.model)
+    st.info(
+        f"The model {model} has not embedded this run’s {_missing(run):,} labels on this computer yet. It does so "
+        "once: within a minute with the bundled model, longer with a larger one without a GPU.",
+        icon=":material/hourglass_empty:",
+    )
+    button = st.empty()
+    if button.button("Embed the labels", icon=":material/play_arrow:", type="primary", key="prepare"):
+        button.empty()
+        bar = st.progress(0.0, "Loading the model")
+        prepare(run, bar)
+        st.rerun()
+
+
+def prepare(run: Run, bar: st.delta_generator.DeltaGenerator) -> None:
+    """Embed what is missing, with progress: the labels, the scored pictures, and the pairs of labels that they match.
+
+    What is done is kept, also when the page is left half-way.
+    """
+    import torch
+
+    from negrefine_core.effects import Effects
+
+    model = encoder(run)
+    for what, (labels, templates) in zip(("ID classes", "nouns", "adjectives"), _labels(run), strict=True):
+        model.encode_labels(labels, templates, _shown(bar, f"Embedding the {what}"))
+    if run.scored_sets:
+        bar.progress(0.0, "Embedding the pictures")
+        pictures = torch.cat([image_features(run, name).features for name in run.scored_sets])
+        what = "Embedding the pairs of labels that the pictures match"
+        bar.progress(0.0, what)  # the first pictures take longest
+        Effects(detector(run), pictures, _shown(bar, what))
+
+
+def _shown(bar: st.delta_generator.DeltaGenerator, what: str) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        bar.progress(done / max(total, 1), f"{what}: {done:,} of {total:,}")
+
+    return progress
+
+
+def encoder(run: Run) -> CachedEncoder:
+    """The run's model. Raises NegRefineError when its weights cannot be had, or are not the run's."""
+    from negrefine_core import pipeline
+
+    loaded = _encoder(run.settings.model, run.settings.pretrained)
+    pipeline.check_model(run, loaded)
+    return loaded
+
+
+def detector(run: Run) -> NegRefineDetector:
+    """The run's detector with its final negatives."""
+    return _detector(run, _labels_key(run))
+
+
+def image_features(run: Run, image_set: str) -> ImageFeatures:
+    """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
+    return _image_features(run, image_set, run.state(scores=[image_set]))
+
+
+def picture_feature(run: Run, file: Path) -> Tensor:
+    """The feature (1, D) of one picture file, kept in the cache. Raises NegRefineError where it cannot be read."""
+    from negrefine_core.embedding import embed_images
+    from negrefine_core.image_sets import ImageSet
+
+    (chunk,) = embed_images(encoder(run), ImageSet("one", file.parent, (file.name,)), workers=1)
+    if chunk.skipped:
+        raise NegRefineError(f"{file.name} {chunk.skipped[0][1]}")
+    return chunk.features
+
+
+def effects(run: Run, image_sets: Sequence[str]) -> Effects:
+    """The effects of the run's negatives on the pictures of these sets, joined in this order."""
+    return _effects(run, tuple(image_sets), (*run.state(scores=image_sets), _labels_key(run)))
+
+
+def _missing(run: Run) -> int:
+    """How many labels have no cached features. Without a cache of this model no torch is imported to find out."""
+    fingerprint = run.info.get("model", {}).get("fingerprint")
+    if not fingerprint:
+        raise NegRefineError(
+            f"The run {run.name!r} was imported without a model, so nothing can be computed with it. Choose another "
+            "run under “Run” in the sidebar."
+        )
+    if not (paths.CACHE / "features" / fingerprint / "texts" / "index.sqlite").exists():
+        return sum(len(labels) for labels, _ in _labels(run))
+    state = run.state("run.json", "negatives.csv")
+    if state in _found_ready():
+        return 0
+    model = encoder(run)
+    missing = sum(len(model.missing(labels, templates)) for labels, templates in _labels(run))
+    if not missing:
+        _found_ready().add(state)
+    return missing
+
+
+@st.cache_resource(show_spinner=False)
+def _found_ready() -> set[tuple[Any, ...]]:
+    """The states of runs that were found complete once; the cache only grows."""
+    return set()
+
+
+def _labels_key(run: Run) -> tuple[str, str]:
+    """What tells a run's labels from others, also from its own before a decision: an undo finds what was there."""
+    return str(run.folder), class_list_hash([*run.id_labels, *(f"{n.pos} {n.label}" for n in run.negatives)])
+
+
+def _labels(run: Run) -> list[tuple[list[str], tuple[str, ...]]]:
+    """The labels that the detector needs, each list with its templates."""
+    from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES, SKETCH_TEMPLATES
+
+    nouns = SKETCH_TEMPLATES if run.settings.sketch_templates else NOUN_TEMPLATES
+    negatives = run.negatives
+    return [
+        (run.id_labels, nouns),
+        ([n.label for n in negatives if n.pos == "noun"], nouns),
+        ([n.label for n in negatives if n.pos == "adjective"], ADJECTIVE_TEMPLATES),
+    ]
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the model")
+def _encoder(model: str, pretrained: str | None) -> CachedEncoder:
+    from negrefine_core.cache import CachedEncoder
+    from negrefine_core.encoder import load_encoder
+
+    return CachedEncoder(load_encoder(model, pretrained))
+
+
+@st.cache_resource(max_entries=4, show_spinner="Preparing the labels")
+def _detector(_run: Run, state: tuple[Any, ...]) -> NegRefineDetector:
+    from negrefine_core import pipeline
+
+    del state
+    return pipeline.detector(_run, encoder(_run))
+
+
+@st.cache_resource(max_entries=24, show_spinner="Embedding the pictures")
+def _image_features(_run: Run, image_set: str, state: tuple[Any, ...]) -> ImageFeatures:
+    import torch
+
+    from negrefine_core.embedding import embed_images
+    from negrefine_core.image_sets import ImageSet
+
+    del state
+    root = _run.image_root(image_set)
+    inside = [path for path in _run.scores(image_set)["path"] if not leaves(path)]
+    pictures = ImageSet(image_set, root, tuple(inside))
+    model = encoder(_run)
+    chunks = list(embed_images(model, pictures))
+    kept = tuple(inside[i] for chunk in chunks for i in chunk.indices)
+    return ImageFeatures(image_set, kept, torch.cat([torch.empty(0, model.dim), *(chunk.features for chunk in chunks)]))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Comparing the pictures with the negatives")
+def _effects(_run: Run, image_sets: tuple[str, ...], state: tuple[Any, ...]) -> Effects:
+    import torch
+
+    from negrefine_core.effects import Effects
+
+    del state
+    return Effects(detector(_run), torch.cat([image_features(_run, name).features for name in image_sets]))

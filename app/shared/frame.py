@@ -1,0 +1,87 @@
+"""What every page has around it: the run picker, errors as messages, and the provenance at its foot."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from negrefine_core import paths
+from negrefine_core.errors import NegRefineError
+from negrefine_core.overrides import changes
+from negrefine_core.runs import BUNDLED_RUN, Run, run_names
+
+from . import (
+    job_panel,
+    outdated,
+)
+from .scored_images import scores
+from .view import View, change, current
+from .words import plain
+
+NO_RUN = "There is no finished run yet. Make one with the bundled model and pictures, then reload this page:"
+SHOW_SCORES = ("explore", "image", "compare", "learn")
+MAKE_RUN = "python -m negrefine_core run"
+
+
+def page(name: str, title: str, draw: Callable[[Run, View], None]) -> None:
+    """Draw one page on the view's run."""
+    st.html(Path(__file__).with_name("style.css"))
+    view = current(name)
+    st.title(title)
+    names = known_runs()
+    if not names:
+        st.info(NO_RUN)
+        st.code(MAKE_RUN, language="bash")
+        return
+    try:
+        run = _picked_run(view, names)
+        job_panel.sidebar(view)
+        if name in SHOW_SCORES:
+            outdated.notice(run, view)
+        draw(run, view)
+        _provenance(run)
+    except NegRefineError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def known_runs() -> list[str]:
+    """The runs on disk, and the bundled one even before it is first unpacked; the bundled one first."""
+    bundled = {BUNDLED_RUN} if (paths.BUNDLED / "demo_run.zip").exists() else set()
+    return sorted({*run_names(), *bundled}, key=lambda name: (name != BUNDLED_RUN, name))
+
+
+def _picked_run(view: View, names: list[str]) -> Run:
+    """The run of the URL or of the picker. Only a listed name is opened: a URL must not lead to another folder."""
+    name = view.run or names[0]
+    st.session_state["pick_run"] = name if name in names else None
+    st.sidebar.selectbox(
+        "Run",
+        names,
+        index=0 if name in names else None,
+        key="pick_run",
+        on_change=lambda: change(None, run=st.session_state["pick_run"] or "", source=view.source, root=view.root),
+        help="A run is one folder in data/runs: labels, negatives, verdicts, scores and metrics.",
+    )
+    if name not in names:
+        raise NegRefineError(f"There is no run {name!r} here. Choose one under “Run” in the sidebar.")
+    return Run.open(name)
+
+
+def _provenance(run: Run) -> None:
+    """Where the figures come from, so that a screenshot can be traced."""
+    model = run.info.get("model", {})
+    counts = ", ".join(f"{plain(name)} {len(scores(run, name)):,}" for name in run.scored_sets)
+    overrides = len(changes(run.overrides))
+    weights = f"weights {model['fingerprint'][:12]}" if "fingerprint" in model else "no weights yet"
+    facts = [
+        f"Run **{plain(run.name)}**",
+        f"model {plain(model.get('name', run.settings.model))} ({weights})"
+        + (f" on {plain(run.info['device'])}" if "device" in run.info else ""),
+        f"{len(run.id_labels):,} ID classes (hash {plain(run.info.get('class_list_hash', '?'))})",
+        f"judge {plain(str(run.info.get('judge', run.settings.judge)))}",
+        "1 override" if overrides == 1 else f"{overrides:,} overrides",
+        f"images: {counts or 'none scored'}",
+        f"{len(run.skipped):,} unreadable",
+    ]
+    st.divider()
+    st.caption(" · ".join(facts))

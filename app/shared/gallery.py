@@ -1,0 +1,79 @@
+"""A paged gallery of thumbnails, each a link that opens its Image page."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.runs import Run
+
+from . import links
+from .pictures import thumbnail
+from .scored_images import ScoredImages
+from .view import View, change
+from .words import plain
+
+PAGE_SIZE = 24
+
+
+def draw(
+    run: Run, view: View, images: ScoredImages, shown: pd.DataFrame, words: Callable[[pd.Series], str] | None = None,
+    note: str = "",
+) -> None:  # fmt: skip
+    """One page of the images shown; `words` says of each what its score and outcome say otherwise, and `note`, after
+    their number, which they are."""
+    page = min(view.page, _pages(len(shown)))
+    _pager(view, page, len(shown), note)
+    start = (page - 1) * PAGE_SIZE
+    with st.container(key="gallery"):
+        for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
+            with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
+                card(run, view, images, image, words(image) if words else None)
+
+
+def _pages(total: int) -> int:
+    return max(1, -(-total // PAGE_SIZE))
+
+
+def _pager(view: View, page: int, total: int, note: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for icon, words, step in (("chevron_left", "Previous page", -1), ("chevron_right", "Next page", 1)):
+            st.button(
+                f":material/{icon}:",
+                key=f"page{step}",
+                help=words,
+                disabled=not 0 < (page + step) <= _pages(total),
+                on_click=change,
+                args=(view,),
+                kwargs={"page": page + step},
+            )
+        first = (page - 1) * PAGE_SIZE + 1
+        st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** images{note}")
+
+
+def card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: str | None = None) -> None:
+    """One picture, its class and score or other words; the whole card is the link."""
+    name = described(image)
+    small = thumbnail(run, image["image_set"], image["path"])
+    picture = f"![{plain(name)}]({small})" if small else ":material/broken_image:"
+    words = words or f"**{images.text(image[images.score.column])}** · {image['outcome']}"
+    st.page_link(
+        links.page("image"),
+        label=f"{picture} {plain(name)}  \n{words}",
+        query_params=view.query(
+            image=f"{image['image_set']}/{image['path']}", back=_opened_from(view), off=(), off_ids=()
+        ),
+        width="stretch",
+    )
+
+
+def _opened_from(view: View) -> str:
+    """The page of this gallery, where Back leads; the Image page's own gallery leads back to where it came from."""
+    here = str(st.session_state["page"])
+    return view.back if here == "image" else here
+
+
+def described(image: pd.Series) -> str:
+    """A picture in words: its class where its folder names one, else its file's name."""
+    kind = image["class"]
+    return str(kind) if isinstance(kind, str) and kind else str(image["path"]).rsplit("/", 1)[-1]

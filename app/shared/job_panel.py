@@ -1,0 +1,124 @@
+"""A background job on screen: how far it is, cancel and resume, what came of it; and a line on it in the sidebar."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from negrefine_core import jobs
+from negrefine_core.errors import NegRefineError
+from negrefine_core.jobs import Job, Progress
+
+from . import links
+from .view import View
+from .words import duration, plain
+
+
+def draw(job: Job, api_key: str = "") -> None:
+    """One job, drawn anew each second while it is at work; the page is drawn once more when it ends.
+
+    `api_key` is the judge's, for a job that is resumed.
+    """
+    if job.state in jobs.ACTIVE:
+        with st.container(border=True):
+            _at_work(job)
+    else:
+        _ended(job, api_key)
+
+
+@st.fragment(run_every=1.0)
+def _at_work(job: Job) -> None:
+    state, progress = job.state, job.progress
+    if state not in jobs.ACTIVE:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(job.spec.title)}** · {plain(_step(job, state, progress))}")
+        st.space("stretch")
+        st.button(
+            "Cancel", icon=":material/stop_circle:", key=f"cancel_{job.id}", on_click=_cancel, args=(job,),
+            help="Stops within two seconds. What is finished is kept, and the job can be resumed.",
+        )  # fmt: skip
+    st.progress(_share(progress), text=_speed(progress))
+
+
+def _cancel(job: Job) -> None:
+    _or_say_why(job.cancel)
+
+
+def _resume(job: Job, api_key: str) -> None:
+    _or_say_why(job.resume, api_key)
+
+
+def _or_say_why(act: Callable[..., None], *arguments: str) -> None:
+    try:
+        act(*arguments)
+    except NegRefineError as error:
+        st.toast(plain(str(error)), icon=":material/error:")
+
+
+def _step(job: Job, state: str, progress: Progress) -> str:
+    if state == "queued":
+        return "waiting for the job before it" if progress.device else "starting"
+    steps = len(job.spec.steps)
+    return (f"step {progress.number} of {steps}: " if progress.number and steps > 1 else "") + progress.step
+
+
+def _share(progress: Progress) -> float:
+    return min(1.0, progress.done / progress.total) if progress.total else 0.0
+
+
+def _speed(progress: Progress) -> str:
+    """What is done, how quickly, and how long the rest takes; a space keeps the line's height until it is known."""
+    if not progress.total:
+        return "\u00a0"
+    what = "images" if progress.step.startswith("Scoring") else "labels"
+    parts = [f"{progress.done:,} of {progress.total:,} {what}"]
+    if progress.done == progress.total:
+        return f"{parts[0]} · computing and writing"
+    if progress.rate:
+        parts.append(
+            f"{progress.rate:,.0f} {what} a second" if progress.rate >= 10 else f"{progress.rate:.1f} {what} a second"
+        )
+    if progress.eta is not None:
+        parts.append(f"about {duration(progress.eta)} left")
+    return " · ".join(parts)
+
+
+def _ended(job: Job, api_key: str) -> None:
+    state, progress, title = job.state, job.progress, plain(job.spec.title)
+    done = "; ".join(progress.messages)
+    if state == "done":
+        st.success(f"**{title}** is done: {plain(done)}.", icon=":material/check_circle:")
+        return
+    if state == "failed":
+        st.error(f"**{title}** failed: {plain(progress.error)}", icon=":material/error:")
+    else:
+        why = "was cancelled" if state == "cancelled" else "was interrupted: its process ended before its work did"
+        st.warning(f"**{title}** {why}. What was finished is kept.", icon=":material/pause_circle:")
+    st.button(
+        "Try again" if state == "failed" else "Resume", icon=":material/resume:", key=f"resume_{job.id}",
+        on_click=_resume, args=(job, api_key), help="Does the same again and goes on where it stopped.",
+    )  # fmt: skip
+
+
+def sidebar(view: View) -> None:
+    """A line in the sidebar of every page while jobs are at work."""
+    if jobs.active():
+        with st.sidebar:
+            _line(view)
+
+
+@st.fragment(run_every=2.0)
+def _line(view: View) -> None:
+    active = jobs.active()
+    if not active:
+        label, icon = "Background work is done", ":material/check_circle:"
+    else:
+        running = next((job for job in active if job.state == "running"), active[-1])
+        share = f", {_share(running.progress):.0%}" if running.progress.total else ""
+        noun = "job" if len(active) == 1 else "jobs"
+        label, icon = (
+            f"{len(active)} {noun} running: {plain(running.spec.title)}{share}",
+            ":material/progress_activity:",
+        )
+    query = view.query(run=running.spec.run) if active else view.query()
+    st.page_link(links.page("score"), label=label, icon=icon, query_params=query)

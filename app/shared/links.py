@@ -1,0 +1,24 @@
+"""Where links lead: the app's pages by name, so that a page can lead to another without importing it."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from streamlit.navigation.page import StreamlitPage
+
+PageName = Literal["explore", "image", "review", "compare", "classes", "score", "learn"]
+_pages: dict[str, StreamlitPage] = {}
+
+
+def register(pages: Mapping[str, StreamlitPage]) -> None:
+    """Keep the pages of the navigation, which alone imports them all."""
+    _pages.update(pages)
+
+
+def all_pages() -> list[StreamlitPage]:
+    """In the menu's order."""
+    return list(_pages.values())
+
+
+def page(name: PageName) -> StreamlitPage:
+    """What `st.page_link` leads to."""
+    return _pages[name]

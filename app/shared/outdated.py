@@ -1,0 +1,41 @@
+"""Scores that are of other negatives than the run has now: worked out once, and said on the pages that show them."""
+
+import contextlib
+from typing import Any
+
+import streamlit as st
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.overrides import outdated_scores
+from negrefine_core.runs import Run
+
+from . import links
+from .view import View
+
+
+def outdated(run: Run) -> dict[str, int]:
+    """The image sets concerned, and how many decisions have changed since."""
+    files = ("run.json", "negatives.csv", "overrides.jsonl", "verdicts.jsonl")
+    return _outdated(run, run.state(*files, scores=run.scored_sets))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _outdated(_run: Run, state: tuple[Any, ...]) -> dict[str, int]:
+    del state
+    return outdated_scores(_run)
+
+
+def since(found: dict[str, int]) -> str:
+    """Of which negatives the scores are."""
+    changes = max(found.values())
+    return f"before your {changes:,} changes" if changes > 1 else "before your change" if changes else "of before"
+
+
+def notice(run: Run, view: View) -> None:
+    """One line with the way out, where there is something to say; a damaged log hides no scores: Review names it."""
+    with contextlib.suppress(NegRefineError):
+        if found := outdated(run):
+            st.page_link(
+                links.page("score"), label=f"These scores are of the negatives {since(found)}. **Score again**",
+                icon=":material/update:", query_params=view.query(),
+            )  # fmt: skip

@@ -1,0 +1,111 @@
+"""The scored images of a view: ID and OOD sets joined, judged at the threshold, filtered and sorted."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from negrefine_core.errors import NegRefineError
+from negrefine_core.runs import Run
+from negrefine_core.show.charts import decimals
+
+from . import operating_point
+from .scores import Score, available, by_column
+from .view import View
+
+SORTS = {
+    "wrong": ("Most wrong", "furthest on the wrong side of the threshold first"),
+    "nearest": ("Nearest the threshold", "the closest calls first"),
+    "highest": ("Highest score", "most in-distribution first"),
+    "lowest": ("Lowest score", "most out-of-distribution first"),
+    "changed": ("Most changed by refinement", "largest move in rank from CSP to NegRefine first"),
+}
+
+
+@dataclass(frozen=True)
+class Sets:
+    """Which of the run's image sets are ID, which may be OOD, and which OOD sets are chosen."""
+
+    id: str
+    others: tuple[str, ...]
+    ood: tuple[str, ...]
+
+
+def choose_sets(run: Run, view: View) -> Sets:
+    """The view's sets where the run has them, else the run's own.
+
+    Raises NegRefineError when fewer than two sets are scored.
+    """
+    scored = run.scored_sets
+    if len(scored) < 2:
+        raise NegRefineError(
+            f"The run {run.name!r} has scores of {len(scored)} image sets, and comparing takes an ID set and an OOD "
+            "set. Score pictures on the page Score."
+        )
+    chosen = view.id if view.id in scored else run.id_set or scored[0]
+    others = tuple(name for name in scored if name != chosen)
+    wanted = [name for name in view.ood if name in others] or [name for name in others if name not in run.id_sets]
+    return Sets(chosen, others, tuple(wanted) or others)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _scores(_run: Run, image_set: str, state: tuple[Any, ...]) -> pd.DataFrame:
+    """An image set's scores, shared and never changed; read again when the file is another."""
+    del state
+    return _run.scores(image_set)
+
+
+def scores(run: Run, image_set: str) -> pd.DataFrame:
+    return _scores(run, image_set, run.state(scores=[image_set]))
+
+
+@dataclass(frozen=True)
+class ScoredImages:
+    """`table` has a row an image of the view's sets: the run's columns, `image_set`, `is_id` and `outcome`."""
+
+    table: pd.DataFrame
+    sets: Sets
+    score: Score
+    offered: list[Score]
+    threshold: float
+
+    @classmethod
+    def of(cls, run: Run, view: View) -> "ScoredImages":
+        sets = choose_sets(run, view)
+        names = (sets.id, *sets.ood)
+        parts = [scores(run, name).assign(image_set=name, is_id=name == sets.id) for name in names]
+        table = pd.concat(parts, ignore_index=True)
+        offered = available(table)
+        score = by_column(view.score, offered)
+        at = operating_point.threshold(table, score.column, view.threshold)
+        table["outcome"] = operating_point.outcomes(table, score.column, at)
+        return cls(table, sets, score, offered, at)
+
+    def text(self, value: float) -> str:
+        """A value of the score with as many decimals as tell its images apart."""
+        return f"{value:.{decimals(self.table[self.score.column])}f}"
+
+    def shown(self, view: View) -> pd.DataFrame:
+        """The images that pass the view's filters, in its order."""
+        table, values = self.table, self.table[self.score.column]
+        kept = pd.Series(True, index=table.index)
+        if view.outcome:
+            kept &= table["outcome"] == view.outcome
+        if view.chosen_scores:
+            kept &= values.between(*view.chosen_scores)
+        return table.loc[self._sort_key(view.sort)[kept].sort_values(kind="stable").index]
+
+    def _sort_key(self, sort: str) -> pd.Series:
+        """A number an image, the lowest first."""
+        table, values = self.table, self.table[self.score.column]
+        margin = values - self.threshold
+        if sort == "nearest":
+            return margin.abs()
+        if sort == "highest":
+            return -values
+        if sort == "changed" and "csp" in table:
+            return -(table["negrefine"].rank() - table["csp"].rank()).abs()
+        if sort == "wrong":
+            return margin.where(table["is_id"], -margin)  # how far on the right side of the threshold
+        return values

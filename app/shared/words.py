@@ -1,0 +1,51 @@
+"""How pages write text and numbers: names from files made harmless for Markdown, figures in one format."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from negrefine_core.benchmarks.datasets import contaminated
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
+
+
+def plain(text: str) -> str:
+    """A file or label name as it reads, whatever Markdown or HTML it holds."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def interval(bounds: list[float] | None) -> str:
+    return f"{100 * bounds[0]:.1f} – {100 * bounds[1]:.1f}" if bounds else "–"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 8 s, 3 min, 2 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def points(difference: float, decimals: int = 1) -> str:
+    """A difference of two shares in percentage points, with its sign."""
+    return f"{100 * difference:+.{decimals}f}".replace("-", "−")
+
+
+def contamination(image_sets: Iterable[str]) -> str:
+    """What to know of those OOD sets that hold images of ID classes; empty where none does."""
+    names = contaminated(image_sets)
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+    holds = "holds" if len(names) == 1 else "hold"
+    if not names:
+        return ""
+    return (
+        f"**{plain(listed)}** {holds} images of ImageNet classes: where these are the ID classes, the figures say less."
+    )
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first names, and a sign that there are more."""
+    return ", ".join(plain(name) for name in names[:most]) + (" …" if len(names) > most else "")

@@ -1,0 +1,174 @@
+"""One experiment of the paper over several seeds: a run a seed, and one table beside the paper's figures."""
+
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .. import paths, pipeline
+from ..cache import CachedEncoder
+from ..errors import NegRefineError
+from ..image_sets import ImageSet
+from ..judge import Judge
+from ..labels import read_class_list
+from ..metrics import Convention, ood_metrics
+from ..pipeline import METHODS, Report, silent
+from ..runs import Run, Settings, class_list_hash
+from .experiments import Experiment, times
+from .folders import Found
+
+AVERAGE = "average"
+METRICS = ("auroc", "fpr95", "aupr_in", "aupr_out")
+BOOTSTRAP = 200  # resamples behind the intervals in a run's own metrics.json; the table's spread is over seeds
+
+
+def chosen_methods(names: str) -> list[str]:
+    """Methods of a comma-separated list, whatever their case; all for an empty one.
+
+    Raises NegRefineError for an unknown one.
+    """
+    known = {method.casefold(): method for method in METHODS}
+    wanted = [name.strip() for name in names.split(",") if name.strip()]
+    unknown = [name for name in wanted if name.casefold() not in known]
+    if unknown:
+        raise NegRefineError(f"no method {unknown[0]!r}; choose of {', '.join(METHODS)}")
+    return [known[name.casefold()] for name in wanted] or list(METHODS)
+
+
+def check_complete(sets: Sequence[Found]) -> list[str]:
+    """What is not as published in the image sets, a line a set."""
+    return [f"{found.dataset.title}: {'; '.join(found.problems)}" for found in sets if found.problems]
+
+
+def start_seed(
+    entry: Experiment, name: str, settings: Settings, labels: str, encoder: CachedEncoder, report: Report = silent
+) -> Run:
+    """The run `NAME-seedN` with its negatives mined, or as far as it is already."""
+    run = Run.create(f"{name}-seed{settings.seed}", settings, read_class_list(labels).labels)
+    run.update_info(experiment=entry.name, labels=labels)
+    if not run.path("initial_negatives.csv").exists():
+        with _timed(run, "mining"):
+            pipeline.mine(run, encoder, report)
+    return run
+
+
+def finish_seed(
+    run: Run,
+    encoder: CachedEncoder,
+    judge: Judge,
+    image_sets: Sequence[ImageSet],
+    report: Report = silent,
+    workers: int = 4,
+) -> None:
+    """Refine, score and evaluate what is not done yet; the first image set is the ID set."""
+    if not run.path("negatives.csv").exists() or run.info.get("judge") != judge.identity:
+        with _timed(run, "judging"):
+            pipeline.refine(run, encoder, judge, report)
+    todo = [image_set for image_set in image_sets if not _is_scored(run, image_set)]
+    for image_set in todo:
+        with _timed(run, "scoring"):
+            pipeline.score(run, encoder, [image_set], report, workers)
+    for number, image_set in enumerate(image_sets):
+        run.set_role(image_set.name, is_id=number == 0)
+    if todo or not run.path("metrics.json").exists():
+        pipeline.evaluate(run, image_sets[0].name, [s.name for s in image_sets[1:]], BOOTSTRAP)
+
+
+def _is_scored(run: Run, image_set: ImageSet) -> bool:
+    """Whether the set has been scored whole with the run's final negatives."""
+    record = run.info.get("scored_with", {}).get(image_set.name, {})
+    if image_set.name not in run.scored_sets or record.get("negatives") != class_list_hash(
+        negative.label for negative in run.negatives
+    ):
+        return False
+    skipped = int((run.skipped["image_set"] == image_set.name).sum())
+    return len(run.scores(image_set.name)) + skipped == len(image_set)
+
+
+@contextmanager
+def _timed(run: Run, step: str) -> Iterator[None]:
+    """Add a step's seconds to the run's own; a step that was cut short counts from its last start."""
+    start = time.perf_counter()
+    yield
+    seconds = run.info.get("seconds", {})
+    run.update_info(seconds=seconds | {step: round(seconds.get(step, 0) + time.perf_counter() - start, 2)})
+
+
+def results(
+    entry: Experiment, runs: Sequence[Run], methods: Sequence[str], convention: Convention = "id-positive"
+) -> pd.DataFrame:
+    """A row for each method and OOD set, and their `average` over `entry.ood`, in percent: the mean and the standard
+    deviation over seeds of each metric, and the paper's figures where they are known."""
+    rows = []
+    for run in runs:
+        inside = run.scores(entry.id)
+        for ood_set in entry.image_sets[1:]:
+            outside = run.scores(ood_set)
+            for method in methods:
+                measured = ood_metrics(inside[METHODS[method]], outside[METHODS[method]], convention)
+                rows.append({"method": method, "ood_set": ood_set, "seed": run.settings.seed}
+                            | {metric: 100 * getattr(measured, metric) for metric in METRICS})  # fmt: skip
+    each = pd.DataFrame(rows)
+    averages = each[each["ood_set"].isin(entry.ood)].groupby(["method", "seed"], as_index=False)[list(METRICS)].mean()
+    each = pd.concat([each, averages.assign(ood_set=AVERAGE)])
+    groups = each.groupby(["method", "ood_set"])[list(METRICS)]
+    table = groups.mean().join(groups.std().add_suffix("_deviation"))
+    table = table.reindex([(m, s) for s in [*entry.image_sets[1:], AVERAGE] for m in methods]).reset_index()
+    pairs = zip(table["method"], table["ood_set"], strict=True)
+    reported = [entry.paper.get(method, {}).get(ood_set) for method, ood_set in pairs]
+    table["paper_auroc"] = [figures and figures[0] for figures in reported]
+    table["paper_fpr95"] = [figures and figures[1] if convention == "id-positive" else None for figures in reported]
+    table.insert(0, "convention", convention)
+    table.insert(1, "seeds", len(runs))
+    return table
+
+
+def markdown(entry: Experiment, runs: Sequence[Run], tables: Sequence[pd.DataFrame], notes: Sequence[str] = ()) -> str:
+    """The results for people: what was run, a table a convention, the time, and what to know when reading them."""
+    first = runs[0]
+    classes = f"{len(first.id_labels):,} class names ({first.info.get('labels', 'its own')})"
+    lines = [f"# {entry.title}", "", f"Model {first.info['model']['name']}, judge {first.info['judge']}, {classes}, "
+             f"{len(runs)} seed{'s' * (len(runs) > 1)}. In percent: mean ± standard deviation over seeds."]  # fmt: skip
+    for table in tables:
+        positive = "ID" if table["convention"][0] == "id-positive" else "OOD"
+        lines += [
+            "",
+            f"{positive} is the positive class, higher score = more ID.",
+            "",
+            "| OOD set | method | AUROC | FPR@95 | paper: AUROC | paper: FPR@95 |",
+            "|---|---|---|---|---|---|",
+        ]
+        for row in table.to_dict("records"):
+            mark = "*" if row["ood_set"] in entry.contaminated else ""
+            cells = [f"{row['ood_set']}{mark}", row["method"], _spread(row, "auroc"), _spread(row, "fpr95"),
+                     _number(row["paper_auroc"]), _number(row["paper_fpr95"])]  # fmt: skip
+            lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", times(entry, runs)]
+    if entry.contaminated:
+        lines += ["", f"\\* holds images of ID classes; the average is over {', '.join(entry.ood)}."]
+    if entry.paper:
+        lines += ["", "The paper's averages are over seeds, as reported second-hand; its single sets are seed 0's, "
+                  "from the published log."]  # fmt: skip
+    lines += [line for note in notes for line in ("", f"Not as published: {note}")]
+    return "\n".join(lines) + "\n"
+
+
+def _spread(row: Mapping[Hashable, Any], metric: str) -> str:
+    deviation = _number(row[f"{metric}_deviation"])
+    return _number(row[metric]) + (f" ± {deviation}" if deviation else "")
+
+
+def _number(value: float | None) -> str:
+    return "" if pd.isna(value) else f"{value:.2f}"
+
+
+def write(name: str, tables: Sequence[pd.DataFrame], text: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """Write `NAME.csv` and `NAME.md`, below data/benchmarks by default."""
+    folder = folder or paths.DATA / "benchmarks"
+    csv, document = folder / f"{name}.csv", folder / f"{name}.md"
+    paths.write_atomically(csv, pd.concat(list(tables)).to_csv(index=False, float_format="%.4f"))
+    paths.write_atomically(document, text)
+    return csv, document

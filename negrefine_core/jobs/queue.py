@@ -1,0 +1,185 @@
+"""The jobs' folders, and the queue of each device: start, watch, cancel and resume."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from .. import paths
+from ..errors import NegRefineError
+from .spec import Progress, Spec, Speed, State
+
+JOBS = paths.DATA / "jobs"
+KEPT = 20  # ended jobs
+GRACE = 1.0  # seconds from asking a worker to stop to killing it
+LEAVE = 10.0  # seconds that a worker may take to go once its work is done or has failed
+ACTIVE = ("queued", "running")
+KEY = "OPENAI_API_KEY"
+
+
+class Job:
+    """One job's folder; every property reads it anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.id = folder.name
+
+    @cached_property
+    def spec(self) -> Spec:
+        try:
+            return Spec.model_validate_json((self.folder / "job.json").read_bytes())
+        except (OSError, ValidationError) as error:
+            raise NegRefineError(f"{self.folder / 'job.json'} cannot be read; delete that folder") from error
+
+    @property
+    def progress(self) -> Progress:
+        try:
+            values = json.loads((self.folder / "progress.json").read_bytes())
+            return Progress(
+                **values
+                | {"messages": tuple(values["messages"]), "speeds": tuple(Speed(**s) for s in values["speeds"])}
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            return Progress("queued", 0.0)  # the process died before it began
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a worker holds the lock: unlike its process id, a lock is never another's, and ends with it."""
+        try:
+            with (self.folder / "lock").open("rb") as file:
+                return not _locked(file.fileno(), fcntl.LOCK_SH)
+        except OSError:
+            return False
+
+    @property
+    def state(self) -> State:
+        alive = self.is_alive  # before the progress: a worker writes its end before it goes
+        state = self.progress.state
+        if alive or state not in ACTIVE:
+            return state
+        return "cancelled" if (self.folder / "cancelled").exists() else "interrupted"
+
+    @property
+    def error(self) -> str:
+        return self.progress.error
+
+    def write(self, progress: Progress) -> None:
+        """For who holds the lock alone."""
+        paths.write_atomically(self.folder / "progress.json", json.dumps(asdict(progress)))
+
+    def cancel(self) -> None:
+        """End the job within 2 seconds: the worker is asked to stop, then killed. Everything finished is kept."""
+        if self.state not in ACTIVE:
+            return
+        (self.folder / "cancelled").touch()
+        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 0.6)):
+            with contextlib.suppress(OSError, ValueError):
+                os.killpg(int((self.folder / "lock").read_text()), number)
+            deadline = time.monotonic() + patience
+            while self.is_alive:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.02)
+            else:
+                return
+        raise NegRefineError(f"the job {self.spec.title!r} cannot be stopped; end its process by hand")
+
+    def resume(self, api_key: str = "") -> None:
+        """Do the same steps again; what is finished is found and not done twice. Nothing happens while it runs.
+
+        Raises NegRefineError where a worker that has ended its work does not go.
+        """
+        with (self.folder / "lock").open("a+b") as file:
+            deadline = time.monotonic() + LEAVE
+            while not _locked(file.fileno(), fcntl.LOCK_EX):
+                if self.state in ACTIVE:
+                    return
+                if time.monotonic() > deadline:
+                    raise NegRefineError(f"the process of {self.spec.title!r} is still ending; try again in a moment")
+                time.sleep(0.02)
+            (self.folder / "cancelled").unlink(missing_ok=True)
+            self.write(Progress("queued", time.time()))
+            file.truncate(0)  # of the former worker's process id
+            environment = os.environ | {"NEGREFINE_DATA": str(paths.DATA)} | ({KEY: api_key} if api_key else {})
+            with (self.folder / "log").open("ab") as log:
+                worker = subprocess.Popen(  # noqa: S603 - our own module
+                    [sys.executable, "-m", "negrefine_core.jobs.worker", str(self.folder)],
+                    cwd=paths.BUNDLED.parent, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    start_new_session=True, pass_fds=[file.fileno()],  # the worker holds the lock from its first moment
+                )  # fmt: skip
+            file.write(str(worker.pid).encode())
+        threading.Thread(target=worker.wait, daemon=True).start()  # leaves no zombie
+
+
+def start(spec: Spec, api_key: str = "") -> Job:
+    """Start a job, or put it in the queue of its device. `api_key` goes to the worker's environment alone."""
+    ended = [job for job in all_jobs() if job.state not in ACTIVE]
+    for job in ended[KEPT - 1 :]:
+        shutil.rmtree(job.folder, ignore_errors=True)
+    job = Job(JOBS / f"{time.time_ns()}-{secrets.token_hex(3)}")
+    paths.write_atomically(job.folder / "job.json", spec.model_dump_json(indent=1) + "\n")
+    job.resume(api_key)
+    return job
+
+
+def all_jobs() -> list[Job]:
+    """Every job, the newest first; damaged ones are left out."""
+    jobs = [Job(path.parent) for path in sorted(JOBS.glob("*/job.json"), reverse=True)]
+    return [job for job in jobs if _is_whole(job)]
+
+
+def active() -> list[Job]:
+    """The queued and running jobs, the newest first."""
+    return [job for job in all_jobs() if job.state in ACTIVE]
+
+
+def find(identity: str) -> Job | None:
+    return next((job for job in all_jobs() if job.id == identity), None)
+
+
+def _is_whole(job: Job) -> bool:
+    try:
+        return bool(job.spec)
+    except NegRefineError:
+        return False
+
+
+def is_next(job: Job, device: str) -> bool:
+    """Whether no job that was queued before waits for, or runs on, this device."""
+    mine = (job.progress.queued, job.id)
+    return not any(
+        (other.progress.queued, other.id) < mine and other.progress.device in ("", device)
+        for other in active()
+        if other.id != job.id
+    )
+
+
+@contextlib.contextmanager
+def device_turn(job: Job, device: str) -> Iterator[None]:
+    """Wait in the queue of a device, then have it alone."""
+    with (JOBS / f"{device.replace(':', '-')}.lock").open("a") as file:
+        while not (is_next(job, device) and _locked(file.fileno(), fcntl.LOCK_EX)):
+            time.sleep(0.1)
+        yield
+
+
+def _locked(file: int, kind: int) -> bool:
+    """Take a lock, shared or exclusive, until the file is closed; False where another process has it."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

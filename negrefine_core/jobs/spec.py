@@ -1,0 +1,93 @@
+"""What a background job does, and how far it is, as its files keep them."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["queued", "running", "done", "cancelled", "failed", "interrupted"]
+
+
+class _Step(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Mine(_Step):
+    """Mine the run's negatives."""
+
+    step: Literal["mine"] = "mine"
+
+
+class Refine(_Step):
+    """Judge the run's negatives. `judge` is an identity such as `wordnet` or `openai:MODEL@URL`; empty: the run's."""
+
+    step: Literal["refine"] = "refine"
+    judge: str = ""
+    in_flight: int = Field(default=64, ge=1)
+    rate_limit: float | None = Field(default=None, gt=0)
+
+
+class Score(_Step):
+    """Score the pictures below a folder (absolute path) as an image set; `is_id` says that they show the ID classes.
+
+    With `dataset`, they are those of that set of the registry, and `folder` is the root that holds the sets. With
+    `same_as`, the name of a run, they are those that it has under the image set's name, and there is no folder.
+    """
+
+    step: Literal["score"] = "score"
+    image_set: str
+    folder: str = ""
+    dataset: str = ""
+    same_as: str = ""
+    is_id: bool | None = None  # None: as before
+
+
+class Evaluate(_Step):
+    """Compute the run's metrics: of the ID set (empty: `Run.id_set`) against every OOD set that is scored."""
+
+    step: Literal["evaluate"] = "evaluate"
+    id_set: str = ""
+
+
+class Spec(BaseModel):
+    """What a job does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    run: str
+    steps: tuple[Annotated[Mine | Refine | Score | Evaluate, Field(discriminator="step")], ...]
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is. Times are in seconds since 1970; `rate` is in items a second and `eta` in seconds.
+
+    `messages` has a sentence for each step that is done; `speeds` what each scoring took, for later estimates.
+    """
+
+    state: Literal["queued", "running", "done", "failed"]
+    queued: float
+    device: str = ""  # empty until the worker has found out
+    step: str = ""
+    number: int = 0  # of the step, from 1
+    done: int = 0
+    total: int = 0
+    rate: float | None = None
+    eta: float | None = None
+    messages: tuple[str, ...] = ()
+    speeds: tuple["Speed", ...] = ()
+    error: str = ""
+    ended: float | None = None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A scoring of `images`, of which `embedded` were new to the cache, by a model; `peak` is in bytes of memory."""
+
+    fingerprint: str
+    images: int
+    embedded: int
+    seconds: float
+    peak: int

@@ -1,0 +1,157 @@
+"""The process of a background job: `python -m negrefine_core.jobs.worker FOLDER` does its steps and reports."""
+
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..benchmarks.folders import find
+from ..errors import NegRefineError
+from ..image_sets import ImageSet, open_image_set
+from ..runs import Run
+from .queue import KEY, Job, device_turn
+from .spec import Evaluate, Mine, Refine, Score, Speed
+
+WRITE_EVERY = 0.25  # seconds
+WINDOW = 8.0  # seconds over which the rate is measured
+
+
+class Reporter:
+    """Writes a job's progress: the steps' own `report`, a rate and the time that is left."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.now, self._written = job, job.progress, 0.0
+
+    def change(self, **values: Any) -> None:
+        self.now, self._written = replace(self.now, **values), time.monotonic()
+        self.job.write(self.now)
+
+    @contextmanager
+    def report(self, step: str) -> Iterator[Any]:
+        """A step's progress bar, as `pipeline` asks for it."""
+        self.change(step=step, done=0, total=0, rate=None, eta=None)
+        seen = deque([(time.monotonic(), 0)])
+
+        def progress(done: int, total: int) -> None:
+            now = time.monotonic()
+            seen.append((now, done))
+            while now - seen[0][0] > WINDOW and len(seen) > 2:
+                seen.popleft()
+            start, before = seen[0]
+            rate = (done - before) / (now - start) if done > before and now > start else None
+            if now - self._written > WRITE_EVERY or done == total:
+                self.change(done=done, total=total, rate=rate, eta=(total - done) / rate if rate else None)
+
+        yield progress
+
+
+def work(job: Job) -> None:
+    """Do a job's steps when it is its turn. Raises NegRefineError where one cannot be done."""
+    reporter, spec = Reporter(job), job.spec
+    run = Run.open(spec.run)
+    from ..encoder import pick_device  # torch takes seconds: nothing above needs it
+
+    device = str(pick_device(spec.device))
+    reporter.change(device=device)
+    with device_turn(job, device):
+        reporter.change(state="running", step="Loading the model")
+        encoder = _encoder(run, device) if any(not isinstance(step, Evaluate) for step in spec.steps) else None
+        for number, step in enumerate(spec.steps, 1):
+            reporter.change(number=number)
+            message = _do(step, run, encoder, reporter)
+            reporter.change(messages=(*reporter.now.messages, message))
+        reporter.change(state="done", step="", ended=time.time())
+
+
+def _encoder(run: Run, device: str) -> Any:
+    from ..cache import CachedEncoder
+    from ..encoder import load_encoder
+
+    return CachedEncoder(load_encoder(run.settings.model, run.settings.pretrained, device))
+
+
+def _do(step: Mine | Refine | Score | Evaluate, run: Run, encoder: Any, reporter: Reporter) -> str:
+    """One step, and a sentence on what came of it."""
+    from .. import pipeline
+    from ..judges.choose import open_judge
+    from ..overrides import judge_of
+
+    match step:
+        case Mine():
+            return f"{len(pipeline.mine(run, encoder, reporter.report)):,} negatives mined"
+        case Refine():
+            judge = open_judge(
+                step.judge or judge_of(run), run.settings.wordnet, in_flight=step.in_flight, rate_limit=step.rate_limit
+            )
+            filtered = pipeline.refine(run, encoder, judge, reporter.report)
+            return f"{len(filtered.kept):,} negatives kept, {len(filtered.rejected):,} rejected"
+        case Score():
+            return _score(step, run, encoder, reporter)
+        case Evaluate():
+            reporter.change(step="Computing the metrics", done=0, total=0, rate=None, eta=None)
+            inside = step.id_set or run.id_set
+            outside = [name for name in run.scored_sets if name not in (*run.id_sets, inside)]
+            if not inside or not outside:
+                return "no metrics yet: they compare an ID with an OOD image set"
+            pipeline.evaluate(run, inside, outside)
+            return f"metrics of {inside} against {', '.join(outside)}"
+
+
+def _score(step: Score, run: Run, encoder: Any, reporter: Reporter) -> str:
+    from .. import pipeline
+    from ..cache import FeatureStore
+
+    store, start = FeatureStore(encoder.folder / "images", encoder.dim), time.monotonic()
+    before = len(store)
+    (count,) = pipeline.score(run, encoder, [_pictures(step)], reporter.report)
+    if step.is_id is not None:
+        run.set_role(step.image_set, step.is_id)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    speed = Speed(encoder.fingerprint, count, len(store) - before, time.monotonic() - start, peak)
+    reporter.change(speeds=(*reporter.now.speeds, speed))
+    skipped = int((run.skipped["image_set"] == step.image_set).sum())
+    return f"{count:,} images of {step.image_set} scored" + (f", {skipped:,} skipped as unreadable" if skipped else "")
+
+
+def _pictures(step: Score) -> ImageSet:
+    """What the step scores. A run's pictures may be a part of their folder, so its own lists say which they are."""
+    if step.dataset:
+        return find(step.dataset, step.folder).images
+    if not step.same_as:
+        return open_image_set(step.folder, step.image_set)
+    source, name = Run.open(step.same_as), step.image_set
+    skipped = source.skipped
+    paths = {*source.scores(name)["path"], *skipped[skipped["image_set"] == name]["path"]}
+    return ImageSet(name, source.image_root(name), tuple(sorted(paths)))
+
+
+def main(folder: Path) -> int:
+    """Exit code 0, or 1 where the job failed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are taken away
+    os.nice(5)  # the app stays quick beside it
+    job = Job(folder)
+    try:
+        work(job)
+    except Exception as error:
+        said = str(error) if isinstance(error, NegRefineError) else f"{type(error).__name__}: {error}; see {folder}/log"
+        print(_without_key(traceback.format_exc()), file=sys.stderr)
+        Reporter(job).change(state="failed", error=_without_key(said), ended=time.time())
+        return 1
+    return 0
+
+
+def _without_key(text: str) -> str:
+    key = os.environ.get(KEY)
+    return text.replace(key, "***") if key else text
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))

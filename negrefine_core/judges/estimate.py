@@ -1,0 +1,104 @@
+"""What judging would cost, before any question is asked; and which earlier verdicts no longer apply."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..judge import SYSTEM_PROMPT, Answer, Question
+from ..negfilter import Verdict
+
+CHARACTERS_A_TOKEN = 4.0  # of English, roughly
+MESSAGE_TOKENS = 12  # a chat's own markers
+REPLY_TOKENS = 2
+LATENCY = 0.5  # seconds a reply, until there are measured ones
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """At most `questions` to ask on `labels` negatives (a yes ends a label's questions); `cached` need no asking.
+
+    `cost` is None without prices; `examples` are prompts word for word, as they would leave the machine.
+    """
+
+    labels: int
+    questions: int
+    cached: int
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    cost: float | None
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        hours, minutes = divmod(round(self.seconds / 60), 60)
+        time = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{self.seconds:.0f} s"
+        text = (
+            f"at most {self.questions:,} questions on {self.labels:,} labels ({self.cached:,} are answered already), "
+            f"{self.prompt_tokens:,} tokens of questions and {self.completion_tokens:,} of replies, {time}"
+        )
+        return text if self.cost is None else f"{text}, {self.cost:,.2f} at your prices"
+
+
+def estimate(
+    chains: Sequence[Sequence[Question]],
+    known: Mapping[str, Answer],
+    concurrency: int,
+    rate: float | None = None,
+    latency: float = LATENCY,
+    prices: tuple[float, float] | None = None,
+) -> Estimate:
+    """What asking these chains would take, where `known` are the answers at hand by prompt.
+
+    Args:
+        rate: the judge's limit in questions a minute.
+        latency: seconds a reply, measured or assumed.
+        prices: of a million tokens of questions, and of replies.
+    """
+    missing, cached = [], 0
+    for chain in chains:
+        for question in chain:
+            answer = "yes" if question.kind == "same" else known.get(question.prompt)
+            if answer is None:
+                missing.append(question)
+            else:
+                cached += question.kind != "same"
+            if answer == "yes":
+                break
+    sent = sum(tokens(SYSTEM_PROMPT) + tokens(question.prompt) + MESSAGE_TOKENS for question in missing)
+    received = REPLY_TOKENS * len(missing)
+    seconds = max(len(missing) * latency / concurrency, len(missing) * 60 / rate if rate else 0.0)
+    cost = (sent * prices[0] + received * prices[1]) / 1e6 if prices else None
+    kinds = {question.kind: question.prompt for question in reversed(missing)}
+    labels = len({question.negative for question in missing})
+    return Estimate(labels, len(missing), cached, sent, received, seconds, cost, tuple(sorted(kinds.values())))
+
+
+def tokens(text: str) -> int:
+    return round(len(text) / CHARACTERS_A_TOKEN)
+
+
+@dataclass(frozen=True)
+class StaleVerdict:
+    """A verdict that no longer applies, and why."""
+
+    verdict: Verdict
+    reason: str
+
+
+def stale_verdicts(
+    verdicts: Iterable[Verdict], chains: Sequence[Sequence[Question]], id_labels: Iterable[str]
+) -> list[StaleVerdict]:
+    """The verdicts whose question the current chains no longer ask; their answers stay in the cache."""
+    asked = {(question.negative, question.id_label) for chain in chains for question in chain}
+    negatives, classes = {negative for negative, _ in asked}, set(id_labels)
+    stale = []
+    for verdict in verdicts:
+        if (verdict.negative, verdict.id_label) in asked:
+            continue
+        if verdict.negative not in negatives:
+            reason = f"{verdict.negative!r} is no longer mined"
+        elif verdict.id_label not in classes:
+            reason = f"{verdict.id_label!r} is no longer an ID class"
+        else:
+            reason = f"{verdict.id_label!r} is no longer among the nearest classes of {verdict.negative!r}"
+        stale.append(StaleVerdict(verdict, reason))
+    return stale

@@ -1,0 +1,378 @@
+"""The charts that the app and the notebooks share: scores, curves, label similarities, mining, changes.
+
+`table` has one row an image: a boolean column `is_id` and a column per score. ID is the positive class and an image at
+or above the threshold counts as ID.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ..comparison import Difference
+
+ID_COLOUR, OOD_COLOUR = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion: told apart by all colour vision
+NEUTRAL = "#8A8F98"  # legible on white and on black
+SIDE_COLOURS = (NEUTRAL, "#009E73")  # of two methods compared: apart from the ID/OOD pair, and told apart by lightness
+BINS = 40
+DRAWN_POINTS = 1000  # a curve of more points looks the same and loads slower
+HEIGHT = 340
+
+
+def histogram(
+    table: pd.DataFrame,
+    score: str,
+    threshold: float | None = None,
+    chosen: tuple[float, float] | None = None,
+    title: str = "",
+) -> go.Figure:
+    """ID scores above OOD scores on shared bins, each as the share of its own images on a scale of its own: most ID
+    scores lie in one bin, which would flatten the others. Box selection picks a score range."""
+    values = table[score].to_numpy(dtype=float)
+    edges = np.histogram_bin_edges(values, BINS)  # (BINS + 1,)
+    figure = _two_rows()
+    for row, (name, colour, inside) in enumerate((("ID", ID_COLOUR, True), ("OOD", OOD_COLOUR, False)), 1):
+        counts, _ = np.histogram(values[table["is_id"].to_numpy() == inside], edges)  # (BINS,)
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=100 * counts / max(counts.sum(), 1),
+            width=np.diff(edges),
+            customdata=np.column_stack([counts, edges[:-1], edges[1:]]),
+            name=f"{name} ({counts.sum():,} images)",
+            marker={"color": colour, "line": {"width": 0}},
+            hovertemplate=f"{name}: %{{customdata[0]}} images (%{{y:.1f}}%)"
+            "<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}<extra></extra>",
+            row=row,
+            col=1,
+        )
+    if chosen is not None:
+        figure.add_vrect(*chosen, fillcolor=NEUTRAL, opacity=0.22, line_width=0, layer="below")
+    if threshold is not None:
+        figure.add_vline(threshold, line={"color": NEUTRAL, "width": 2, "dash": "dash"})
+        left = threshold < (edges[0] + edges[-1]) / 2
+        figure.add_annotation(
+            x=threshold, y=1, yref="paper", yanchor="bottom", showarrow=False, xanchor="left" if left else "right",
+            text=f"threshold {threshold:.{decimals(values)}f}", font={"color": NEUTRAL},
+        )  # fmt: skip
+    figure.update_layout(dragmode="select", selectdirection="h")
+    figure.update_xaxes(title=title or score, row=2)
+    return _framed(figure)
+
+
+def decimals(values: Sequence[float] | np.ndarray | pd.Series) -> int:
+    """Decimals that tell a thousandth of the values' span: scores span from 3 (NegRefine) to 0.00001 (MCM, T = 1)."""
+    span = float(np.ptp(np.asarray(values, dtype=float))) if len(values) else 0.0
+    return min(max(3 - int(np.floor(np.log10(span))), 0), 10) if span > 0 else 4
+
+
+def curve_points(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Each score that occurs, as a threshold from the highest down: columns `threshold`, `tpr`, `fpr`, `precision`."""
+    values, inside = table[score].to_numpy(dtype=float), table["is_id"].to_numpy(dtype=bool)
+    order = np.argsort(-values, kind="stable")
+    values, inside = values[order], inside[order]
+    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)  # images with the same score enter together
+    accepted_id = np.cumsum(inside)[last]
+    accepted_ood = last + 1 - accepted_id
+    return pd.DataFrame(
+        {
+            "threshold": values[last],
+            "tpr": accepted_id / max(inside.sum(), 1),
+            "fpr": accepted_ood / max((~inside).sum(), 1),
+            "precision": accepted_id / (last + 1),
+        }
+    )
+
+
+def roc(table: pd.DataFrame, score: str, threshold: float | None = None) -> go.Figure:
+    """The ROC curve, its area (AUROC), and the operating point of the threshold."""
+    points = curve_points(table, score)
+    fpr, tpr = np.append(0.0, points["fpr"]), np.append(0.0, points["tpr"])
+    figure = _curve(fpr, tpr, np.append(np.inf, points["threshold"]), "FPR (OOD let in)", "TPR (ID kept)")
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": NEUTRAL, "width": 1, "dash": "dot"}, hoverinfo="skip"
+    )
+    _mark_operating_point(figure, points, threshold, "fpr", "tpr")
+    figure.update_layout(title={"text": f"AUROC {100 * np.trapezoid(tpr, fpr):.1f}%"})
+    return figure
+
+
+def precision_recall(table: pd.DataFrame, score: str, threshold: float | None = None) -> go.Figure:
+    """The precision-recall curve of the ID class, its average precision (AUPR-in), and the operating point."""
+    points = curve_points(table, score)
+    figure = _curve(points["tpr"], points["precision"], points["threshold"], "Recall (ID kept)", "Precision (ID share)")
+    _mark_operating_point(figure, points, threshold, "tpr", "precision")
+    average = float((np.diff(points["tpr"], prepend=0.0) * points["precision"]).sum())
+    figure.update_layout(title={"text": f"AUPR-in {100 * average:.1f}%"})
+    return figure
+
+
+def histograms_compared(
+    table: pd.DataFrame, sides: Sequence[str], names: Sequence[str], thresholds: Sequence[float]
+) -> go.Figure:
+    """ID scores above OOD scores of two sides on one axis, as in `histogram`: the first outlined, the second filled.
+
+    Scores of different scales are made comparable: each as its distance from its own threshold, in standard deviations
+    of its ID images.
+    """
+    inside = table["is_id"].to_numpy()
+    scaled = []
+    for side, at in zip(sides, thresholds, strict=True):
+        values = table[side].to_numpy(dtype=float)
+        scaled.append((values - at) / (values[inside].std() or 1.0))  # (B,)
+    edges = np.histogram_bin_edges(np.concatenate(scaled), BINS)  # (BINS + 1,)
+    centres = (edges[:-1] + edges[1:]) / 2
+    figure = _two_rows()
+    for values, name, filled in reversed(list(zip(scaled, names, (False, True), strict=True))):
+        for row, (kind, colour, which) in enumerate((("ID", ID_COLOUR, inside), ("OOD", OOD_COLOUR, ~inside)), 1):
+            counts, _ = np.histogram(values[which], edges)  # (BINS,)
+            share, label = 100 * counts / max(counts.sum(), 1), f"{kind}, {_short(name)}"
+            hover = f"{label}: %{{y:.1f}}%<extra></extra>"
+            if filled:
+                figure.add_bar(x=centres, y=share, width=np.diff(edges), name=label, hovertemplate=hover,
+                               marker={"color": colour, "opacity": 0.55, "line": {"width": 0}},
+                               row=row, col=1)  # fmt: skip
+            else:
+                figure.add_scatter(x=centres, y=share, mode="lines", name=label, hovertemplate=hover,
+                                   line={"color": colour, "width": 2, "shape": "hvh"}, row=row, col=1)  # fmt: skip
+    figure.add_vline(0, line={"color": NEUTRAL, "width": 2, "dash": "dash"})
+    figure.update_xaxes(title="distance from its threshold (SD of its ID scores)", row=2)
+    return _framed(figure)
+
+
+def _two_rows() -> go.Figure:
+    """ID above OOD on one axis of scores."""
+    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.05)
+    figure.update_xaxes(fixedrange=True)
+    for row, kind in enumerate(("ID", "OOD"), 1):
+        figure.update_yaxes(title=f"% of {kind}", nticks=4, fixedrange=True, rangemode="tozero", row=row, col=1)
+    return figure.update_layout(bargap=0)
+
+
+def rocs(
+    table: pd.DataFrame, sides: Sequence[str], names: Sequence[str], thresholds: Sequence[float] | None = None
+) -> go.Figure:
+    """The ROC curves of two scores on the same images, each with its area and its threshold's operating point."""
+    figure = go.Figure()
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": NEUTRAL, "width": 1, "dash": "dot"},
+                       hoverinfo="skip", showlegend=False)  # fmt: skip
+    for i, (side, name, colour, dash) in enumerate(zip(sides, names, SIDE_COLOURS, ("dash", "solid"), strict=True)):
+        points = curve_points(table, side)
+        fpr, tpr = np.append(0.0, points["fpr"]), np.append(0.0, points["tpr"])
+        kept = _drawn(len(fpr))
+        figure.add_scatter(
+            x=fpr[kept], y=tpr[kept], mode="lines", line={"color": colour, "width": 2.5, "dash": dash},
+            name=f"{_short(name)}: AUROC {100 * np.trapezoid(tpr, fpr):.1f}%",
+            hovertemplate=f"{_short(name)}<br>FPR %{{x:.1%}}<br>TPR %{{y:.1%}}<extra></extra>",
+        )  # fmt: skip
+        _mark_operating_point(figure, points, thresholds[i] if thresholds else None, "fpr", "tpr", colour)
+    axis = {"range": [-0.02, 1.02], "tickformat": ".0%", "dtick": 0.25, "fixedrange": True}
+    figure.update_layout(xaxis=axis | {"title": "FPR (OOD let in)"}, yaxis=axis | {"title": "TPR (ID kept)"})
+    return _framed(figure)
+
+
+def attracted(table: pd.DataFrame, top: int = 12) -> go.Figure:
+    """The negatives that are most often among an ID image's top ones, with their shares of the ID and OOD images."""
+    inside, shares = table["is_id"].to_numpy(), []
+    for which in (inside, ~inside):
+        shares.append(100 * table["negative_labels"][which].explode().value_counts() / max(which.sum(), 1))
+    labels = shares[0].index[:top][::-1]
+    figure = go.Figure()
+    for name, colour, share in zip(("OOD", "ID"), (OOD_COLOUR, ID_COLOUR), reversed(shares), strict=True):
+        figure.add_bar(
+            x=share.reindex(labels).fillna(0), y=[_short(label) for label in labels], orientation="h",
+            name=f"{name} images", marker_color=colour, hovertemplate="%{y}: %{x:.1f}%<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        barmode="group", legend={"traceorder": "reversed"}, yaxis={"fixedrange": True},
+        xaxis={"title": "% of the images that have it among their top negatives", "fixedrange": True},
+    )  # fmt: skip
+    return _framed(figure, height=130 + 32 * len(labels))
+
+
+def counts(steps: dict[str, int]) -> go.Figure:
+    """How many labels each step leaves or takes, one bar a step from the top down."""
+    names = list(steps)[::-1]
+    figure = go.Figure()
+    figure.add_bar(
+        x=[steps[name] for name in names], y=names, orientation="h", marker_color=NEUTRAL,
+        text=[f"{steps[name]:,}" for name in names], textposition="auto", hoverinfo="skip",
+    )  # fmt: skip
+    figure.update_layout(xaxis={"title": "labels", "fixedrange": True}, yaxis={"fixedrange": True})
+    return _framed(figure, height=110 + 42 * len(names))
+
+
+def method_intervals(methods: dict[str, Any], ood_set: str = "average", metric: str = "auroc") -> go.Figure:
+    """A run's metric (`auroc` or `fpr95`) of each method on one OOD set, in percent with its 95% interval.
+
+    `methods` is what a run's metrics say of them.
+    """
+    names = [name for name in methods if ood_set in methods[name]][::-1]
+    values = [100 * methods[name][ood_set][metric] for name in names]
+    bounds = [[100 * bound for bound in methods[name][ood_set][f"{metric}_interval"]] for name in names]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=values, y=names, mode="markers", marker={"size": 11, "color": SIDE_COLOURS[1]},
+        error_x={
+            "type": "data", "symmetric": False, "color": NEUTRAL, "thickness": 2,
+            "array": [high - value for value, (_, high) in zip(values, bounds, strict=True)],
+            "arrayminus": [value - low for value, (low, _) in zip(values, bounds, strict=True)],
+        },
+        customdata=bounds,
+        hovertemplate="%{y}: %{x:.1f}% (%{customdata[0]:.1f} to %{customdata[1]:.1f})<extra></extra>",
+    )  # fmt: skip
+    title = {"auroc": "AUROC (%), higher is better", "fpr95": "FPR@95 (%), lower is better"}[metric]
+    figure.update_layout(xaxis={"title": title, "fixedrange": True}, yaxis={"fixedrange": True})
+    return _framed(figure, height=110 + 36 * len(names))
+
+
+def mined(similarities: Sequence[float] | np.ndarray, fraction: float) -> go.Figure:
+    """How similar the candidate words are to the ID labels (highest cosine), and which of them mining keeps."""
+    values = np.sort(np.asarray(similarities, dtype=float))  # (C,)
+    count = int(fraction * len(values))
+    edges = np.histogram_bin_edges(values, BINS) if len(values) else np.linspace(0, 1, BINS + 1)
+    figure = go.Figure()
+    for name, colour, part in (("mined", OOD_COLOUR, values[:count]), ("left out", NEUTRAL, values[count:])):
+        counts, _ = np.histogram(part, edges)  # (BINS,)
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges), name=f"{name} ({len(part):,} words)",
+            marker={"color": colour, "line": {"width": 0}}, hovertemplate=f"{name}: %{{y:,}} words<extra></extra>",
+        )  # fmt: skip
+    figure.update_layout(
+        barmode="stack",
+        bargap=0,
+        xaxis={"title": "highest cosine with an ID label", "fixedrange": True},
+        yaxis={"title": "words", "fixedrange": True},
+    )
+    return _framed(figure)
+
+
+def changes(found: Sequence[tuple[str, Difference]], metric: str = "auroc") -> go.Figure:
+    """Differences of one metric, named, in points of percent, with their 95% intervals; zero is no change."""
+    shown = [(_short(name, 48), d) for name, d in found if d.metric == metric][::-1]  # the first on top
+    names = [name for name, _ in shown]
+    points = [100 * (d.second - d.first) for _, d in shown]
+    figure = go.Figure()
+    figure.add_vline(0, line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
+    figure.add_scatter(
+        x=points, y=names, mode="markers",
+        marker={"size": 11, "color": [SIDE_COLOURS[1] if d.is_clear else NEUTRAL for _, d in shown]},
+        error_x={
+            "type": "data", "symmetric": False, "color": NEUTRAL,
+            "array": [max(100 * d.high - point, 0) for point, (_, d) in zip(points, shown, strict=True)],
+            "arrayminus": [max(point - 100 * d.low, 0) for point, (_, d) in zip(points, shown, strict=True)],
+        },
+        customdata=[[100 * d.low, 100 * d.high] for _, d in shown],
+        hovertemplate="%{y}: %{x:+.1f} points<br>95% interval %{customdata[0]:+.1f} to %{customdata[1]:+.1f}"
+        "<extra></extra>",
+    )  # fmt: skip
+    title = {"auroc": "AUROC", "fpr95": "FPR@95"}[metric]
+    figure.update_layout(
+        xaxis={"title": f"change in {title}, points of percent (95% interval)", "fixedrange": True},
+        yaxis={"fixedrange": True, "range": [-0.6, len(shown) - 0.4]},
+        showlegend=False,
+    )
+    return _framed(figure, height=80 + 40 * len(shown)).update_layout(margin_t=8)
+
+
+def sweeps(table: pd.DataFrame) -> go.Figure:
+    """AUROC and FPR@95 averaged over the OOD sets, for each value of each setting that an ablation changed.
+
+    Args:
+        table: from `ablation.results`, in percent; its first convention is drawn.
+    """
+    averages = table[(table["ood_set"] == "average") & (table["convention"] == table["convention"].iloc[0])]
+    names = list(averages["sweep"].unique())
+    figure = make_subplots(2, len(names), shared_xaxes="columns", shared_yaxes="rows", column_titles=names,
+                           horizontal_spacing=0.02, vertical_spacing=0.06)  # fmt: skip
+    for row, metric, title in ((1, "auroc", "AUROC"), (2, "fpr95", "FPR@95")):
+        for column, name in enumerate(names, 1):
+            points = averages[averages["sweep"] == name]
+            figure.add_scatter(
+                x=[value if isinstance(value, str) else f"{value:g}" for value in points["value"]], y=points[metric],
+                mode="markers" if name == "parts" else "lines+markers", row=row, col=column, line={"color": ID_COLOUR},
+                hovertemplate=f"{name} %{{x}}: {title} %{{y:.2f}}%<extra></extra>",
+            )  # fmt: skip
+            figure.update_xaxes(type="category", fixedrange=True, row=row, col=column)
+        figure.update_yaxes(title=f"{title}, %", fixedrange=True, row=row, col=1)
+    return _framed(figure.update_layout(showlegend=False), height=520)
+
+
+def label_similarities(image: pd.Series) -> go.Figure:
+    """One image's top ID labels, top negatives and best pair on one axis of similarity (100 x cosine)."""
+    pair = f"{image['pair_id']} and {image['pair_negative']}"
+    groups: Sequence[tuple[str, str, Sequence[str], Sequence[float]]] = (
+        ("ID labels", ID_COLOUR, image["id_labels"], image["id_sims"]),
+        ("negatives", OOD_COLOUR, image["negative_labels"], image["negative_sims"]),
+        ("best pair", NEUTRAL, [pair], [image["pair_sim"]]),
+    )
+    figure = go.Figure()
+    bars = []
+    for name, colour, labels, similarities in groups:
+        rows = [f"{name}: {label}" for label in labels]  # a word may be in two groups
+        bars += list(zip(similarities, rows, labels, strict=True))
+        figure.add_bar(
+            x=[float(s) for s in similarities], y=rows, orientation="h", name=name, marker_color=colour,
+            text=[f"{s:.1f}" for s in similarities], textposition="auto", textangle=0,
+            hovertemplate="%{y}: %{x:.2f}<extra></extra>",
+        )  # fmt: skip
+    bars.sort(key=lambda bar: bar[0])
+    figure.update_layout(
+        xaxis={"title": "similarity (100 × cosine)", "fixedrange": True, "rangemode": "tozero"},
+        yaxis={
+            "categoryorder": "array", "categoryarray": [row for _, row, _ in bars], "fixedrange": True,
+            "tickvals": [row for _, row, _ in bars], "ticktext": [_short(label) for *_, label in bars],
+        },
+    )  # fmt: skip
+    return _framed(figure, height=110 + 28 * len(bars))
+
+
+def _curve(x: Any, y: Any, thresholds: Any, x_title: str, y_title: str) -> go.Figure:
+    kept = _drawn(len(x))
+    figure = go.Figure()
+    figure.add_scatter(
+        x=np.asarray(x)[kept], y=np.asarray(y)[kept], customdata=np.asarray(thresholds)[kept], mode="lines",
+        line={"color": ID_COLOUR, "width": 2.5},
+        hovertemplate=f"{x_title} %{{x:.1%}}<br>{y_title} %{{y:.1%}}<br>threshold %{{customdata:.4g}}<extra></extra>",
+    )  # fmt: skip
+    axis = {"range": [-0.02, 1.02], "tickformat": ".0%", "dtick": 0.25, "fixedrange": True}
+    figure.update_layout(showlegend=False, xaxis=axis | {"title": x_title}, yaxis=axis | {"title": y_title})
+    return _framed(figure)
+
+
+def _drawn(length: int) -> Any:
+    """The indices of the points of a curve that are drawn."""
+    return np.unique(np.linspace(0, length - 1, min(length, DRAWN_POINTS)).round().astype(int))
+
+
+def _mark_operating_point(
+    figure: go.Figure, points: pd.DataFrame, threshold: float | None, x: str, y: str, colour: str = OOD_COLOUR
+) -> None:
+    """A dot where the threshold lies on the curve; none when it lies above every score."""
+    accepted = points[points["threshold"] >= threshold] if threshold is not None else points.iloc[:0]
+    if len(accepted):
+        here = accepted.iloc[-1]
+        figure.add_scatter(
+            x=[here[x]], y=[here[y]], mode="markers", hoverinfo="skip", showlegend=False,
+            marker={"color": colour, "size": 12, "line": {"color": "white", "width": 2}},
+        )  # fmt: skip
+
+
+def _short(label: str, length: int = 34) -> str:
+    text = label if len(label) <= length else label[: length - 1] + "…"
+    return text.replace("<", "&lt;")  # plotly reads tags in a text
+
+
+def _framed(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
+    """The margins, legend and hover that all charts share."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 20, "t": 64, "b": 8},
+        legend={"orientation": "h", "x": 0, "y": 1.1, "yanchor": "bottom", "itemclick": False},
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    return figure

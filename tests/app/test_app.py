@@ -1,0 +1,258 @@
+"""The app's pages, driven without a browser on a small run that is written through the Run API."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from negrefine_app.shared import operating_point
+from negrefine_app.shared.scores import SCORES
+from negrefine_app.shared.view import View
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from negrefine_core import paths, pipeline
+from negrefine_core.metrics import ood_metrics
+from negrefine_core.records import Negative
+from negrefine_core.runs import Run, Settings
+from negrefine_core.show import charts
+from tests.support.app_driver import at, query, texts
+
+N_IMAGES = 30
+
+
+def write_run(name: str, runs: Path, pictures: Path) -> Run:
+    """A finished run of two image sets with drawn scores; its last OOD path tries to leave its folder."""
+    roots = {image_set: str(pictures / image_set) for image_set in ("animals", "food")}
+    settings = Settings(id_images=roots["animals"], ood_images={"food": roots["food"]})
+    run = Run.create(name, settings, ["cat", "*dog*", "fox", "owl", "bee"], runs)
+    run.update_info(model={"name": "drawn", "fingerprint": "0123456789abcdef"})
+    Image.new("RGB", (32, 32), "red").save(pictures / "outside.png")
+    for seed, (image_set, centre) in enumerate({"animals": 1.9, "food": 1.3}.items()):
+        files = [_draw(pictures / image_set, i) for i in range(N_IMAGES)]
+        if image_set == "food":
+            files[-1] = "../outside.png"
+        run.write_scores(image_set, Path(roots[image_set]), _scores(files, centre, seed))
+    run.write_skipped("food", [("broken/x.png", "not a picture")])
+    pipeline.evaluate(run, "animals", ["food"], n_bootstrap=20)
+    return run
+
+
+def _draw(folder: Path, i: int) -> str:
+    path = folder / f"kind_{i % 3}" / f"{i}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (40, 30), (8 * i % 256, 90, 160)).save(path)
+    return path.relative_to(folder).as_posix()
+
+
+def _scores(files: list[str], centre: float, seed: int) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    table = pd.DataFrame({"path": files, "class": [path.split("/")[0] for path in files]})
+    for score in SCORES:
+        table[score.column] = generator.normal(centre, 0.3, len(files)).astype("float32")
+    labels, similarities = ["cat", "*dog*", "fox"], np.array([28.0, 27.0, 25.5], dtype="float32")
+    table["id_labels"] = [labels] * len(files)
+    table["id_sims"] = [similarities] * len(files)
+    table["negative_labels"] = [["<b>pie</b>", "rust", "cat"]] * len(files)
+    table["negative_sims"] = [similarities - 1] * len(files)
+    return table.assign(pair_id="cat", pair_negative="<b>pie</b>", pair_sim=np.float32(29.0))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return write_run("drawn", paths.RUNS, tmp_path_factory.mktemp("pictures"))
+
+
+def opened(page: str = "explore", /, **query: str) -> AppTest:
+    """The app at a URL of the drawn run."""
+    return at(page, **({"run": "drawn"} | query))
+
+
+def test_explore_opens_on_the_runs_own_sets_with_its_provenance(run: Run) -> None:
+    app = opened()
+    assert not app.exception
+    assert app.selectbox(key="pick_id").value == "animals"
+    shown = texts(app)
+    for fact in ("drawn", "0123456789ab", run.info["class_list_hash"], "judge wordnet", "0 overrides", "1 unreadable"):
+        assert fact in shown
+
+
+def test_a_confusion_tile_filters_the_gallery_and_a_second_click_shows_all_again(run: Run) -> None:
+    app = opened()
+    app.button(key="tile_FN").click().run()
+    assert query(app)["outcome"] == "FN"
+    missed = int((run.scores("animals")["negrefine"] < _threshold(run)).sum())
+    assert f"of **{missed}** images" in texts(app)
+    app.button(key="tile_FN").click().run()
+    assert "outcome" not in query(app)
+    assert f"of **{2 * N_IMAGES}** images" in texts(app)
+
+
+def _threshold(run: Run) -> float:
+    return ood_metrics(run.scores("animals")["negrefine"], run.scores("food")["negrefine"]).threshold95
+
+
+def test_the_threshold_moved_by_hand_is_in_the_url_and_leaves_with_its_score(run: Run) -> None:
+    app = opened()
+    app.slider(key="pick_threshold").set_value(1.5).run()
+    assert float(query(app)["threshold"]) == pytest.approx(1.5, abs=0.01)
+    assert app.session_state["pick_rule"] == "hand"
+    app.selectbox(key="pick_score").select("csp").run()
+    assert "threshold" not in query(app)
+    assert query(app)["score"] == "csp"
+
+
+def test_a_link_reopens_its_view(run: Run) -> None:
+    app = opened(score="csp", threshold="youden", outcome="FP", sort="highest", low="1.0", high="2.0", show="pictures")
+    assert not app.exception
+    assert app.selectbox(key="pick_score").value == "csp"
+    assert app.selectbox(key="pick_sort").value == "highest"
+    assert "with scores from 1.000 to 2.000" in texts(app)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"threshold": "nan"},
+        {"threshold": "x"},
+        {"low": "inf", "high": "a"},
+        {"page": "-3"},
+        {"page": "99999"},
+        {"score": "nope", "sort": "nope", "outcome": "XX", "ood": "nope", "id": "nope", "show": "nope", "curve": "?"},
+    ],
+)
+def test_a_url_of_nonsense_opens_the_defaults(run: Run, nonsense: dict[str, str]) -> None:
+    app = opened(**nonsense)
+    assert not app.exception
+    assert not app.error
+
+
+def test_a_run_outside_the_runs_folder_is_not_opened(run: Run, tmp_path: Path) -> None:
+    write_run("elsewhere", tmp_path, tmp_path)
+    app = opened(run=str(tmp_path / "elsewhere"))
+    assert not app.exception
+    assert "There is no run" in app.error[0].value
+
+
+def test_without_a_run_the_page_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("negrefine_app.shared.frame.known_runs", list)
+    app = opened()
+    assert "no finished run" in app.info[0].value
+    assert app.code[0].value == "python -m negrefine_core run"
+
+
+def test_the_metrics_table_follows_the_convention(run: Run) -> None:
+    ours, theirs = (opened(show="metrics", convention=c).dataframe[0].value for c in ("id-positive", "ood-positive"))
+    inside, outside = run.scores("animals")["negrefine"], run.scores("food")["negrefine"]
+    for table, convention in ((ours, "id-positive"), (theirs, "ood-positive")):
+        row = table[(table["Method"] == "NegRefine") & (table["OOD images"] == "food")].iloc[0]
+        assert row["FPR@95"] == pytest.approx(100 * ood_metrics(inside, outside, convention).fpr95)
+        low, high = (float(bound) for bound in row["FPR@95 95% interval"].split(" – "))
+        assert low <= row["FPR@95"] <= high
+    assert not (theirs["FPR@95 95% interval"] == ours["FPR@95 95% interval"]).all()
+
+
+def test_unreadable_images_are_listed_with_their_reason(run: Run) -> None:
+    listed = opened(show="unreadable").dataframe[0].value
+    assert listed.to_dict("records") == [{"Image set": "food", "File": "broken/x.png", "Reason": "not a picture"}]
+
+
+def test_the_image_page_shows_the_parts_the_best_pair_and_the_verdict(run: Run) -> None:
+    image = run.scores("animals").iloc[0]
+    app = opened("image", image=f"animals/{image['path']}")
+    assert not app.exception
+    shown = texts(app)
+    assert f"**{image['neglabel']:.3f}** NegLabel" in shown
+    assert "cat and \\<b\\>pie" in shown  # a label's Markdown and HTML are shown, not obeyed
+    assert "taken for" in shown
+
+
+def test_next_walks_in_the_gallerys_order(run: Run) -> None:
+    lowest_first = run.scores("animals").sort_values("negrefine", kind="stable")["path"].tolist()
+    here = {"ood": "food", "outcome": "FN", "sort": "lowest", "image": f"animals/{lowest_first[0]}", "threshold": "1.9"}
+    app = opened("image", **here)
+    app.button(key="step1").click().run()
+    assert query(app)["image"] == f"animals/{lowest_first[1]}"
+    assert "2 of" in texts(app)
+
+
+def test_a_path_that_leaves_its_folder_is_refused(run: Run) -> None:
+    app = opened("image", image="food/../outside.png")
+    assert not app.exception
+    assert any("outside the image set" in warning.value for warning in app.warning)
+    assert not app.get("imgs")
+
+
+def test_an_unknown_image_gets_a_message(run: Run) -> None:
+    app = opened("image", image="animals/nope.png")
+    assert not app.exception
+    assert "no scored image" in app.error[0].value
+
+
+def test_a_view_survives_the_url() -> None:
+    view = View(
+        run="r", id="i", ood=("a", "b"), score="csp", threshold="1.25", outcome="FP", low=-1.5, high=2.0,
+        sort="nearest", page=3, curve="pr", show="metrics", convention="ood-positive", image="a/b", step="refine",
+        compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",
+        differ="labels", find="sage", off_ids=("salt, pepper",), off=("mud", "rust"), lesson="harm",
+        queue="kept", order="impact", search="sage", id_class="safe", label="common sage", source="files",
+        back="compare", root="/data",
+    )  # fmt: skip
+    assert len(view.query()) == len(fields(View))
+    assert View.parse(view.query()) == view
+    assert View().query() == {}
+
+
+def test_curves_agree_with_the_metrics_and_a_naive_count() -> None:
+    generator = np.random.default_rng(0)
+    inside, outside = generator.integers(3, 9, 50), generator.integers(0, 7, 70)  # with ties
+    table = pd.DataFrame({"s": [*inside, *outside], "is_id": [True] * 50 + [False] * 70})
+    points = charts.curve_points(table, "s")
+    for point in points.itertuples():
+        assert point.tpr == pytest.approx((inside >= point.threshold).mean())
+        assert point.fpr == pytest.approx((outside >= point.threshold).mean())
+    expected = ood_metrics(inside, outside)
+    assert charts.roc(table, "s").layout.title.text == f"AUROC {100 * expected.auroc:.1f}%"
+    assert charts.precision_recall(table, "s").layout.title.text == f"AUPR-in {100 * expected.aupr_in:.1f}%"
+    assert operating_point.threshold(table, "s", "tpr95") == expected.threshold95
+    best = max(points.itertuples(), key=lambda p: p.tpr - p.fpr)
+    assert operating_point.threshold(table, "s", "youden") == best.threshold
+
+
+def test_every_method_of_the_metrics_can_be_looked_at() -> None:
+    offered = {score.label: score.column for score in SCORES}
+    assert pipeline.METHODS.items() <= offered.items()
+
+
+def test_image_sets_with_commas_in_their_names_are_kept_in_the_url() -> None:
+    view = View(ood=("a, b", "50%2C", "c"))
+    assert View.parse(view.query()) == view
+    assert View(ood=("food", "other animals")).query() == {"ood": "food,other animals"}
+
+
+def test_the_last_ood_set_stays_chosen(run: Run) -> None:
+    app = opened(ood="food")
+    app.button_group(key="pick_ood").set_value([]).run()
+    assert app.button_group(key="pick_ood").value == ["food"]
+    assert query(app)["ood"] == "food"
+
+
+@pytest.mark.parametrize("page", ["explore", "image", "compare", "learn"])
+def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str, run: Run) -> None:
+    def links() -> list[str]:
+        return [link.proto.label for link in opened(page).get("page_link") if "Score again" in link.proto.label]
+
+    assert links() == []
+    before = run.info
+    run.set_scored_with("animals", [Negative("rust", "noun", 0.1)], 0)
+    run.write_negatives([Negative("mud", "noun", 0.1)])
+    try:
+        assert links() == ["These scores are of the negatives of before. **Score again**"]
+        run.path("verdicts.jsonl").write_text("{torn\n")
+        assert links() == []
+        assert not opened(page).error
+    finally:
+        run.path("negatives.csv").unlink()
+        run.path("verdicts.jsonl").unlink(missing_ok=True)
+        run._write_info(before)

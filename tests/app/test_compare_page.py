@@ -1,0 +1,259 @@
+"""The Compare page without a browser: methods, runs and judges side by side on small runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from negrefine_app.shared import operating_point
+from streamlit.testing.v1 import AppTest
+
+from negrefine_core import overrides, paths, pipeline
+from negrefine_core.benchmarks.experiments import experiment
+from negrefine_core.metrics import ood_metrics
+from negrefine_core.records import Negative, Verdict
+from negrefine_core.runs import Run, Settings
+from tests.app.test_app import _scores as drawn_scores
+from tests.app.test_app import opened, write_run
+from tests.support.app_driver import query, texts
+
+WAIT = 40  # reruns
+
+
+def answered(negative: str, kind: str, id_label: str | None, answer: str, judge: str = "wordnet") -> Verdict:
+    prompt = f"{negative}: {kind} {id_label or ''}"
+    return Verdict(negative, kind, id_label, 0.5, prompt, answer.title(), answer, judge, "", 0.0)
+
+
+def refined(run: Run) -> Run:
+    """The run with five mined negatives, of which the judge rejects two; a second judge rejects one of them."""
+    run.write_initial_negatives([Negative(x, "noun", 0.1) for x in ("paris", "<b>poodle</b>", "rust", "mud", "sky")])
+    with run.verdict_log() as log:
+        for judge, dog in (("wordnet", "yes"), ("second", "no")):
+            log.append(answered("paris", "proper noun", None, "yes", judge))
+            log.append(answered("bpoodleb", "subcategory", "*dog*", dog, judge))
+            log.append(answered("rust", "proper noun", None, "no", judge))
+    run.update_info(judge="wordnet")
+    run.write_negatives(overrides.final_negatives(run))
+    return run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """Two runs of the same pictures, the second with better scores on its last 29 of 30 food images."""
+    pictures = tmp_path_factory.mktemp("compared")
+    first = refined(write_run("one", paths.RUNS, pictures))
+    second = refined(write_run("two", paths.RUNS, pictures))
+    table = first.scores("food").assign(negrefine=lambda t: t["negrefine"] - 0.5)
+    second.write_scores("food", pictures / "food", table.iloc[1:])
+    return first, second
+
+
+def compared(**wanted: str) -> AppTest:
+    return waited("compare", **{"run": "one"} | wanted)
+
+
+def waited(page: str, **wanted: str) -> AppTest:
+    """The page, once what it works out aside is there."""
+    app = opened(page, **wanted)
+    for _ in range(WAIT):
+        if ":material/hourglass_top" not in texts(app):
+            return app
+        app.run()
+    raise TimeoutError("the page never stopped waiting")
+
+
+def flipped(run: Run, first: str, second: str) -> dict[str, int]:
+    """The flip counts image by image, each score at its own threshold."""
+    counts = dict.fromkeys(("fixed", "broken", "wrong", "right"), 0)
+    at = {}
+    for column in (first, second):
+        inside, outside = (run.scores(name)[column].to_numpy() for name in ("animals", "food"))
+        at[column] = operating_point.fpr_at_recall(inside, outside)[1]
+    for name in ("animals", "food"):
+        for _, image in run.scores(name).iterrows():
+            before, after = ((image[column] >= at[column]) == (name == "animals") for column in (first, second))
+            counts[("right" if after else "broken") if before else ("fixed" if after else "wrong")] += 1
+    return counts
+
+
+def test_the_tiles_count_the_flips_and_open_their_galleries(runs: tuple[Run, Run]) -> None:
+    app = compared(first="mcm", second="csp")
+    assert not app.exception
+    counts = flipped(runs[0], "mcm", "csp")
+    assert len([count for count in counts.values() if count]) == 4, "each kind should be there, or this tests little"
+    for code, count in counts.items():
+        assert f"**{count}**" in app.button(key=f"flip_{code}").label
+    app.button(key="flip_broken").click().run()
+    assert query(app)["flip"] == "broken"
+    assert f"of **{counts['broken']}** images" in texts(app)
+
+
+def test_the_metrics_say_what_is_beyond_chance_and_what_is_not(runs: tuple[Run, Run]) -> None:
+    assert "no difference beyond chance" in texts(compared(first="csp", second="csp"))
+    app = compared(compare="runs", other="two", first="negrefine", second="negrefine")
+    assert "NegRefine \\(one\\) is worse" in texts(app)
+    table = app.dataframe[0].value
+    row = table[table["Metric"] == "AUROC"].iloc[0]
+    assert row["Beyond chance"] == "worse"
+    difference = row["NegRefine (one)"] - row["NegRefine (two)"]
+    assert row["Difference"] == f"{difference:+.2f}".replace("-", "−")
+
+
+def test_two_runs_are_compared_by_one_score_from_the_run_that_this_one_was_made_from(runs: tuple[Run, Run]) -> None:
+    run = runs[0].copy("three")
+    run.update_info(edited_from="two")
+    app = compared(run="three", compare="runs")
+    assert app.selectbox(key="pick_other").value == "two"
+    assert [app.selectbox(key=f"pick_{side}").value for side in ("first", "second")] == ["negrefine", "negrefine"]
+    assert "NegRefine \\(three\\) is worse" in texts(app)
+    app.selectbox(key="pick_second").set_value("mcm").run()
+    assert app.selectbox(key="pick_first").value == "mcm"
+
+
+def test_scores_that_nobody_knows_become_csp_and_negrefine(runs: tuple[Run, Run]) -> None:
+    app = compared(first="blah", second="blah")
+    assert [app.selectbox(key=f"pick_{side}").value for side in ("first", "second")] == ["csp", "negrefine"]
+
+
+def test_two_runs_are_compared_on_the_images_that_both_have_scored(runs: tuple[Run, Run]) -> None:
+    app = compared(compare="runs", other="two")
+    assert "1 images that only one run has scored are left out" in texts(app)
+    tiles = [app.button(key=f"flip_{code}").label for code in ("fixed", "broken", "wrong", "right")]
+    assert sum(int(label.split("**")[1]) for label in tiles) == 59
+
+
+def test_the_labels_that_differ_name_their_verdict_and_link_to_its_review(runs: tuple[Run, Run]) -> None:
+    app = compared(differ="labels")
+    table = app.dataframe[1].value.set_index("Negative")
+    assert table.loc["paris", ["Change", "Why"]].tolist() == ["removed", "proper noun"]
+    assert table.loc["<b>poodle</b>", "Why"] == "cleaned"
+    assert "label=paris" in table.loc["paris", "Review"]
+    assert table.loc["paris", "Review"].startswith("review?run=one")
+    searched = compared(differ="labels", find="PAR").dataframe[1].value
+    assert searched["Negative"].tolist() == ["paris"]
+    assert "Empty the search" in texts(compared(differ="labels", find="nowhere"))
+
+
+def test_before_the_overrides_is_offered_once_there_are_some_and_asks_to_score_again(
+    runs: tuple[Run, Run], tmp_path: Path
+) -> None:
+    run = refined(write_run("overridden", paths.RUNS, tmp_path))
+    for name in ("animals", "food"):
+        run.write_scores(name, tmp_path / name, run.scores(name).drop(columns="negrefine_judged"))
+    assert "NegRefine before overrides" not in opened("compare", run="overridden").selectbox(key="pick_first").options
+    overrides.override(run, ["paris"], overrides.KEPT, "me")
+    app = opened("compare", run="overridden", first="negrefine_judged")
+    assert not app.exception
+    assert "Score the images again" in texts(app)
+    assert app.dataframe[0].value["Negative"].tolist() == ["paris"]
+    for name in ("animals", "food"):
+        table = run.scores(name)
+        run.write_scores(name, tmp_path / name, table.assign(negrefine_judged=table["negrefine"]))
+    app = opened("compare", run="overridden", first="negrefine_judged")
+    assert [app.button(key=f"flip_{code}").label.split("**")[1] for code in ("fixed", "broken")] == ["0", "0"]
+
+
+def test_two_judges_agree_where_they_do_and_their_disagreements_are_listed(runs: tuple[Run, Run]) -> None:
+    app = compared(compare="judges", judge="wordnet", other_judge="second")
+    assert not app.exception
+    shown = texts(app)
+    assert "**2** questions · agreement **100.0%** · kappa **1.00**" in shown
+    assert "**1** questions · agreement **0.0%** · kappa **none**" in shown
+    table = app.dataframe[0].value
+    assert table[["Negative", "ID class", "wordnet", "second"]].to_numpy().tolist() == [
+        ["bpoodleb", "*dog*", "Yes", "No"]
+    ]
+
+
+def test_a_run_without_images_still_compares_its_labels_and_shows_its_published_figures(tmp_path: Path) -> None:
+    run = refined(Run.create("published", Settings(model="paper"), ["cat", "*dog*"]))
+    sets = {"inaturalist": 0.99, "open_image": 0.95, "texture": 0.94, "clean": 0.91, "ninco": 0.83}
+    results = {name: {"auroc": auroc, "fpr95": 1 - auroc} for name, auroc in sets.items()}
+    published = {"source": "result.txt", "seed": 0, "arch": "ViT-B/16", "seconds": {"Filtering": 8368.32}}
+    run.update_info(published=published | {"id_set": "imagenet", "results": results})
+    app = opened("compare", run="published", convention="ood-positive")
+    assert not app.exception
+    assert "no scored images" in texts(app)
+    ours, paper, labels = (table.value for table in app.dataframe)
+    names = ["inaturalist", "openimage-o", "clean", "ninco", "average of these 4", "textures"]
+    assert ours["OOD images"].tolist() == names
+    assert ours.iloc[4, 1:].tolist() == pytest.approx([92, 8])
+    assert paper.set_index("Method").loc["NegRefine"].tolist() == [91.79, 30.12]
+    assert paper.set_index("Method").loc["Filter only"].tolist() == [90.95, 31.88]
+    assert texts(app).count("in percent, ID is the positive class") == 2  # whatever is chosen for what is measured
+    assert "**textures** holds images of ImageNet classes" in texts(app)
+    assert "Filtering: 2 h 19 min" in texts(app)
+    assert "paris" in labels["Negative"].tolist()
+    run.update_info(published=published | {"id_set": "cub", "results": results})
+    app = opened("compare", run="published")
+    assert "What the paper reports" not in texts(app)
+    assert len(app.dataframe[0].value) == len(sets)
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """Two seeds of the ImageNet experiment with drawn scores."""
+    pictures, runs, entry = tmp_path_factory.mktemp("benchmark"), [], experiment("imagenet")
+    for seed in (0, 1):
+        run = refined(Run.create(f"bench-seed{seed}", Settings(seed=seed), ["cat", "*dog*"]))
+        for number, name in enumerate(entry.image_sets):
+            table = drawn_scores([f"{i}.png" for i in range(20)], 1.9 if name == entry.id else 1.4, 10 * seed + number)
+            run.write_scores(name, pictures / name, table)
+        run.set_role(entry.id, is_id=True)
+        run.update_info(experiment="imagenet", seconds={"mining": 2.0 + seed})
+        pipeline.evaluate(run, entry.id, entry.image_sets[1:], n_bootstrap=5)
+        runs.append(run)
+    return runs
+
+
+def test_a_benchmarks_run_shows_its_table_over_the_seeds_beside_the_paper(benchmark: list[Run]) -> None:
+    entry, convention = experiment("imagenet"), "id-positive"
+    app = waited("compare", run="bench-seed1")
+    table = app.dataframe[0].value.set_index(["OOD images", "Method"])
+    for name in ("sun", "ninco"):
+        measured = [
+            100 * ood_metrics(run.scores(entry.id)["csp"], run.scores(name)["csp"], convention).fpr95
+            for run in benchmark
+        ]
+        row = table.loc[(name, "CSP")]
+        assert (row["FPR@95"], row["FPR@95 ±"]) == pytest.approx((np.mean(measured), np.std(measured, ddof=1)))
+    assert list(table.index[0]) == ["average", "MCM"]
+    assert table.loc[("average", "NegRefine"), ["Paper: AUROC", "Paper: FPR@95"]].tolist() == [91.79, 30.12]
+    shown = texts(app)
+    assert "ID is the positive class of FPR@95, as in the paper. Mean over 2 seeds (0, 1)" in shown
+    assert shown.count("**sun, places and textures** hold images of ImageNet classes") == 2  # there and below
+    assert "mining 2.5 (paper: 82)" in shown
+    other = waited("compare", run="bench-seed1", convention="ood-positive")
+    assert "Paper: FPR@95" not in other.dataframe[0].value
+    assert "OOD is the positive class of FPR@95, the paper’s is ID and so left out" in texts(other)
+    assert "hold images of ImageNet classes" in texts(opened("explore", run="bench-seed1", show="metrics"))
+
+
+def test_a_benchmark_that_is_not_finished_names_its_command(benchmark: list[Run]) -> None:
+    refined(Run.create("begun-seed0", Settings(), ["cat"])).update_info(experiment="food-101")
+    app = opened("compare", run="begun-seed0")
+    assert "No seed of this experiment is scored whole yet" in texts(app)
+    assert app.code[0].value == "python -m negrefine_core benchmark food-101"
+
+
+def test_runs_without_a_set_in_common_say_so(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    Run.create("empty", Settings(), ["cat"]).write_initial_negatives([Negative("rust", "noun", 0.1)])
+    Run.open("empty").write_negatives([Negative("rust", "noun", 0.1)])
+    app = opened("compare", run="one", compare="runs", other="empty")
+    assert not app.exception
+    assert "no scored ID and OOD image sets of the same name" in texts(app)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"first": "x", "second": "y"},
+        {"compare": "z", "flip": "z", "differ": "z"},
+        {"compare": "runs", "other": "../one"},
+        {"compare": "judges", "judge": "nobody"},
+    ],
+)
+def test_a_url_of_nonsense_compares_the_defaults(runs: tuple[Run, Run], nonsense: dict[str, str]) -> None:
+    app = compared(**nonsense)
+    assert not app.exception
+    assert not app.error

@@ -1,0 +1,66 @@
+"""The Learn page without a browser: every step says the run's own figures."""
+
+from pathlib import Path
+
+import pytest
+from negrefine_app.learn.lessons import LESSONS
+from streamlit.testing.v1 import AppTest
+
+from negrefine_core import paths
+from negrefine_core.metrics import fpr_at_recall
+from negrefine_core.runs import Run, Settings
+from tests.app.test_app import N_IMAGES, opened, write_run
+from tests.app.test_compare_page import refined
+from tests.support.app_driver import query, texts
+
+
+@pytest.fixture(scope="module", autouse=True)
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return refined(write_run("taught", paths.RUNS, tmp_path_factory.mktemp("taught")))
+
+
+def taught(lesson: str) -> AppTest:
+    app = opened("learn", run="taught", lesson=lesson)
+    for _ in range(40):
+        if ":material/hourglass_top" not in texts(app):
+            break
+        app.run()
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def test_next_walks_through_every_step_and_keeps_it_in_the_url() -> None:
+    app = taught("similarity")
+    for place, lesson in enumerate(LESSONS):
+        assert query(app).get("lesson", "similarity") == lesson.code
+        assert f"{place + 1}. {lesson.title}" in texts(app)
+        assert app.button(key="lesson1").disabled == (lesson is LESSONS[-1])
+        if lesson is not LESSONS[-1]:
+            app.button(key="lesson1").click().run()
+            assert not app.exception
+
+
+def test_similarity_alone_lets_in_as_many_images_as_its_scores_say(run: Run) -> None:
+    inside, outside = (run.scores(name)["mcm"].to_numpy() for name in ("animals", "food"))
+    let_in = round(fpr_at_recall(inside, outside)[0] * N_IMAGES)
+    assert f"lets in **{let_in} of {N_IMAGES}** OOD images" in texts(taught("similarity"))
+
+
+def test_the_judges_step_counts_its_answers_and_shows_a_rejection() -> None:
+    shown = texts(taught("judge"))
+    assert "**wordnet**, which answered **3** questions" in shown
+    assert "bpoodleb" in shown
+
+
+def test_where_two_methods_do_not_differ_beyond_chance_the_page_says_so(run: Run) -> None:
+    for name in ("animals", "food"):
+        table = run.scores(name)
+        run.write_scores(name, run.image_root(name), table.assign(csp=table["negrefine"]))
+    assert texts(taught("scores")).count("no difference beyond chance") == 2
+
+
+def test_a_run_without_images_leads_to_the_bundled_one(tmp_path: Path) -> None:
+    refined(Run.create("untaught", Settings(), ["cat", "*dog*"]))
+    app = opened("learn", run="untaught")
+    assert "no scored images to learn from" in texts(app)

@@ -1,0 +1,88 @@
+"""The review in a real browser: hundreds of labels by keyboard, undo, and a link that reopens the same card."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from negrefine_core import overrides
+from negrefine_core.runs import Run, Settings
+from tests.app.test_app_browser import WAIT, address, browser, expect_text, expect_url, page, pytestmark, sync_api  # noqa: F401 - fixtures
+from tests.app.test_review_page import ANIMALS, HOSTILE, write_verdicts
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run.create(f"keyed-{tmp_path.name[-40:]}", Settings(n_groups=2), [*ANIMALS, "safe", HOSTILE])
+    write_verdicts(run)
+    return run
+
+
+@pytest.fixture
+def review(page: "sync_api.Page", address: str, run: Run) -> "sync_api.Page":  # noqa: F811 - fixtures
+    page.goto(f"{address}/?run=walked")
+    expect_text(page, r"of 60 images")
+    page.goto(f"{address}/review?run={run.name}&order=alphabet")
+    return page
+
+
+def expect_card(page: "sync_api.Page", label: str) -> None:  # noqa: F811
+    sync_api.expect(page.locator("h4").first).to_have_text(label, timeout=WAIT)
+
+
+def press(page: "sync_api.Page", key: str) -> None:  # noqa: F811
+    """Press a key once the page is drawn: while it first loads, its buttons do not listen yet."""
+    expect_text(page, "0 unreadable")  # the foot of the page
+    page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=WAIT)
+    page.wait_for_load_state("networkidle", timeout=WAIT)
+    page.keyboard.press(key)
+
+
+def test_the_keyboard_alone_goes_through_the_queue_and_back(review: "sync_api.Page", run: Run) -> None:
+    expect_card(review, "bear garden")
+    press(review, "k")
+    expect_card(review, "cat")
+    press(review, "j")
+    expect_card(review, "common sage")
+    press(review, "s")
+    expect_text(review, "Restored “common sage”. U takes it back.")
+    expect_card(review, "oslo")
+    expect_text(review, r"2 of 4")
+    assert "common sage" in [negative.label for negative in run.negatives]
+    press(review, "ArrowLeft")
+    expect_card(review, "common sage")
+    expect_url(review, r"label=common\+sage")
+    review.reload()
+    expect_card(review, "common sage")
+    expect_text(review, "^overridden$")
+    press(review, "u")
+    expect_text(review, r"1 of 4")
+    expect_card(review, "common sage")
+    press(review, "u")
+    expect_card(review, "bear garden")
+    assert overrides.in_force(run.overrides) == {}
+
+
+def test_letters_typed_as_a_reason_decide_nothing(review: "sync_api.Page", run: Run) -> None:
+    before = len(run.overrides)
+    expect_card(review, "bear garden")
+    field = review.get_by_label("Reason (optional)")
+    field.fill("")
+    field.press_sequentially("skud")
+    field.press("Enter")
+    expect_card(review, "bear garden")
+    assert len(run.overrides) == before
+    review.get_by_role("button", name=re.compile("^Restore")).first.click()
+    expect_card(review, "cat")
+    assert run.overrides[-1].reason == "skud"
+
+
+def test_a_whole_queue_is_decided_in_a_dialog_that_closes(review: "sync_api.Page", run: Run) -> None:
+    expect_card(review, "bear garden")
+    review.get_by_role("button", name="Decide on all 4").click()
+    review.get_by_text("Keep as decided", exact=True).click()
+    review.get_by_role("button", name="Keep as decided: 4 labels").click()
+    expect_text(review, r"4 of 4")
+    sync_api.expect(review.get_by_role("dialog")).to_have_count(0)
+    press(review, "u")
+    expect_text(review, r"0 of 4")

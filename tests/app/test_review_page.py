@@ -1,0 +1,324 @@
+"""The Review page: its queue, its card, what a person decides on it, and what that does, with the real model."""
+
+import io
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from negrefine_app.shared.view import View
+from streamlit.testing.v1 import AppTest
+
+from negrefine_core import overrides, paths, pipeline
+from negrefine_core.cache import CachedEncoder
+from negrefine_core.encoder import load_encoder
+from negrefine_core.image_sets import ImageSet
+from negrefine_core.judge import Question
+from negrefine_core.mining import Negative
+from negrefine_core.negfilter import Verdict
+from negrefine_core.runs import Run, Settings
+from tests.support.app_driver import at, query, texts
+
+ANIMALS = ("bat", "bear", "cat", "cow")
+HOSTILE = "<b>*owl*</b>"
+NOUNS = ["granite", "common sage", "oslo", "bear garden", "banana", "avocado", "velvet", "cat", "bagel", "barn"]
+
+
+def verdict(negative: str, id_label: str | None, answer: str, judge: str = "llm", similarity: float = 0.5) -> Verdict:
+    same = negative == id_label
+    kind = "same" if same else "subcategory" if id_label else "proper noun"
+    question = Question(negative, kind, id_label)
+    reply = "Yes <script>" if answer == "yes" else "no"
+    return Verdict(negative, kind, id_label, similarity if id_label else None, question.prompt, reply, answer, judge,
+                   "2026-01-01T00:00:00+00:00", 0.1)  # fmt: skip
+
+
+def write_verdicts(run: Run) -> None:
+    """oslo: a proper noun; common sage: wrongly below "safe"; bear garden below "bear"; cat: the same."""
+    run.write_initial_negatives(Negative(word, "noun", 0.1 + i / 100) for i, word in enumerate(NOUNS))
+    rejected = {"oslo": None, "common sage": "safe", "bear garden": "bear", "cat": "cat"}
+    with run.verdict_log() as log:
+        for word in NOUNS:
+            if rejected.get(word, "") is None:
+                log.append(verdict(word, None, "yes"))
+                continue
+            log.append(verdict(word, None, "no"))
+            log.append(verdict(word, HOSTILE, "no"))
+            if word in rejected:
+                log.append(verdict(word, rejected[word], "yes"))
+        log.append(verdict("oslo", None, "no", "another judge"))
+    run.update_info(judge="llm")
+    run.write_negatives(overrides.final_negatives(run))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run without images."""
+    run = Run.create("r" + re.sub(r"\W", "", tmp_path.name)[-40:], Settings(n_groups=2), [*ANIMALS, "safe", HOSTILE])
+    write_verdicts(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def scored() -> Run:
+    """A run of the bundled model with a few bundled pictures."""
+    settings = Settings(n_groups=2, id_images="data/images/animals", ood_images={"food": "data/images/food"})
+    run = Run.create("scored-review", settings, [*ANIMALS, "safe", HOSTILE])
+    encoder = CachedEncoder(load_encoder("demo", device="cpu"))
+    run.update_info(model={"name": "demo", "fingerprint": encoder.fingerprint, "precision": encoder.precision})
+    write_verdicts(run)
+    sets = []
+    for name, folders in (("animals", ANIMALS), ("food", ("avocado", "bagel", "bacon", "banana"))):
+        root = paths.IMAGES / name
+        files = sorted(f for folder in folders for f in (root / folder).glob("*.png"))
+        sets.append(ImageSet(name, root, tuple(f.relative_to(root).as_posix() for f in files)))
+    pipeline.score(run, encoder, sets)
+    return run
+
+
+def opened(run: Run, **query: str) -> AppTest:
+    return shown(at("review", **({"run": run.name} | query)))
+
+
+def shown(app: AppTest) -> AppTest:
+    """The page once the background has done its part."""
+    deadline = time.monotonic() + 60
+    while "hourglass" in texts(app) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        app.run()
+    assert not app.exception
+    return app
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    return shown(app.button(key=f"review_{key}").click().run())
+
+
+def card(app: AppTest) -> str:
+    """The negative on the card."""
+    return next(m.value.removeprefix("#### ") for m in app.markdown if m.value.startswith("#### "))
+
+
+def decision(run: Run, label: str) -> str:
+    table = overrides.review_table(run).set_index("label")
+    return str(table.loc[label, "decision"])
+
+
+def test_the_most_doubtful_rejection_comes_first_and_says_why(run: Run) -> None:
+    app = opened(run)
+    assert card(app) == "common sage"
+    assert "'sage' is merely spelt like 'safe'" in texts(app)
+    assert "of **4**" not in texts(app)
+    assert "1 of 4" in texts(app)
+    assert app.get("progress")[0].proto.text == "**0 of 4** reviewed"
+
+
+def test_a_restored_label_is_a_negative_again_and_the_next_comes(run: Run) -> None:
+    app = opened(run)
+    app.text_input(key="who").set_value("ann").run()
+    app.text_input(key="review_reason").set_value("a *herb*").run()
+    app = press(app, "S")
+    assert "common sage" in [negative.label for negative in run.negatives]
+    (entry,) = run.overrides
+    assert (entry.negative, entry.new, entry.reason, entry.who) == ("common sage", "kept", "a *herb*", "ann")
+    assert card(app) == "oslo"  # the other judge disagrees
+    assert query(app)["label"] == "oslo"
+    assert app.text_input(key="review_reason").value == ""
+    assert app.get("progress")[0].proto.text == "**1 of 4** reviewed"
+    assert "a \\*herb\\*" in texts(opened(run, label="common sage"))
+
+
+def test_agreeing_counts_as_reviewed_and_changes_no_negative(run: Run) -> None:
+    before = run.path("negatives.csv").read_bytes()
+    app = press(opened(run), "K")
+    assert run.path("negatives.csv").read_bytes() == before
+    assert app.get("progress")[0].proto.text == "**1 of 4** reviewed"
+    assert card(opened(run)) == "oslo"  # a new visit goes on at the next one
+    assert decision(run, "common sage") == "dropped"
+
+
+def test_undo_takes_back_the_last_decision_and_goes_back_to_its_label(run: Run) -> None:
+    app = press(press(opened(run), "S"), "K")
+    app = press(app, "U")
+    assert card(app) == "oslo"
+    app = press(app, "U")
+    assert card(app) == "common sage"
+    assert decision(run, "common sage") == "dropped"
+    assert app.button(key="review_U").disabled
+    assert not overrides.review_table(run)["reviewed"].any()
+
+
+def test_a_kept_label_can_be_dropped(run: Run) -> None:
+    app = opened(run, queue="kept", label="velvet")
+    assert card(app) == "velvet"
+    assert app.button(key="review_S").disabled
+    press(app, "D")
+    assert "velvet" not in [negative.label for negative in run.negatives]
+
+
+def test_skip_and_next_decide_nothing(run: Run) -> None:
+    app = press(opened(run), "J")
+    assert card(app) == "oslo"
+    assert card(press(app, "Left")) == "common sage"
+    assert card(press(app, "Right")) == "oslo"
+    assert run.overrides == []
+
+
+@pytest.mark.parametrize(
+    ("filters", "labels"),
+    [
+        ({"queue": "rejected", "order": "mined"}, ["common sage", "oslo", "bear garden", "cat"]),
+        ({"queue": "rejected", "order": "alphabet"}, ["bear garden", "cat", "common sage", "oslo"]),
+        ({"queue": "rejected", "order": "similarity"}, ["cat", "bear garden", "oslo", "common sage"]),
+        ({"queue": "proper"}, ["oslo"]),
+        ({"queue": "subcategory", "id_class": "bear"}, ["bear garden"]),
+        ({"queue": "same"}, ["cat"]),
+        ({"queue": "kept", "order": "alphabet"}, ["avocado", "bagel", "banana", "barn", "granite", "velvet"]),
+        ({"queue": "all", "search": "BA", "order": "mined"}, ["banana", "bagel", "barn"]),
+    ],
+)
+def test_queues_filters_and_orders(run: Run, filters: dict[str, str], labels: list[str]) -> None:
+    app = opened(run, **filters)
+    seen = [card(app)]
+    while not app.button(key="review_Right").disabled:
+        app = press(app, "Right")
+        seen.append(card(app))
+    assert seen == labels
+
+
+def test_an_empty_queue_says_what_to_do(run: Run) -> None:
+    assert "You have not overridden any verdict yet" in texts(opened(run, queue="overridden"))
+    assert "Empty the search" in texts(opened(run, search="zebra"))
+
+
+def test_the_unreviewed_queue_shrinks_until_all_is_done(run: Run) -> None:
+    app = opened(run, queue="unreviewed")
+    for done in range(len(NOUNS)):
+        assert app.get("progress")[0].proto.text == f"**{done} of {len(NOUNS)}** reviewed"
+        app = press(app, "K")
+    app = opened(run, queue="unreviewed")
+    assert "Every label is reviewed" in texts(app)
+
+
+def test_a_url_of_nonsense_opens_the_next_to_review(run: Run) -> None:
+    app = opened(run, queue="?", order="?", id_class="nope", label="<b>nope</b>", search="")
+    assert "\\<b\\>nope" in texts(app)
+    app = opened(run, queue="?", order="?", label="oslo")
+    assert card(app) == "oslo"
+
+
+def test_names_and_replies_are_shown_and_not_obeyed(run: Run) -> None:
+    app = opened(run, label="velvet")
+    assert "#### \\<b\\>\\*owl\\*\\</b\\>" in texts(app)
+    replies = opened(run, label="oslo").table[0].value
+    assert replies["Reply"].tolist() == ["Yes \\<script\\>"]
+    assert replies["another judge"].tolist() == [":gray-badge[no]"]
+
+
+def test_all_of_a_queue_is_decided_after_a_question_and_undone_at_once(run: Run) -> None:
+    app = opened(run)
+    app.button(key="bulk_open").click().run()
+    assert "**4** labels: 4 dropped now, 0 kept" in texts(app)
+    assert not [button for button in app.button if button.key == "bulk_do"]  # nothing is chosen beforehand
+    app.session_state["bulk_action"] = "kept"
+    app.button(key="bulk_open").click().run()
+    assert run.overrides == []
+    assert app.button(key="bulk_do").label == "Restore: 4 labels"
+    app = shown(app.button(key="bulk_do").click().run())
+    assert len(run.negatives) == len(NOUNS)
+    press(app, "U")
+    assert len(run.negatives) == len(NOUNS) - 4
+    assert overrides.in_force(run.overrides) == {}
+
+
+def test_dropping_every_negative_is_refused_with_a_message(run: Run) -> None:
+    app = opened(run, queue="kept")
+    app.session_state["bulk_action"] = "dropped"
+    app.button(key="bulk_open").click().run()
+    app.button(key="bulk_do").click().run()
+    assert "keep at least one" in app.error[0].value
+    assert run.overrides == []
+
+
+def test_a_run_without_images_says_so_and_can_be_reviewed(run: Run) -> None:
+    app = opened(run)
+    assert "no scored images" in texts(app)
+
+
+def test_the_effect_of_restoring_is_shown_with_the_images_it_attracts(scored: Run) -> None:
+    app = opened(scored, label="common sage")
+    (effect,) = (table.value for table in app.table if "AUROC" in table.value.index)
+    assert list(effect.index) == ["AUROC", "FPR@95", "Images that flip"]
+    assert "If you restore it" in texts(app)
+    assert "If you drop it" in texts(opened(scored, label="banana"))
+
+
+def test_the_effect_is_the_one_that_scoring_again_gives(scored: Run) -> None:
+    from negrefine_app.review import effect as review_effect
+
+    found = review_effect._computed(scored, Negative("common sage", "noun", 0.11), drop=False)
+    rows = {f"{name}/{row.path}": row for name in scored.scored_sets for row in scored.scores(name).itertuples()}
+    assert found.before == pytest.approx([rows[address].negrefine for address in found.address], abs=1e-5)
+    kept = review_effect._computed(scored, Negative("banana", "noun", 0.14), drop=True)
+    assert list(kept.attracted) == ["banana" in rows[address].negative_labels for address in kept.address]
+
+
+def test_the_overrides_together_are_measured_against_the_judge_alone(scored: Run) -> None:
+    from negrefine_app.review import effect as review_effect
+
+    assert "Your override" not in texts(opened(scored))
+    overrides.override(scored, ["common sage", "oslo"], "kept", "ann")
+    try:
+        app = opened(scored, label="banana")
+        assert "Your 2 overrides together" in texts(app)
+        tables = [table.value for table in app.table if "AUROC" in table.value.index]
+        assert list(tables[1].columns) == ["Judge", "With yours", "Change"]
+        assert tables[1].loc["AUROC", "With yours"] == tables[0].loc["AUROC", "Now"]
+        stored = pd.concat([scored.scores(name) for name in scored.scored_sets])["negrefine"]  # of the judge's verdicts
+        assert review_effect._judged(scored) == pytest.approx(stored.to_numpy(), abs=1e-5)
+    finally:
+        overrides.undo(scored, "ann", 2)
+
+
+def test_images_flip_at_each_ones_own_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 95% threshold may be an OOD image's own score: when both move, FPR@95 is as before, and so is the image."""
+    from negrefine_app.review import figures as review_figures
+
+    shown: list[pd.DataFrame] = []
+    monkeypatch.setattr(review_figures.st, "table", lambda table, **_: shown.append(table))
+    scores = np.append(np.linspace(1, 2, 20), [1.01, 0.5])
+    found = pd.DataFrame({"before": scores, "after": scores - [*[0] * 20, 1e-4, 0], "is_id": [True] * 20 + [False] * 2})
+    review_figures.draw(View(), found, ("Now", "Then", "Change"))
+    assert shown[0]["Change"].tolist() == ["none", "none", "none"]
+
+
+def test_the_impact_order_puts_what_attracts_most_images_first(scored: Run) -> None:
+    app = opened(scored, queue="kept", order="impact")
+    tops = [label for name in scored.scored_sets for top in scored.scores(name)["negative_labels"] for label in top]
+    kept = [label for label in NOUNS if label not in ("oslo", "common sage", "bear garden", "cat")]
+    assert tops.count(card(app)) == max(tops.count(label) for label in kept)
+
+
+def test_after_an_override_the_scores_are_called_old_until_they_are_made_again(scored: Run) -> None:
+    assert "stored scores" not in texts(opened(scored))
+    overrides.override(scored, ["oslo"], "kept", "ann")
+    assert "of the negatives before your change" in texts(opened(scored))
+    overrides.undo(scored, "ann")
+    assert "stored scores" not in texts(opened(scored))
+
+
+def test_a_csv_of_decisions_is_imported_and_a_wrong_one_explained(run: Run) -> None:
+    good = io.BytesIO(b"negative,decision\noslo,kept\nparis,kept\n")
+    added, unknown = overrides.import_csv(run, good, "ann", "o.csv")
+    assert [entry.negative for entry in added] == ["oslo"]
+    assert unknown == ["paris"]
+    for broken in (b"\xff\xfe\x00\x01", b"", b"a,b\n1,2\n", b"negative,decision\noslo,kept\noslo,dropped\n",
+                   b"negative,decision\n\"oslo", b"negative,decision\noslo,=cmd()\n"):  # fmt: skip
+        app = opened(run)
+        app.get("file_uploader")[0].upload("decisions.csv", broken, "text/csv").run()
+        app.button(key="import_do").click().run()
+        assert "decisions.csv" in app.error[0].value.replace("\\", ""), broken
+        assert not app.exception
+    assert len(run.overrides) == 1

@@ -1,0 +1,55 @@
+"""Every page on the bundled run, light and dark, wide and narrow: nothing fails, is cut off or is without words.
+
+The pictures are kept in the folder that NEGREFINE_SCREENSHOTS names.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.test_app_browser import browser, pytestmark, served, sync_api
+
+__all__ = ["browser", "pytestmark"]  # a fixture, and the reason to skip
+
+PAGES = {
+    "explore": "Explore", "image": "Image", "review": "Review", "compare": "Compare", "classes": "ID classes",
+    "score": "Score", "learn": "Learn",
+}  # fmt: skip
+RAN = '.stApp[data-test-script-state="notRunning"]'
+OVERFLOW = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
+WORDLESS = "[...document.images].filter(i => !i.alt && i.offsetWidth > 1).map(i => i.src.slice(0, 80))"
+HEIGHT = "Math.max(1000, ...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollHeight))"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def opened(request: pytest.FixtureRequest, browser: "sync_api.Browser") -> Iterator["sync_api.Page"]:
+    page = browser.new_page(color_scheme=request.param)
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole_wide_and_narrow(name: str, opened: "sync_api.Page", address: str, tmp_path: Path) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 1000})
+    opened.goto(f"{address}/{name if name != 'explore' else ''}")
+    for width in (1280, 700):
+        opened.set_viewport_size({"width": width, "height": 1000})
+        opened.get_by_text("weights").wait_for(timeout=60_000)  # the page's foot
+        opened.wait_for_selector(RAN)
+        opened.wait_for_timeout(500)  # charts are drawn after the script has run
+        assert opened.locator("[data-testid=stException]").count() == 0
+        assert opened.locator("h1").inner_text() == PAGES[name]
+        assert opened.evaluate(OVERFLOW) <= 0, f"{name} is wider than {width} pixels"
+        assert opened.evaluate(WORDLESS) == []
+        opened.set_viewport_size({"width": width, "height": min(3000, opened.evaluate(HEIGHT))})
+        scheme = "dark" if opened.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+        folder = Path(os.environ.get("NEGREFINE_SCREENSHOTS", tmp_path))
+        opened.screenshot(path=folder / f"{name}-{width}-{scheme}.png")

@@ -1,0 +1,42 @@
+"""The benchmark's plain loop, which does what the published code does, gives the detector's scores."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from negrefine_core.benchmarks import speed as bench
+from negrefine_core.detector import NegRefineDetector
+from negrefine_core.encoder import load_encoder
+from negrefine_core.image_sets import open_image_set, read_image
+
+IMAGES = Path(__file__).resolve().parents[2] / "data" / "images"
+
+
+def test_the_fast_scores_equal_the_plain_loops_on_the_bundled_model_and_pictures() -> None:
+    encoder = load_encoder("demo", device="cpu")
+    image_set = open_image_set(IMAGES / "food")
+    images: list[Image.Image] = [read_image(image_set.root / path) for path in image_set.paths[:6]]
+    ids = ["cat", "dog", "owl", "lion", "fox", "horse", "whale"]
+    negatives = ["".join(letters) + " fruit" for letters in itertools.product("abcde", repeat=3)]
+    detector = NegRefineDetector(encoder, ids, negatives, ["sweet object", "red scene"])
+    table = detector.score(images)
+    for image, row in zip(images, table.itertuples(), strict=True):
+        neglabel, multi_matching = bench.plain_scores(encoder, image, detector)
+        np.testing.assert_allclose([row.neglabel, row.multi_matching], [neglabel, multi_matching], atol=1e-5)
+
+
+def test_every_measurement_is_made_with_its_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "RESCORED", 200)
+    monkeypatch.setattr(bench, "LEXICON_SAMPLE", 16)
+    monkeypatch.setattr(bench.bench_judge, "LABELS", 200)
+    monkeypatch.setattr(bench.bench_judge, "LABELS_ONE_BY_ONE", 5)
+    rows = {row.name: row for row in bench.measure("demo", None, "cpu", n_images=4, n_plain=1)}
+    assert rows["scoring, cold"].ratio is not None
+    assert rows["scoring, cold"].ratio > 1
+    assert rows["judging"].ratio is not None
+    assert rows["judging"].ratio > 2
+    assert "peak memory" in rows["scoring known features"].note
+    assert all(row.seconds > 0 for row in rows.values())

@@ -1,0 +1,192 @@
+"""The command line: every step, clear errors without a traceback, and a run killed half-way that ends the same."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from negrefine_core import __main__ as cli
+from negrefine_core import lexicon, paths
+from negrefine_core.lexicon import bundled_first_lemmas
+from tests.conftest import ROOT, write_pictures
+
+SHORTENED = """
+import sys
+from negrefine_core import __main__, lexicon
+lemmas = lexicon.bundled_first_lemmas()
+short = lemmas[::100] + tuple(lemma for lemma in lemmas if lemma[1] in ("adj.ppl", "noun.motive"))
+lexicon.bundled_first_lemmas = lambda: short
+__main__.main()
+"""  # a hundredth of the lexicon: the whole of it takes minutes
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    write_pictures(folder / "pets", 10, classes=("dog", "cat"))
+    write_pictures(folder / "far", 8, first_seed=50)
+    (folder / "far" / "broken.png").write_bytes(b"text")
+    return folder
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command in this process: (exit code, stdout, stderr)."""
+    lemmas = bundled_first_lemmas()
+    short = lemmas[::100] + tuple(lemma for lemma in lemmas if lemma[1] in ("adj.ppl", "noun.motive"))
+    monkeypatch.setattr(lexicon, "bundled_first_lemmas", lambda: short)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["negrefine", *(str(argument) for argument in arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return run
+
+
+def plain(text: str) -> str:
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", text).split())
+
+
+def test_the_steps_end_in_a_table_of_metrics(command, pictures: Path, tiny_model: str, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("dog\n\ncat\nDOG\n", encoding="utf-8")
+    code, out, err = command("mine", "--name", "steps", "--id-labels", tmp_path / "ids.txt", "--model", tiny_model,
+                             "--device", "cpu", "--fraction", "0.5")  # fmt: skip
+    assert code == 0, err
+    assert "Note: blank lines left out: 1" in err
+    assert "Note: duplicates left out: 1 ('DOG')" in err
+    assert re.search(r"[\d,]+ nouns and [\d,]+ adjectives mined: .*initial_negatives\.csv", out)
+    code, out, err = command("refine", "--name", "steps", "--device", "cpu")
+    assert code == 0, err
+    assert re.search(r"[\d,]+ negatives kept; rejected: [\d,]+ proper nouns, \d+ subcategories, 0 equal to an ID", out)
+    for name, count in (("pets", 10), ("far", 8)):
+        code, out, err = command("score", "--name", "steps", pictures / name, "--device", "cpu")
+        assert code == 0, err
+        assert f"{count} images scored: " in out
+    assert "1 unreadable images skipped" in err
+    assert "broken.png (not a picture)" in err
+    code, out, err = command("evaluate", "--name", "steps", "--id", "pets")
+    assert code == 0, err
+    assert "In percent; ID is the positive class; higher score = more ID. ID: pets (10)" in out
+    for word in ("far (8)", "average", "MCM", "NegLabel", "CSP", "NegRefine", "AUROC (95% interval)", "FPR@95"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["refine", "--name", "nowhere"], "no run 'nowhere'"),
+     (["refine", "--name", "x" * 300], "no run"),
+     (["evaluate", "--name", "nowhere", "--id", "a"], "no run 'nowhere'"),
+     (["mine", "--name", "../x", "--id-labels", "imagenet", "--model", "demo"], "'../x' cannot name a run"),
+     (["mine", "--name", "bad", "--id-labels", "/no/such/file.txt"], "cannot read the class list /no/such/file.txt"),
+     (["mine", "--name", "bad", "--id-labels", "dog," * 200], "cannot read the class list"),
+     (["mine", "--name", "bad", "--id-labels", "imagenet", "--fraction", "0"], "fraction"),
+     (["mine", "--name", "bad", "--id-labels", "imagenet", "--fraction", "7"], "fraction"),
+     (["mine", "--name", "bad", "--id-labels", "imagenet", "--model", "ViT-B-99"], "open_clip has no model 'ViT-B-99'"),
+     (["mine", "--name", "bad", "--id-labels", "imagenet", "--model", "local-dir:/no"], "cannot load the weights"),
+     (["run", "--name", "bad", "--id-images", "/no/such/folder"], "no folder /no/such/folder; check the path"),
+     (["run", "--name", "bad", "--id-images", "{pictures}/far", "--ood", "{pictures}/pets"], "has no class folders"),
+     (["run", "--name", "bad", "--id-images", "{pictures}/pets", "--ood", "{pictures}/pets"], "the same name"),
+     (["run", "--name", "bad", "--id-images", "{pictures}/pets", "--ood", "../x={pictures}/far"], "cannot name"),
+     (["run", "--name", "bad", "--id-images", "{pictures}/pets", "--ood", "{pictures}/pets/none"], "no folder")],
+)  # fmt: skip
+def test_bad_input_ends_in_one_line_that_says_what_to_do(
+    command, pictures: Path, arguments: list[str], message: str
+) -> None:
+    shutil.rmtree(paths.RUNS / "bad", ignore_errors=True)
+    code, _, err = command(*(argument.replace("{pictures}", str(pictures)) for argument in arguments))
+    assert code in (1, 2), err  # 2: the option parser's own
+    assert "Error" in err
+    assert message in plain(err)
+    assert "Traceback" not in err
+    assert not (paths.RUNS / "bad").exists() or message.startswith(("open_clip", "cannot load"))
+
+
+def test_an_unexpected_device_is_one_line_too(command, tiny_model: str) -> None:
+    code, _, err = command(
+        "mine", "--name", "device", "--id-labels", "imagenet", "--model", tiny_model, "--device", "tpu9"
+    )
+    assert (code, "device 'tpu9' cannot be used" in plain(err)) == (1, True)
+
+
+def test_other_settings_for_the_same_name_are_refused(command, tiny_model: str, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("dog\ncat\n", encoding="utf-8")
+    base = ("mine", "--name", "twice", "--id-labels", tmp_path / "ids.txt", "--model", tiny_model, "--device", "cpu")
+    assert command(*base)[0] == 0
+    code, _, err = command(*base, "--seed", "3")
+    assert code == 1
+    assert "Error: the run 'twice' was made with other settings: seed 0 -> 3" in plain(err)
+
+
+def test_a_name_over_the_context_is_noted_and_not_fatal(command, tiny_model: str, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("dog\n" + "very " * 30 + "long cat\n", encoding="utf-8")
+    code, _, err = command("mine", "--name", "long", "--id-labels", tmp_path / "ids.txt", "--model", tiny_model,
+                           "--device", "cpu")  # fmt: skip
+    assert code == 0
+    assert "longer than the model's context, so its end is not read: 'very very" in plain(err)
+
+
+def test_help_carries_examples_that_name_real_commands(command) -> None:
+    code, out, _ = command("--help")
+    assert code == 0
+    for step in ("run", "mine", "refine", "score", "evaluate"):
+        assert f"python -m negrefine_core {step}" in plain(out)
+        assert command(step, "--help")[0] == 0
+
+
+def test_an_error_prints_no_traceback_from_the_shell_either() -> None:
+    done = subprocess.run([sys.executable, "-m", "negrefine_core", "refine", "--name", "nowhere"], cwd=ROOT,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: no run 'nowhere'")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_killed_half_way_resumes_and_ends_with_the_same_files(
+    pictures: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    def start(data: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", SHORTENED, "run", "--name", "killed", "--model", tiny_model,
+             "--device", "cpu", "--fraction", "0.5", "--id-images", str(pictures / "pets"),
+             "--ood", str(pictures / "far")],
+            cwd=ROOT, env=os.environ | {"NEGREFINE_DATA": str(data)}, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    whole, killed = tmp_path / "whole" / "runs" / "killed", tmp_path / "killed" / "runs" / "killed"
+    uninterrupted = start(tmp_path / "whole")
+    moments = (  # while the lexicon is embedded, while the judge is asked, while images are scored
+        lambda: any((tmp_path / "killed" / "cache").glob("features/*/texts/features.f32")),
+        lambda: (killed / "verdicts.jsonl").exists() and (killed / "verdicts.jsonl").stat().st_size > 5_000,
+        lambda: (killed / "scores" / "pets.parquet").exists(),
+    )
+    for reached in moments:
+        process = start(tmp_path / "killed")
+        while process.poll() is None and not reached():
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    assert start(tmp_path / "killed").wait() == 0
+    assert uninterrupted.wait() == 0
+    for name in ("id_labels.txt", "initial_negatives.csv", "neglabel_negatives.csv", "negatives.csv", "run.json",
+                 "skipped.csv", "metrics.json"):  # fmt: skip
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    for name in ("pets", "far"):
+        first, second = (pd.read_parquet(run / "scores" / f"{name}.parquet") for run in (killed, whole))
+        assert first.equals(second)
+    logs = [
+        [{k: v for k, v in json.loads(line).items() if k not in ("time", "latency")} for line in log.splitlines()]
+        for log in ((run / "verdicts.jsonl").read_text(encoding="utf-8") for run in (killed, whole))
+    ]
+    assert logs[0] == logs[1]

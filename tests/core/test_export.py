@@ -1,0 +1,124 @@
+"""Scores for other tools, and the detector in pytorch-ood's convention, against pytorch-ood's own metrics."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+from pytorch_ood.api import Detector
+from pytorch_ood.metrics import OODMetrics
+from typer.testing import CliRunner
+
+from negrefine_core.__main__ import app
+from negrefine_core.benchmarks.export import SIGN, export_scores
+from negrefine_core.benchmarks.ood_detector import OODDetector
+from negrefine_core.cache import CachedEncoder
+from negrefine_core.detector import NegRefineDetector
+from negrefine_core.encoder import OpenClipEncoder
+from negrefine_core.errors import NegRefineError
+from negrefine_core.metrics import ood_metrics
+from negrefine_core.pipeline import METHODS
+from negrefine_core.runs import Run, unpack_bundled_run
+from tests.conftest import picture
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    runs = tmp_path_factory.mktemp("shipped")
+    unpack_bundled_run(runs)
+    return Run.open("demo", runs)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_the_table_has_every_image_with_its_set_and_scores(run: Run, tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / "new" / f"scores.{suffix}"
+    count = export_scores(run, file)
+    table = pd.read_parquet(file) if suffix == "parquet" else pd.read_csv(file)
+    assert count == len(table) == sum(len(run.scores(name)) for name in run.scored_sets)
+    assert list(table.columns) == ["path", "image_set", "is_id", *METHODS.values()]
+    assert set(table[table["is_id"]]["image_set"]) == {"animals"}
+    food = table[table["image_set"] == "food"]
+    np.testing.assert_allclose(food["negrefine"], run.scores("food")["negrefine"], rtol=1e-6)
+    note = file.with_name(f"{file.name}.README.txt").read_text(encoding="utf-8")
+    assert SIGN in note
+    assert "neglabel_baseline  NegLabel" in note
+
+
+def test_parquet_states_the_sign_in_the_file_and_in_every_score(run: Run, tmp_path: Path) -> None:
+    export_scores(run, tmp_path / "scores.parquet", image_sets=["animals", "food"])
+    schema = pq.read_schema(tmp_path / "scores.parquet")
+    assert schema.metadata[b"sign"] == SIGN.encode()
+    for method, column in METHODS.items():
+        metadata = schema.field(column).metadata
+        assert (metadata[b"sign"], metadata[b"method"]) == (SIGN.encode(), method.encode())
+
+
+def test_the_notes_line_for_pytorch_ood_gives_its_users_our_figures(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "scores.csv"
+    export_scores(run, file, image_sets=["animals", "food"])
+    table = pd.read_csv(file)
+    (line,) = [x for x in file.with_name("scores.csv.README.txt").read_text().splitlines() if "OODMetrics" in x]
+    theirs = eval(line.strip(), {"OODMetrics": OODMetrics, "torch": torch, "table": table}).compute()  # noqa: S307
+    ours = ood_metrics(run.scores("animals")["negrefine"], run.scores("food")["negrefine"], "ood-positive")
+    assert theirs["AUROC"] == pytest.approx(ours.auroc, abs=1e-6)
+    assert theirs["FPR95TPR"] == pytest.approx(ours.fpr95, abs=0.03)  # theirs: the first recall of at least 95%
+
+
+def test_another_kind_of_file_or_set_is_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(NegRefineError, match=r"'scores\.xlsx' must end in \.parquet or \.csv"):
+        export_scores(run, tmp_path / "scores.xlsx")
+    with pytest.raises(NegRefineError, match=r"no ID set among the scored ones \(food\); name it with --id"):
+        export_scores(run, tmp_path / "scores.csv", image_sets=["food"])
+
+
+def test_the_command_exports(run: Run, tmp_path: Path) -> None:
+    arguments = ["export", "--name", str(run.folder), str(tmp_path / "out.csv"), "--id", "animals"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.exception
+    assert f"images written to {tmp_path / 'out.csv'}; {SIGN}" in done.output
+
+
+@pytest.fixture(scope="module")
+def detector(encoder: OpenClipEncoder) -> NegRefineDetector:
+    return NegRefineDetector(encoder, ["cat", "dog", "owl"], [f"thing {i}" for i in range(20)])
+
+
+def test_the_adapter_gives_the_negated_scores_in_the_pictures_order(detector: NegRefineDetector) -> None:
+    pictures = [picture(seed) for seed in range(6)]
+    for score in ("negrefine", "mcm"):
+        adapter = OODDetector(detector, score).fit()
+        batch = torch.stack([adapter.transform(image) for image in pictures])  # (B, 3, H, W)
+        predicted = adapter.predict(batch)
+        assert predicted.shape == (6,)
+        np.testing.assert_allclose(predicted, -detector.score(pictures)[score], atol=1e-6)
+        torch.testing.assert_close(adapter(batch), predicted)
+    features = detector.encoder.encode_images(pictures)
+    torch.testing.assert_close(adapter.predict_features(features), predicted)
+
+
+def test_pytorch_oods_own_metrics_agree_on_the_adapters_scores(detector: NegRefineDetector) -> None:
+    adapter, theirs, scores = OODDetector(detector), OODMetrics(), []
+    for start in range(0, 60, 10):  # 40 ID pictures, then 20 OOD
+        batch = torch.stack([adapter.transform(picture(seed)) for seed in range(start, start + 10)])
+        scores.append(adapter.predict(batch))
+        theirs.update(scores[-1], torch.full((10,), 0 if start < 40 else -1))
+    found, values = theirs.compute(), torch.cat(scores).numpy()
+    ours = ood_metrics(-values[:40], -values[40:], "ood-positive")
+    assert found["AUROC"] == pytest.approx(ours.auroc, abs=1e-6)
+    threshold = np.sort(values[40:])[1]  # 19 of 20 OOD pictures are at or above it: a recall of 95%
+    assert found["FPR95TPR"] == pytest.approx((values[:40] >= threshold).mean(), abs=1e-6)
+    assert found["FPR95TPR"] <= ours.fpr95  # ours, as the paper's: the lowest threshold with that recall
+    assert found["AUPR-IN"] == pytest.approx(ours.aupr_in, abs=0.03)  # theirs is the trapezoid
+
+
+def test_the_adapter_has_what_pytorch_ood_asks_of_a_detector(
+    detector: NegRefineDetector, cached: CachedEncoder
+) -> None:
+    for name in ("fit", "predict", "requires_fit", "__call__"):
+        assert hasattr(Detector, name)
+        assert hasattr(OODDetector, name)
+    over_cache = NegRefineDetector(cached, detector.id_labels, detector.negatives)
+    batch = OODDetector(detector).transform(picture(1)).unsqueeze(0)
+    torch.testing.assert_close(OODDetector(over_cache).predict(batch), OODDetector(detector).predict(batch))

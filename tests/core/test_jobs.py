@@ -1,0 +1,261 @@
+"""Background jobs in processes of their own: they outlive whoever started them, can be ended, and lose nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from negrefine_core import jobs, paths, pipeline
+from negrefine_core.cache import CachedEncoder
+from negrefine_core.encoder import OpenClipEncoder
+from negrefine_core.image_sets import open_image_set
+from negrefine_core.jobs import Evaluate, Job, Progress, Refine, Score, Spec
+from negrefine_core.judges.openai import OpenAIJudge
+from negrefine_core.records import Negative
+from negrefine_core.runs import Run, Settings
+from tests.conftest import ROOT, write_pictures
+from tests.support.loopback_server import Action, LoopbackServer
+
+KEY = "sk-very-secret-0123456789"
+IDS = ["cat", "dog", "fox", "owl", "bee", "cow"]
+WORDS = ["rust", "paris", "tulip", "gooey", "hammer", "sky", "poodle", "soup", "river", "lamp", "salt", "wheel"]
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs_left() -> Iterator[None]:
+    yield
+    for job in jobs.active():
+        job.cancel()
+
+
+@pytest.fixture
+def run(tiny_model: str, request: pytest.FixtureRequest) -> Run:
+    return refined_run(request.node.name[:70], tiny_model)
+
+
+def refined_run(name: str, model: str) -> Run:
+    """A mined and refined run of a few labels."""
+    run = Run.create(name, Settings(model=model, n_groups=2), IDS)
+    run.write_initial_negatives([Negative(word, "noun", 0.1) for word in WORDS])
+    run.write_negatives([Negative(word, "noun", 0.1) for word in WORDS])
+    return run
+
+
+def until(condition: Callable[[], object], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, [
+            (job.spec.title, job.state, asdict(job.progress)) for job in jobs.all_jobs()
+        ]
+        time.sleep(0.02)
+
+
+def refinement(run: Run, server: LoopbackServer) -> Spec:
+    return Spec(title="Refine", run=run.name, steps=(Refine(judge=f"openai:m@{server.url}", in_flight=2),))
+
+
+def says_yes_to_some(prompt: str) -> Action:
+    return Action("Yes" if len(prompt) % 3 == 0 else "No", delay=0.01)
+
+
+def worker(job: Job) -> int:
+    return int((job.folder / "lock").read_text())
+
+
+def test_scoring_in_the_background_gives_the_files_of_scoring_in_the_foreground(
+    run: Run, encoder: OpenClipEncoder, tmp_path: Path
+) -> None:
+    roots = {
+        "animals": write_pictures(tmp_path / "animals", 7, 9000),
+        "things": write_pictures(tmp_path / "things", 5, 9100),
+    }
+    (roots["things"] / "text.png").write_text("hello")
+    steps = (
+        Score(image_set="animals", folder=str(roots["animals"]), is_id=True),
+        Score(image_set="things", folder=str(roots["things"]), is_id=False),
+        Evaluate(),
+    )
+    job = jobs.start(Spec(title="Score", run=run.name, steps=steps, device="cpu"))
+    until(lambda: job.state not in jobs.ACTIVE)
+    assert (job.state, job.error) == ("done", "")
+    assert job.progress.messages == (
+        "7 images of animals scored", "5 images of things scored, 1 skipped as unreadable",
+        "metrics of animals against things",
+    )  # fmt: skip
+    measured = [(speed.fingerprint, speed.images, speed.embedded) for speed in job.progress.speeds]
+    assert measured == [(encoder.fingerprint, 7, 7), (encoder.fingerprint, 5, 5)]
+    assert (run.id_sets, run.id_set, run.metrics["id_set"]) == (["animals"], "animals", "animals")
+
+    foreground = Run.create(f"{run.name[:60]}-again", run.settings, IDS)
+    foreground.write_initial_negatives(run.initial_negatives)
+    foreground.write_negatives(run.negatives)
+    pipeline.score(foreground, CachedEncoder(encoder), [open_image_set(root, name) for name, root in roots.items()])
+    pipeline.evaluate(foreground, "animals", ["things"])
+    for name in roots:
+        pd.testing.assert_frame_equal(run.scores(name), foreground.scores(name))
+    assert run.metrics == foreground.metrics
+    assert run.skipped.equals(foreground.skipped)
+
+
+def test_one_job_at_a_time_and_a_killed_one_goes_on_to_the_same_files(
+    run: Run, encoder: OpenClipEncoder, tmp_path: Path
+) -> None:
+    scoring = Spec(
+        title="Score", run=run.name, steps=(Score(image_set="few", folder=str(write_pictures(tmp_path / "few", 2))),)
+    )
+    with LoopbackServer() as server:
+        server.behave = lambda prompt: Action(hang=True) if len(server.asked) > 30 else says_yes_to_some(prompt)
+        first = jobs.start(refinement(run, server))
+        second = jobs.start(scoring)
+        until(lambda: server.in_flight == 2 and len(server.asked) == 32)
+        until(lambda: second.progress.device == "cpu")
+        assert (first.state, first.progress.step) == ("running", "Judging the negatives")
+        time.sleep(0.3)
+        assert second.state == "queued"
+
+        os.kill(worker(first), signal.SIGKILL)
+        until(lambda: first.state == "interrupted", 2)
+        until(lambda: second.state == "done")
+        answered = {prompt for _, prompt in server.answered}
+        server.behave, server.asked = says_yes_to_some, []
+        first.resume()
+        first.resume()  # a second tab: one worker all the same
+        until(lambda: first.state not in jobs.ACTIVE)
+        assert first.state == "done", first.error
+        assert answered.isdisjoint(prompt for _, prompt in server.asked)
+        kept = [negative.label for negative in run.negatives]
+
+        calm = Run.create(f"{run.name[:60]}-calm", run.settings, IDS)
+        calm.write_initial_negatives(run.initial_negatives)
+        pipeline.refine(calm, CachedEncoder(encoder), OpenAIJudge("m", server.url))
+    assert 0 < len(kept) < len(WORDS)
+    assert kept == [negative.label for negative in calm.negatives]
+
+
+def test_cancelling_takes_less_than_two_seconds_even_where_the_process_does_not_listen(run: Run) -> None:
+    with LoopbackServer(lambda prompt: Action(hang=True)) as server:
+        job = jobs.start(refinement(run, server))
+        until(lambda: server.in_flight)
+        assert _seconds(job.cancel) < 2
+        assert job.state == "cancelled"
+        job.cancel()  # again: nothing
+        server.stop()
+    with LoopbackServer(lambda prompt: Action(hang=True), server.port) as again:
+        job.resume()
+        assert job.state == "queued"
+        until(lambda: again.in_flight)
+        os.kill(worker(job), signal.SIGSTOP)  # as if it were deep in a computation
+        assert _seconds(job.cancel) < 2
+    assert job.state == "cancelled"
+    assert not list(run.folder.rglob(".*"))
+
+
+def _seconds(work: Callable[[], None]) -> float:
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+def test_the_key_goes_to_the_server_and_into_no_file_nor_argument(run: Run) -> None:
+    with LoopbackServer(lambda prompt: Action(status=401)) as server:
+        job = jobs.start(refinement(run, server), api_key=KEY)
+        until(lambda: job.state == "failed")
+        assert "refuses the key" in job.error
+        server.behave = lambda prompt: Action(hang=True)
+        job.resume(api_key=KEY)
+        until(lambda: server.in_flight)
+        assert KEY.encode() not in Path(f"/proc/{worker(job)}/cmdline").read_bytes()
+        assert any(f"Bearer {KEY}" in head for head in server.headers)
+        job.cancel()
+    log = (job.folder / "log").read_text()
+    assert "refuses the key" in log
+    for path in paths.DATA.rglob("*"):
+        assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_job_outlives_the_process_that_started_it(run: Run, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "few", 2)
+    script = (
+        "import sys; from negrefine_core.jobs import *; "
+        "print(start(Spec(title='x', run=sys.argv[1], steps=(Score(image_set='few', folder=sys.argv[2]),))).id)"
+    )
+    arguments = [sys.executable, "-c", script, run.name, str(folder)]
+    environment = os.environ | {"NEGREFINE_DATA": str(paths.DATA)}
+    said = subprocess.run(arguments, env=environment, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    job = jobs.find(said.strip())
+    assert job
+    assert job.state in jobs.ACTIVE
+    until(lambda: job.state == "done")
+    assert run.scored_sets == ["few"]
+
+
+# --- without a worker ------------------------------------------------------------------------------------------------
+
+
+def written(state: str, number: int) -> Job:
+    """A job's folder as a worker leaves it."""
+    job = Job(jobs.queue.JOBS / f"{number:019}-made")
+    job.folder.mkdir(parents=True)
+    spec = Spec(title=f"made {number}", run="x", steps=())
+    (job.folder / "job.json").write_text(spec.model_dump_json())
+    job.write(Progress(state, queued=1.0))  # type: ignore[arg-type]
+    return job
+
+
+def test_a_process_id_that_is_now_another_process_is_left_alone() -> None:
+    job = written("running", 1)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as other:
+        (job.folder / "lock").write_text(str(other.pid))
+        assert job.state == "interrupted"
+        job.cancel()
+        assert other.poll() is None
+        other.communicate(b"\n")
+
+
+def test_only_the_last_ended_jobs_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jobs.queue, "JOBS", tmp_path)
+    for number in range(25):
+        written("done", number)
+    newest = jobs.start(Spec(title="nothing", run="no-such-run", steps=()))
+    assert len(jobs.all_jobs()) == jobs.queue.KEPT
+    assert jobs.all_jobs()[0].id == newest.id
+    until(lambda: newest.state == "failed")
+    assert "no run 'no-such-run'" in newest.error
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"state": "done"}', b'{"state": "done", "x": 1}'])
+def test_damaged_files_end_no_page(content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jobs.queue, "JOBS", tmp_path)
+    job, other = written("running", 1), written("done", 2)
+    (job.folder / "progress.json").write_bytes(content)
+    (other.folder / "job.json").write_bytes(content)
+    assert [(found.id, found.state) for found in jobs.all_jobs()] == [(job.id, "interrupted")]
+
+
+def test_a_jobs_spec_is_a_plain_file_that_says_what_is_done() -> None:
+    spec = Spec(title="Score", run="demo", steps=(Score(image_set="a", folder="/a"), Evaluate(id_set="a")))
+    values = json.loads(spec.model_dump_json())
+    assert values["steps"][0].items() >= {"step": "score", "image_set": "a", "folder": "/a", "is_id": None}.items()
+    assert Spec.model_validate(values) == spec
+
+
+def test_two_processes_that_write_the_runs_info_lose_nothing_of_each_other(run: Run) -> None:
+    def write(name: str) -> None:
+        for i in range(40):
+            Run.open(run.name).update_info(**{f"{name}{i}": i})
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(key[0] in "abc" and key[1:].isdecimal() for key in run.info) == 120

@@ -1,0 +1,301 @@
+"""A run folder: made once, resumed, never half-written, and clear about damage."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from negrefine_core import paths, runs
+from negrefine_core.errors import NegRefineError
+from negrefine_core.mining import Negative
+from negrefine_core.negfilter import Verdict
+from negrefine_core.paths import from_portable, portable, write_atomically
+from negrefine_core.runs import Run, Settings
+from tests.conftest import ROOT
+
+IDS = ["red fox", "café", "犬"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run.create("mine", Settings(), IDS, tmp_path)
+
+
+def verdict(negative: str = "rock", **changes: Any) -> Verdict:
+    values = {
+        "negative": negative, "kind": "proper noun", "id_label": None, "similarity": None,
+        "prompt": f"Is '{negative}'?",
+        "reply": "No\u2028é\n", "answer": "no", "judge": "wordnet", "time": "2025-01-01T00:00:00+00:00", "latency": 0.0,
+    }  # fmt: skip
+    return Verdict(**(values | changes))
+
+
+# --- making and opening ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_holds_its_settings_its_labels_and_its_versions(run: Run, tmp_path: Path) -> None:
+    assert run.id_labels == IDS
+    info = json.loads((tmp_path / "mine" / "run.json").read_text(encoding="utf-8"))
+    assert Settings.model_validate(info["settings"]) == Settings()
+    assert info["class_list_hash"] == runs.class_list_hash(IDS) != runs.class_list_hash(IDS[::-1])
+    assert {"python", "torch", "open_clip_torch", "nltk"} <= set(info["versions"])
+    assert (tmp_path / "mine" / "id_labels.txt").read_bytes() == "red fox\ncafé\n犬\n".encode()
+    assert runs.run_names(tmp_path) == ["mine"]
+
+
+def test_the_same_settings_and_labels_resume_a_run(run: Run, tmp_path: Path) -> None:
+    before = run.path("run.json").read_bytes()
+    again = Run.create("mine", Settings(), IDS, tmp_path)
+    assert (again.settings, again.id_labels) == (run.settings, IDS)
+    assert run.path("run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels", "difference"),
+    [(Settings(seed=1), IDS, "seed 0 -> 1"),
+     (Settings(fraction=0.2, alpha=1), IDS, r"fraction 0\.15 -> 0\.2; alpha 2\.0 -> 1\.0"),
+     (Settings(ood_images={"a": "b"}), IDS, r"ood_images \{\} -> \{'a': 'b'\}"),
+     (Settings(), IDS[:2], r"ID labels \(3 -> 2 names\)"),
+     (Settings(), IDS[::-1], "ID labels")],
+)  # fmt: skip
+def test_other_settings_or_labels_are_refused_with_the_difference(
+    run: Run, tmp_path: Path, settings: Settings, labels: list[str], difference: str
+) -> None:
+    with pytest.raises(NegRefineError, match=f"'mine' was made with other settings: .*{difference}.*another name"):
+        Run.create("mine", settings, labels, tmp_path)
+    assert Run.open("mine", tmp_path).id_labels == IDS
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "/abs", ".hidden", "-rf", "a b", "x" * 81, "x" * 300,
+                                  "a\nb", "a\n", "é", "a\0b", "a\\b"])  # fmt: skip
+def test_a_hostile_name_makes_no_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(NegRefineError, match="cannot name a run; use letters"):
+        Run.create(name, Settings(), IDS, tmp_path / "runs")
+    assert [path.name for path in tmp_path.rglob("*")] == ["runs"]
+
+
+@pytest.mark.parametrize("name", ["", "..", "no such", "x" * 300, "../mine", "a\0b"])
+def test_a_run_that_is_not_there_names_those_that_are(run: Run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(NegRefineError, match=r"no run .*runs there: "):
+        Run.open(name, tmp_path)
+    assert "mine" in runs.run_names(tmp_path)
+
+
+def test_a_run_opens_by_its_folder_too(run: Run, tmp_path: Path) -> None:
+    assert Run.open(tmp_path / "mine").id_labels == IDS
+    assert Run.open(str(tmp_path / "mine")).name == "mine"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "3", '"x"', "{}", '{"settings": 3}', "\xff"])
+def test_a_damaged_run_file_is_named(run: Run, tmp_path: Path, content: str) -> None:
+    run.path("run.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(NegRefineError, match=r"mine/run\.json"):
+        Run.open("mine", tmp_path)
+
+
+def test_a_setting_that_cannot_be_is_named(run: Run, tmp_path: Path) -> None:
+    info = run.info
+    for key, value in (("fraction", 7), ("top_k", 0), ("no_such", 1)):
+        damaged = info | {"settings": info["settings"] | {key: value}}
+        run.path("run.json").write_text(json.dumps(damaged), encoding="utf-8")
+        with pytest.raises(NegRefineError, match=rf"run\.json: settings\.{key}: "):
+            Run.open("mine", tmp_path)
+
+
+def test_lost_labels_are_named(run: Run) -> None:
+    run.path("id_labels.txt").unlink()
+    with pytest.raises(NegRefineError, match=r"id_labels\.txt cannot be read"):
+        _ = run.id_labels
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_negatives_come_back_as_they_were_written(run: Run) -> None:
+    negatives = [Negative('a, "quoted" one', "noun", 0.123456), Negative("big place", "adjective", -0.5)]
+    for write, read in ((run.write_initial_negatives, "initial_negatives"), (run.write_negatives, "negatives"),
+                        (run.write_neglabel_negatives, "neglabel_negatives")):  # fmt: skip
+        write(negatives)
+        assert getattr(run, read) == negatives
+    assert sorted(run.info["permutation"]) == [0, 1]
+
+
+def test_a_step_left_out_is_named(run: Run) -> None:
+    with pytest.raises(NegRefineError, match=r"has no initial_negatives\.csv yet; do the step 'mine' first"):
+        _ = run.initial_negatives
+    with pytest.raises(NegRefineError, match=r"has no negatives\.csv yet; do the step 'refine' first"):
+        _ = run.negatives
+    with pytest.raises(NegRefineError, match="no metrics yet; do the step 'evaluate' first"):
+        _ = run.metrics
+    with pytest.raises(NegRefineError, match="no scores of 'pets'; scored: nothing yet"):
+        run.scores("pets")
+
+
+def test_verdicts_are_appended_line_by_line_and_come_back(run: Run) -> None:
+    with run.verdict_log() as log:
+        log.append(verdict("rock"))
+        assert len(run.verdicts) == 1  # with the operating system at once
+    with run.verdict_log() as log:
+        log.append(verdict("tree", reply="No\nreally", id_label="café"))
+    assert list(run.verdicts) == [verdict("rock"), verdict("tree", reply="No\nreally", id_label="café")]
+    assert run.path("verdicts.jsonl").read_bytes().count(b"\n") == 2
+
+
+@pytest.mark.parametrize("keep", [1, 20, -1])
+def test_a_torn_last_line_is_ignored_and_cut_before_the_next(run: Run, keep: int) -> None:
+    with run.verdict_log() as log:
+        log.append(verdict("rock"))
+        log.append(verdict("cut"))
+    whole = run.path("verdicts.jsonl").read_bytes()
+    first = whole.index(b"\n") + 1
+    run.path("verdicts.jsonl").write_bytes(whole[: first + keep] if keep > 0 else whole[:keep])
+    assert [v.negative for v in run.verdicts] == ["rock"]
+    with run.verdict_log() as log:
+        log.append(verdict("tree"))
+    assert [v.negative for v in run.verdicts] == ["rock", "tree"]
+
+
+def test_a_line_torn_within_a_letter_is_ignored_too(run: Run) -> None:
+    with run.verdict_log() as log:
+        log.append(verdict("rock"))
+    with run.path("verdicts.jsonl").open("ab") as file:
+        file.write('{"negative": "é'.encode()[:-1])
+    assert [v.negative for v in run.verdicts] == ["rock"]
+
+
+def test_a_damaged_line_in_the_middle_is_an_error_that_names_the_file(run: Run) -> None:
+    run.path("verdicts.jsonl").write_bytes(b"garbage\n")
+    with pytest.raises(NegRefineError, match=r"verdicts\.jsonl is damaged"):
+        _ = run.verdicts
+
+
+def test_damaged_scores_and_metrics_are_errors_that_name_the_file(run: Run, tmp_path: Path) -> None:
+    run.write_scores("pets", tmp_path, pd.DataFrame({"path": ["a.png"], "negrefine": [1.5]}))
+    (run.path("scores") / "pets.parquet").write_bytes(b"garbage")
+    run.path("metrics.json").write_text("{")
+    with pytest.raises(NegRefineError, match=r"pets\.parquet is damaged .* score the image set again"):
+        run.scores("pets")
+    with pytest.raises(NegRefineError, match=r"metrics\.json is damaged .* evaluate again"):
+        _ = run.metrics
+
+
+def test_scores_come_back_with_their_lists_and_their_folder(run: Run, tmp_path: Path) -> None:
+    table = pd.DataFrame({"path": ["a.png"], "negrefine": [1.5], "id_labels": [["dog", "cat"]]})
+    run.write_scores("pets.v2", tmp_path / "photos", table)
+    run.write_scores("123", tmp_path / "other", table)
+    assert run.scored_sets == ["123", "pets.v2"]
+    assert run.scores("pets.v2")["id_labels"][0].tolist() == ["dog", "cat"]
+    assert run.image_root("pets.v2") == tmp_path / "photos"
+    with pytest.raises(NegRefineError, match=r"no scores of 'pets'; scored: 123, pets\.v2"):
+        run.scores("pets")
+
+
+def test_skipped_images_of_each_set_are_replaced_and_sorted(run: Run) -> None:
+    assert run.skipped.empty
+    run.write_skipped("pets", [("b.png", "not a picture"), ("a.png", "empty, file")])
+    run.write_skipped("2012", [("1", "NA")])
+    run.write_skipped("2012", [("1", "NA")])
+    run.write_skipped("pets", [("b.png", "not a picture"), ("caf\udce9.png", "its name")])
+    assert run.skipped.to_numpy().tolist() == [
+        ["2012", "1", "NA"], ["pets", "b.png", "not a picture"], ["pets", "caf\\udce9.png", "its name"],
+    ]  # fmt: skip
+
+
+# --- atomic writing and portable paths -------------------------------------------------------------------------------
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomically(tmp_path / "x", "old")
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_atomically(tmp_path / "x", "new")
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [("x", "old")]
+
+
+def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from negrefine_core.paths import write_atomically
+for i in range(10**9):
+    write_atomically(Path(sys.argv[1]), str(i % 10) * 300_000)
+"""
+    for delay in (0.0, 0.02, 0.05):
+        writer = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "x")], cwd=ROOT)
+        while not (tmp_path / "x").exists():
+            time.sleep(0.01)
+        time.sleep(delay)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        content = (tmp_path / "x").read_text(encoding="utf-8")
+        assert len(content) == 300_000
+        assert len(set(content)) == 1
+        (tmp_path / "x").unlink()
+
+
+def test_paths_in_the_project_are_kept_relative_to_it_and_others_whole(tmp_path: Path) -> None:
+    inside = paths.BUNDLED / "images" / "animals"
+    assert portable(inside) == "data/images/animals"
+    assert from_portable("data/images/animals") == inside
+    assert portable(tmp_path) == tmp_path.resolve().as_posix()
+    assert from_portable(portable(tmp_path)) == tmp_path.resolve()
+
+
+def test_runs_and_caches_go_where_the_environment_says_and_bundled_data_stays() -> None:
+    assert os.environ["NEGREFINE_DATA"] == str(paths.DATA)
+    assert paths.RUNS.parent == paths.CACHE.parent == paths.DATA
+    assert paths.LEXICON.is_relative_to(ROOT)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"fraction": 0}, {"fraction": 1.1}, {"top_k": 0}, {"n_groups": 0}, {"mcm_temperature": 0}, {"unknown": 1}]
+)
+def test_settings_that_cannot_be_are_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        Settings(**bad)
+
+
+def test_a_runs_state_changes_with_its_files_and_differs_from_another_runs(run: Run, tmp_path: Path) -> None:
+    before = run.state("negatives.csv", "run.json")
+    assert before == run.state("negatives.csv", "run.json")
+    run.write_negatives([Negative("rock", "noun", 0.1)])
+    after = run.state("negatives.csv", "run.json")
+    assert after != before
+    assert [negative.label for negative in run.negatives] == ["rock"]
+    run.write_negatives([Negative("sand", "noun", 0.1)])  # the same length: its time and inode tell
+    assert [negative.label for negative in run.negatives] == ["sand"]
+    assert Run.create("other", Settings(), IDS, tmp_path).state("none") != run.state("none")
+
+
+def test_the_shipped_runs_files_have_the_time_at_which_they_were_made(tmp_path: Path) -> None:
+    runs.unpack_bundled_run(tmp_path)
+    assert Run.open("demo", tmp_path).path("scores/animals.parquet").stat().st_mtime < time.time() - 3600
+
+
+def test_uploaded_pictures_that_another_run_has_scored_stay_when_their_set_is_removed(run: Run, tmp_path: Path) -> None:
+    uploaded = run.path("images") / "pets"
+    uploaded.mkdir(parents=True)
+    other = Run.create("other", Settings(), IDS, tmp_path)
+    for each in (run, other):
+        each.write_scores("pets", uploaded, pd.DataFrame({"path": ["a.png"]}))
+    assert (run.others_with("pets"), other.others_with("pets")) == (["other"], [])
+    run.remove_scores("pets")
+    assert uploaded.is_dir()
+    assert (run.scored_sets, other.scored_sets) == ([], ["pets"])
+    run.write_scores("pets", uploaded, pd.DataFrame({"path": ["a.png"]}))
+    other.remove_scores("pets")
+    assert uploaded.is_dir()  # they are the other's
+    run.remove_scores("pets")
+    assert not uploaded.exists()
