@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import plotly.io as pio
 from plotly.subplots import make_subplots
 
 from ..comparison import Difference
@@ -20,6 +21,16 @@ SIDE_COLOURS = (NEUTRAL, "#009E73")  # of two methods compared: apart from the I
 BINS = 40
 DRAWN_POINTS = 1000  # a curve of more points looks the same and loads slower
 HEIGHT = 340
+DOTTED = {"color": NEUTRAL, "width": 1, "dash": "dot"}
+DASHED = {"color": NEUTRAL, "width": 2, "dash": "dash"}
+
+pio.templates["negrefine"] = go.layout.Template(
+    layout={
+        "xaxis": {"fixedrange": True, "automargin": True},
+        "yaxis": {"fixedrange": True, "automargin": True},
+        "hoverlabel": {"align": "left"},
+    }
+)
 
 
 def histogram(
@@ -51,12 +62,18 @@ def histogram(
     if chosen is not None:
         figure.add_vrect(*chosen, fillcolor=NEUTRAL, opacity=0.22, line_width=0, layer="below")
     if threshold is not None:
-        figure.add_vline(threshold, line={"color": NEUTRAL, "width": 2, "dash": "dash"})
-        left = threshold < (edges[0] + edges[-1]) / 2
+        is_left = threshold < (edges[0] + edges[-1]) / 2
+        figure.add_vline(threshold, line=DASHED)
         figure.add_annotation(
-            x=threshold, y=1, yref="paper", yanchor="bottom", showarrow=False, xanchor="left" if left else "right",
-            text=f"threshold {threshold:.{decimals(values)}f}", font={"color": NEUTRAL},
-        )  # fmt: skip
+            text=f"threshold {threshold:.{decimals(values)}f}",
+            x=threshold,
+            y=1,
+            yref="paper",
+            xanchor="left" if is_left else "right",
+            yanchor="bottom",
+            showarrow=False,
+            font={"color": NEUTRAL},
+        )
     figure.update_layout(dragmode="select", selectdirection="h")
     figure.update_xaxes(title=title or score, row=2)
     return _framed(figure)
@@ -91,9 +108,7 @@ def roc(table: pd.DataFrame, score: str, threshold: float | None = None) -> go.F
     points = curve_points(table, score)
     fpr, tpr = np.append(0.0, points["fpr"]), np.append(0.0, points["tpr"])
     figure = _curve(fpr, tpr, np.append(np.inf, points["threshold"]), "FPR (OOD let in)", "TPR (ID kept)")
-    figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": NEUTRAL, "width": 1, "dash": "dot"}, hoverinfo="skip"
-    )
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=DOTTED, hoverinfo="skip")
     _mark_operating_point(figure, points, threshold, "fpr", "tpr")
     figure.update_layout(title={"text": f"AUROC {100 * np.trapezoid(tpr, fpr):.1f}%"})
     return figure
@@ -128,16 +143,21 @@ def histograms_compared(
     for values, name, filled in reversed(list(zip(scaled, names, (False, True), strict=True))):
         for row, (kind, colour, which) in enumerate((("ID", ID_COLOUR, inside), ("OOD", OOD_COLOUR, ~inside)), 1):
             counts, _ = np.histogram(values[which], edges)  # (BINS,)
-            share, label = 100 * counts / max(counts.sum(), 1), f"{kind}, {_short(name)}"
-            hover = f"{label}: %{{y:.1f}}%<extra></extra>"
+            label = f"{kind}, {_short(name)}"
+            drawn = {
+                "x": centres,
+                "y": 100 * counts / max(counts.sum(), 1),
+                "name": label,
+                "hovertemplate": f"{label}: %{{y:.1f}}%<extra></extra>",
+            }
             if filled:
-                figure.add_bar(x=centres, y=share, width=np.diff(edges), name=label, hovertemplate=hover,
-                               marker={"color": colour, "opacity": 0.55, "line": {"width": 0}},
-                               row=row, col=1)  # fmt: skip
+                filling = {"color": colour, "opacity": 0.55, "line": {"width": 0}}
+                bars = go.Bar(drawn, width=np.diff(edges), marker=filling)
+                figure.add_trace(bars, row=row, col=1)
             else:
-                figure.add_scatter(x=centres, y=share, mode="lines", name=label, hovertemplate=hover,
-                                   line={"color": colour, "width": 2, "shape": "hvh"}, row=row, col=1)  # fmt: skip
-    figure.add_vline(0, line={"color": NEUTRAL, "width": 2, "dash": "dash"})
+                outline = {"color": colour, "width": 2, "shape": "hvh"}
+                figure.add_trace(go.Scatter(drawn, mode="lines", line=outline), row=row, col=1)
+    figure.add_vline(0, line=DASHED)
     figure.update_xaxes(title="distance from its threshold (SD of its ID scores)", row=2)
     return _framed(figure)
 
@@ -145,9 +165,8 @@ def histograms_compared(
 def _two_rows() -> go.Figure:
     """ID above OOD on one axis of scores."""
     figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.05)
-    figure.update_xaxes(fixedrange=True)
     for row, kind in enumerate(("ID", "OOD"), 1):
-        figure.update_yaxes(title=f"% of {kind}", nticks=4, fixedrange=True, rangemode="tozero", row=row, col=1)
+        figure.update_yaxes(title=f"% of {kind}", nticks=4, rangemode="tozero", row=row, col=1)
     return figure.update_layout(bargap=0)
 
 
@@ -156,39 +175,43 @@ def rocs(
 ) -> go.Figure:
     """The ROC curves of two scores on the same images, each with its area and its threshold's operating point."""
     figure = go.Figure()
-    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": NEUTRAL, "width": 1, "dash": "dot"},
-                       hoverinfo="skip", showlegend=False)  # fmt: skip
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=DOTTED, hoverinfo="skip", showlegend=False)
     for i, (side, name, colour, dash) in enumerate(zip(sides, names, SIDE_COLOURS, ("dash", "solid"), strict=True)):
         points = curve_points(table, side)
         fpr, tpr = np.append(0.0, points["fpr"]), np.append(0.0, points["tpr"])
         kept = _drawn(len(fpr))
         figure.add_scatter(
-            x=fpr[kept], y=tpr[kept], mode="lines", line={"color": colour, "width": 2.5, "dash": dash},
+            x=fpr[kept],
+            y=tpr[kept],
+            mode="lines",
+            line={"color": colour, "width": 2.5, "dash": dash},
             name=f"{_short(name)}: AUROC {100 * np.trapezoid(tpr, fpr):.1f}%",
             hovertemplate=f"{_short(name)}<br>FPR %{{x:.1%}}<br>TPR %{{y:.1%}}<extra></extra>",
-        )  # fmt: skip
+        )
         _mark_operating_point(figure, points, thresholds[i] if thresholds else None, "fpr", "tpr", colour)
-    axis = {"range": [-0.02, 1.02], "tickformat": ".0%", "dtick": 0.25, "fixedrange": True}
-    figure.update_layout(xaxis=axis | {"title": "FPR (OOD let in)"}, yaxis=axis | {"title": "TPR (ID kept)"})
-    return _framed(figure)
+    return _framed(_on_shares(figure, "FPR (OOD let in)", "TPR (ID kept)"))
 
 
 def attracted(table: pd.DataFrame, top: int = 12) -> go.Figure:
     """The negatives that are most often among an ID image's top ones, with their shares of the ID and OOD images."""
-    inside, shares = table["is_id"].to_numpy(), []
-    for which in (inside, ~inside):
-        shares.append(100 * table["negative_labels"][which].explode().value_counts() / max(which.sum(), 1))
-    labels = shares[0].index[:top][::-1]
+    inside = table["is_id"].to_numpy()
+    of_id, of_ood = (
+        100 * table["negative_labels"][which].explode().value_counts() / max(which.sum(), 1)
+        for which in (inside, ~inside)
+    )
+    labels = of_id.index[:top][::-1]
     figure = go.Figure()
-    for name, colour, share in zip(("OOD", "ID"), (OOD_COLOUR, ID_COLOUR), reversed(shares), strict=True):
+    for name, colour, share in (("OOD", OOD_COLOUR, of_ood), ("ID", ID_COLOUR, of_id)):
         figure.add_bar(
-            x=share.reindex(labels).fillna(0), y=[_short(label) for label in labels], orientation="h",
-            name=f"{name} images", marker_color=colour, hovertemplate="%{y}: %{x:.1f}%<extra></extra>",
-        )  # fmt: skip
-    figure.update_layout(
-        barmode="group", legend={"traceorder": "reversed"}, yaxis={"fixedrange": True},
-        xaxis={"title": "% of the images that have it among their top negatives", "fixedrange": True},
-    )  # fmt: skip
+            x=share.reindex(labels).fillna(0),
+            y=[_short(label) for label in labels],
+            orientation="h",
+            name=f"{name} images",
+            marker_color=colour,
+            hovertemplate="%{y}: %{x:.1f}%<extra></extra>",
+        )
+    figure.update_layout(barmode="group", legend={"traceorder": "reversed"})
+    figure.update_xaxes(title="% of the images that have it among their top negatives")
     return _framed(figure, height=130 + 32 * len(labels))
 
 
@@ -197,10 +220,15 @@ def counts(steps: dict[str, int]) -> go.Figure:
     names = list(steps)[::-1]
     figure = go.Figure()
     figure.add_bar(
-        x=[steps[name] for name in names], y=names, orientation="h", marker_color=NEUTRAL,
-        text=[f"{steps[name]:,}" for name in names], textposition="auto", hoverinfo="skip",
-    )  # fmt: skip
-    figure.update_layout(xaxis={"title": "labels", "fixedrange": True}, yaxis={"fixedrange": True})
+        x=[steps[name] for name in names],
+        y=names,
+        orientation="h",
+        marker_color=NEUTRAL,
+        text=[f"{steps[name]:,}" for name in names],
+        textposition="auto",
+        hoverinfo="skip",
+    )
+    figure.update_xaxes(title="labels")
     return _framed(figure, height=110 + 42 * len(names))
 
 
@@ -214,17 +242,16 @@ def method_intervals(methods: dict[str, Any], ood_set: str = "average", metric: 
     bounds = [[100 * bound for bound in methods[name][ood_set][f"{metric}_interval"]] for name in names]
     figure = go.Figure()
     figure.add_scatter(
-        x=values, y=names, mode="markers", marker={"size": 11, "color": SIDE_COLOURS[1]},
-        error_x={
-            "type": "data", "symmetric": False, "color": NEUTRAL, "thickness": 2,
-            "array": [high - value for value, (_, high) in zip(values, bounds, strict=True)],
-            "arrayminus": [value - low for value, (low, _) in zip(values, bounds, strict=True)],
-        },
+        x=values,
+        y=names,
+        mode="markers",
+        marker={"size": 11, "color": SIDE_COLOURS[1]},
+        error_x=_interval_bars(values, bounds) | {"thickness": 2},
         customdata=bounds,
         hovertemplate="%{y}: %{x:.1f}% (%{customdata[0]:.1f} to %{customdata[1]:.1f})<extra></extra>",
-    )  # fmt: skip
+    )
     title = {"auroc": "AUROC (%), higher is better", "fpr95": "FPR@95 (%), lower is better"}[metric]
-    figure.update_layout(xaxis={"title": title, "fixedrange": True}, yaxis={"fixedrange": True})
+    figure.update_xaxes(title=title)
     return _framed(figure, height=110 + 36 * len(names))
 
 
@@ -237,44 +264,58 @@ def mined(similarities: Sequence[float] | np.ndarray, fraction: float) -> go.Fig
     for name, colour, part in (("mined", OOD_COLOUR, values[:count]), ("left out", NEUTRAL, values[count:])):
         counts, _ = np.histogram(part, edges)  # (BINS,)
         figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges), name=f"{name} ({len(part):,} words)",
-            marker={"color": colour, "line": {"width": 0}}, hovertemplate=f"{name}: %{{y:,}} words<extra></extra>",
-        )  # fmt: skip
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=np.diff(edges),
+            name=f"{name} ({len(part):,} words)",
+            marker={"color": colour, "line": {"width": 0}},
+            hovertemplate=f"{name}: %{{y:,}} words<extra></extra>",
+        )
     figure.update_layout(
         barmode="stack",
         bargap=0,
-        xaxis={"title": "highest cosine with an ID label", "fixedrange": True},
-        yaxis={"title": "words", "fixedrange": True},
+        xaxis={"title": "highest cosine with an ID label"},
+        yaxis={"title": "words"},
     )
     return _framed(figure)
 
 
 def changes(found: Sequence[tuple[str, Difference]], metric: str = "auroc") -> go.Figure:
     """Differences of one metric, named, in points of percent, with their 95% intervals; zero is no change."""
-    shown = [(_short(name, 48), d) for name, d in found if d.metric == metric][::-1]  # the first on top
-    names = [name for name, _ in shown]
+    shown = [(_short(name, 48), difference) for name, difference in found if difference.metric == metric]
+    shown.reverse()  # the first on top
     points = [100 * (d.second - d.first) for _, d in shown]
+    bounds = [[100 * d.low, 100 * d.high] for _, d in shown]
     figure = go.Figure()
-    figure.add_vline(0, line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
+    figure.add_vline(0, line=DASHED | {"width": 1.5})
     figure.add_scatter(
-        x=points, y=names, mode="markers",
+        x=points,
+        y=[name for name, _ in shown],
+        mode="markers",
         marker={"size": 11, "color": [SIDE_COLOURS[1] if d.is_clear else NEUTRAL for _, d in shown]},
-        error_x={
-            "type": "data", "symmetric": False, "color": NEUTRAL,
-            "array": [max(100 * d.high - point, 0) for point, (_, d) in zip(points, shown, strict=True)],
-            "arrayminus": [max(point - 100 * d.low, 0) for point, (_, d) in zip(points, shown, strict=True)],
-        },
-        customdata=[[100 * d.low, 100 * d.high] for _, d in shown],
+        error_x=_interval_bars(points, bounds),
+        customdata=bounds,
         hovertemplate="%{y}: %{x:+.1f} points<br>95% interval %{customdata[0]:+.1f} to %{customdata[1]:+.1f}"
         "<extra></extra>",
-    )  # fmt: skip
+    )
     title = {"auroc": "AUROC", "fpr95": "FPR@95"}[metric]
     figure.update_layout(
-        xaxis={"title": f"change in {title}, points of percent (95% interval)", "fixedrange": True},
-        yaxis={"fixedrange": True, "range": [-0.6, len(shown) - 0.4]},
+        xaxis={"title": f"change in {title}, points of percent (95% interval)"},
+        yaxis={"range": [-0.6, len(shown) - 0.4]},
         showlegend=False,
     )
     return _framed(figure, height=80 + 40 * len(shown)).update_layout(margin_t=8)
+
+
+def _interval_bars(values: Sequence[float], bounds: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Error bars from each value to its (low, high) bounds."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "color": NEUTRAL,
+        "array": [max(high - value, 0) for value, (_, high) in zip(values, bounds, strict=True)],
+        "arrayminus": [max(value - low, 0) for value, (low, _) in zip(values, bounds, strict=True)],
+    }
 
 
 def sweeps(table: pd.DataFrame) -> go.Figure:
@@ -285,18 +326,29 @@ def sweeps(table: pd.DataFrame) -> go.Figure:
     """
     averages = table[(table["ood_set"] == "average") & (table["convention"] == table["convention"].iloc[0])]
     names = list(averages["sweep"].unique())
-    figure = make_subplots(2, len(names), shared_xaxes="columns", shared_yaxes="rows", column_titles=names,
-                           horizontal_spacing=0.02, vertical_spacing=0.06)  # fmt: skip
+    figure = make_subplots(
+        rows=2,
+        cols=len(names),
+        shared_xaxes="columns",
+        shared_yaxes="rows",
+        column_titles=names,
+        horizontal_spacing=0.02,
+        vertical_spacing=0.06,
+    )
     for row, metric, title in ((1, "auroc", "AUROC"), (2, "fpr95", "FPR@95")):
         for column, name in enumerate(names, 1):
             points = averages[averages["sweep"] == name]
             figure.add_scatter(
-                x=[value if isinstance(value, str) else f"{value:g}" for value in points["value"]], y=points[metric],
-                mode="markers" if name == "parts" else "lines+markers", row=row, col=column, line={"color": ID_COLOUR},
+                x=[value if isinstance(value, str) else f"{value:g}" for value in points["value"]],
+                y=points[metric],
+                mode="markers" if name == "parts" else "lines+markers",
+                line={"color": ID_COLOUR},
                 hovertemplate=f"{name} %{{x}}: {title} %{{y:.2f}}%<extra></extra>",
-            )  # fmt: skip
-            figure.update_xaxes(type="category", fixedrange=True, row=row, col=column)
-        figure.update_yaxes(title=f"{title}, %", fixedrange=True, row=row, col=1)
+                row=row,
+                col=column,
+            )
+            figure.update_xaxes(type="category", row=row, col=column)
+        figure.update_yaxes(title=f"{title}, %", row=row, col=1)
     return _framed(figure.update_layout(showlegend=False), height=520)
 
 
@@ -314,18 +366,25 @@ def label_similarities(image: pd.Series) -> go.Figure:
         rows = [f"{name}: {label}" for label in labels]  # a word may be in two groups
         bars += list(zip(similarities, rows, labels, strict=True))
         figure.add_bar(
-            x=[float(s) for s in similarities], y=rows, orientation="h", name=name, marker_color=colour,
-            text=[f"{s:.1f}" for s in similarities], textposition="auto", textangle=0,
+            x=[float(similarity) for similarity in similarities],
+            y=rows,
+            orientation="h",
+            name=name,
+            marker_color=colour,
+            text=[f"{similarity:.1f}" for similarity in similarities],
+            textposition="auto",
+            textangle=0,
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
-        )  # fmt: skip
+        )
     bars.sort(key=lambda bar: bar[0])
-    figure.update_layout(
-        xaxis={"title": "similarity (100 × cosine)", "fixedrange": True, "rangemode": "tozero"},
-        yaxis={
-            "categoryorder": "array", "categoryarray": [row for _, row, _ in bars], "fixedrange": True,
-            "tickvals": [row for _, row, _ in bars], "ticktext": [_short(label) for *_, label in bars],
-        },
-    )  # fmt: skip
+    ordered = [row for _, row, _ in bars]
+    figure.update_xaxes(title="similarity (100 × cosine)", rangemode="tozero")
+    figure.update_yaxes(
+        categoryorder="array",
+        categoryarray=ordered,
+        tickvals=ordered,
+        ticktext=[_short(label) for *_, label in bars],
+    )
     return _framed(figure, height=110 + 28 * len(bars))
 
 
@@ -333,13 +392,20 @@ def _curve(x: Any, y: Any, thresholds: Any, x_title: str, y_title: str) -> go.Fi
     kept = _drawn(len(x))
     figure = go.Figure()
     figure.add_scatter(
-        x=np.asarray(x)[kept], y=np.asarray(y)[kept], customdata=np.asarray(thresholds)[kept], mode="lines",
+        x=np.asarray(x)[kept],
+        y=np.asarray(y)[kept],
+        customdata=np.asarray(thresholds)[kept],
+        mode="lines",
         line={"color": ID_COLOUR, "width": 2.5},
         hovertemplate=f"{x_title} %{{x:.1%}}<br>{y_title} %{{y:.1%}}<br>threshold %{{customdata:.4g}}<extra></extra>",
-    )  # fmt: skip
-    axis = {"range": [-0.02, 1.02], "tickformat": ".0%", "dtick": 0.25, "fixedrange": True}
-    figure.update_layout(showlegend=False, xaxis=axis | {"title": x_title}, yaxis=axis | {"title": y_title})
-    return _framed(figure)
+    )
+    return _framed(_on_shares(figure, x_title, y_title).update_layout(showlegend=False))
+
+
+def _on_shares(figure: go.Figure, x_title: str, y_title: str) -> go.Figure:
+    """Both axes from 0 to 100%."""
+    axis = {"range": [-0.02, 1.02], "tickformat": ".0%", "dtick": 0.25}
+    return figure.update_layout(xaxis=axis | {"title": x_title}, yaxis=axis | {"title": y_title})
 
 
 def _drawn(length: int) -> Any:
@@ -355,9 +421,13 @@ def _mark_operating_point(
     if len(accepted):
         here = accepted.iloc[-1]
         figure.add_scatter(
-            x=[here[x]], y=[here[y]], mode="markers", hoverinfo="skip", showlegend=False,
+            x=[here[x]],
+            y=[here[y]],
+            mode="markers",
             marker={"color": colour, "size": 12, "line": {"color": "white", "width": 2}},
-        )  # fmt: skip
+            hoverinfo="skip",
+            showlegend=False,
+        )
 
 
 def _short(label: str, length: int = 34) -> str:
@@ -366,13 +436,10 @@ def _short(label: str, length: int = 34) -> str:
 
 
 def _framed(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
-    """The margins, legend and hover that all charts share."""
-    figure.update_layout(
+    """The look that all charts share, over the page's own template, which also has a legend and margins."""
+    return figure.update_layout(
+        template=f"{pio.templates.default}+negrefine",
         height=height,
         margin={"l": 8, "r": 20, "t": 64, "b": 8},
         legend={"orientation": "h", "x": 0, "y": 1.1, "yanchor": "bottom", "itemclick": False},
-        hoverlabel={"align": "left"},
     )
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
-    return figure
