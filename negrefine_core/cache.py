@@ -94,7 +94,9 @@ class CachedEncoder:
 
     def __init__(self, encoder: Encoder, folder: Path | None = None) -> None:
         self.encoder = encoder
-        self.name, self.dim, self.fingerprint = encoder.name, encoder.dim, encoder.fingerprint
+        self.name = encoder.name
+        self.dim = encoder.dim
+        self.fingerprint = encoder.fingerprint
         self.device = str(getattr(encoder, "device", "cpu"))
         self.precision = str(getattr(encoder, "precision", "fp32"))
         self.folder = (folder or paths.CACHE / "features") / encoder.fingerprint

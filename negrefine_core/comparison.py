@@ -106,8 +106,9 @@ def _lacking(side: tuple[Run, str], negatives: Iterable[Negative], change: str) 
     for negative in negatives:
         default = ("ID class", negative.label) if negative.label.casefold() in ids else ("not mined", "")
         kind, id_label = reasons.get(negative.label, default)
-        rows.append({"label": negative.label, "pos": negative.pos, "change": change, "kind": kind,
-                     "id_label": id_label})  # fmt: skip
+        rows.append(
+            {"label": negative.label, "pos": negative.pos, "change": change, "kind": kind, "id_label": id_label}
+        )
     return rows
 
 

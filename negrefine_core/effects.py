@@ -14,7 +14,7 @@ from . import scoring
 from .detector import NegRefineDetector
 from .encoder import Progress
 from .errors import NegRefineError
-from .mining import Negative
+from .records import Negative
 
 CHUNK = 512  # images compared with all negatives at once
 
@@ -44,8 +44,7 @@ class Effects:
 
     def __init__(self, detector: NegRefineDetector, features: Tensor, progress: Progress | None = None) -> None:
         self.detector, self.features = detector, features
-        config, n_negatives = detector.config, len(detector.negatives)
-        self.n_groups = config.n_groups if n_negatives >= config.n_groups else 1
+        self.n_groups = detector.n_groups
         self._members = detector.permutation.view(self.n_groups, -1)  # (G, N // G)
         self._place = {label: i for i, label in enumerate(detector.negatives)}
         parts = []
@@ -85,19 +84,19 @@ class Effects:
         if group:  # else one of the last N mod G
             rest = self._members[group[0]][torch.arange(self._members.shape[1]) != column[0]]  # (N // G - 1,)
             sim = scoring.similarity(self.features, self.detector.negative_features[rest])  # (B, N // G - 1)
-            was, now = self._odds[:, group[0]], torch.exp(sim.logsumexp(1) - self._positive[:, 0])  # (B,)
+            was = self._odds[:, group[0]]  # (B,)
+            now = torch.exp(sim.logsumexp(1) - self._positive[:, 0])  # (B,)
             neglabel = neglabel + (1 / (1 + now) - 1 / (1 + was)) / self.n_groups  # (B,)
         margin = self._margin.clone()  # (B, M)
         attracted = (self._top_neg[:, : margin.shape[1]] == index).any(1)  # (B,)
         margin[self._top_neg[:, : margin.shape[1]] == index] = -torch.inf
         if self._top_neg.shape[1] > margin.shape[1]:  # the one in reserve moves up
             margin = torch.cat([margin, torch.full((len(margin), 1), -torch.inf)], 1)  # (B, M + 1)
-            features, top_pos, reserve = (
-                self.features[attracted],
-                self._top_pos[attracted],
-                self._top_neg[attracted, -1:],
-            )
-            pair_sim = self.detector.pair_similarity(features, top_pos, reserve)[:, :, 0]  # (b, K, 1) -> (b, K)
+            pair_sim = self.detector.pair_similarity(
+                self.features[attracted],  # (b, D)
+                self._top_pos[attracted],  # (b, K)
+                self._top_neg[attracted, -1:],  # (b, 1)
+            )[:, :, 0]  # (b, K, 1) -> (b, K)
             margin[attracted, -1] = pair_sim.amax(1) - self._neg_sim[attracted, -1]
         return Effect(label, self.before, self._negrefine(neglabel, margin), attracted)
 

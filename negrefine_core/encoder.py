@@ -63,15 +63,15 @@ class OpenClipEncoder:
 
     def __init__(self, model: str, pretrained: str | None = None, device: str = "auto") -> None:
         self.device = pick_device(device)
-        self.precision = precision = "fp16" if self.device.type == "cuda" else "fp32"
-        self._model, self._preprocess, self._tokenizer = _load(model, pretrained, self.device, precision)
+        self.precision = "fp16" if self.device.type == "cuda" else "fp32"
+        self._model, self._preprocess, self._tokenizer = _load(model, pretrained, self.device, self.precision)
         self.name = model if not pretrained else f"{model}/{Path(pretrained).name}"
         if model.startswith("local-dir:"):
             self.name = Path(model.removeprefix("local-dir:")).name
         self.context_length = int(self._tokenizer.context_length)
         self._text_tower = text_tower.shares_prefixes(self._model)
-        self._dtype = torch.float16 if precision == "fp16" else torch.float32
-        self.fingerprint = _fingerprint(self._model, (repr(self._preprocess), self.context_length, precision))
+        self._dtype = torch.float16 if self.precision == "fp16" else torch.float32
+        self.fingerprint = _fingerprint(self._model, (repr(self._preprocess), self.context_length, self.precision))
         self.dim = int(self._raw_text_features(["a"]).shape[1])
 
     @classmethod
@@ -152,7 +152,7 @@ class OpenClipEncoder:
 def pick_device(device: str) -> torch.device:
     """The device of a name, `auto` being the best there is. Raises NegRefineError where it cannot be used."""
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = _best_device()
     try:
         picked = torch.device(device)
         torch.empty(0, device=picked)
@@ -160,6 +160,12 @@ def pick_device(device: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise NegRefineError(f"device {device!r} cannot be used ({reason}); use 'auto' or 'cpu'") from error
     return picked
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _load(model: str, pretrained: str | None, device: torch.device, precision: str) -> tuple[Any, Any, Any]:

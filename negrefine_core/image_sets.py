@@ -129,7 +129,9 @@ class _Silence:
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._saved = threading.Lock(), 0, contextlib.ExitStack()
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = contextlib.ExitStack()
 
     def __enter__(self) -> None:
         with self._lock:

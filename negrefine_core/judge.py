@@ -51,7 +51,9 @@ class Reply:
     def answer(self) -> Answer:
         """Yes = the reply, lower-cased, starts with "yes"; neither yes nor no is unclear, and counts as no."""
         text = self.text.strip().lower()
-        return "yes" if text.startswith("yes") else "no" if text.startswith("no") else "unclear"
+        if text.startswith("yes"):
+            return "yes"
+        return "no" if text.startswith("no") else "unclear"
 
 
 class Judge(Protocol):

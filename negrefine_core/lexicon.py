@@ -72,8 +72,10 @@ def candidates(
     noun_files, adjective_files = frozenset(noun_files), frozenset(adjective_files)
     unknown = (noun_files | adjective_files) - {lexname for _, lexname in lemmas}
     if unknown:
-        raise NegRefineError(f"WordNet has no lexicographer file {', '.join(sorted(unknown))}; "
-                             f"its files are {', '.join(sorted({lexname for _, lexname in lemmas}))}")  # fmt: skip
+        raise NegRefineError(
+            f"WordNet has no lexicographer file {', '.join(sorted(unknown))}; "
+            f"its files are {', '.join(sorted({lexname for _, lexname in lemmas}))}"
+        )
     taken = {label.casefold() for label in id_labels}
 
     def words(files: frozenset[str], excluded: set[str]) -> dict[str, None]:

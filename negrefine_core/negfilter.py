@@ -164,10 +164,20 @@ async def _judge_chain(
 
 def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
     return Verdict(
-        question.negative, question.kind, question.id_label, question.similarity, question.prompt,
-        reply.text, reply.answer, judge.identity, reply.time or datetime.now(UTC).isoformat(timespec="seconds"),
-        round(reply.latency, 3), reply.model, reply.prompt_tokens, reply.completion_tokens,
-    )  # fmt: skip
+        negative=question.negative,
+        kind=question.kind,
+        id_label=question.id_label,
+        similarity=question.similarity,
+        prompt=question.prompt,
+        reply=reply.text,
+        answer=reply.answer,
+        judge=judge.identity,
+        time=reply.time or datetime.now(UTC).isoformat(timespec="seconds"),
+        latency=round(reply.latency, 3),
+        model=reply.model,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+    )
 
 
 def _rejected(chain: Sequence[Verdict]) -> bool:

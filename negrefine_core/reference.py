@@ -43,8 +43,10 @@ def import_reference(
     initial, verdicts, final = _read_folder(folder)
     unknown = sorted({v.id_label for v in verdicts if v.id_label} - set(labels))
     if unknown:
-        raise NegRefineError(f"the log in {folder} asks about {len(unknown)} classes that the ID labels lack, such as "
-                             f"{unknown[0]!r}; give the class list of that run")  # fmt: skip
+        raise NegRefineError(
+            f"the log in {folder} asks about {len(unknown)} classes that the ID labels lack, such as "
+            f"{unknown[0]!r}; give the class list of that run"
+        )
     published = _results(folder / "result.txt")
     settings = Settings(model="paper", seed=published.get("seed", 0), judge=PUBLISHED)
     runs.mkdir(parents=True, exist_ok=True)
@@ -56,8 +58,10 @@ def import_reference(
                 log.append(verdict)
         negatives = final_negatives(run)
         if final and [n.label for n in negatives] != final:
-            raise NegRefineError(f"{folder}: the log leaves {len(negatives)} negatives, neg_labels_*.txt lists "
-                                 f"{len(final)} others; the files belong to different runs")  # fmt: skip
+            raise NegRefineError(
+                f"{folder}: the log leaves {len(negatives)} negatives, neg_labels_*.txt lists "
+                f"{len(final)} others; the files belong to different runs"
+            )
         run.write_negatives(negatives)
         run.update_info(judge=PUBLISHED, published=published)
         run.folder.rename(runs / name)

@@ -85,8 +85,10 @@ def _features(run: Run, encoder: CachedEncoder, name: str, progress: Progress) -
     for chunk in embed_images(encoder, image_set, progress):
         if chunk.skipped:
             index, reason = chunk.skipped[0]
-            raise NegRefineError(f"{image_set.root / image_set.paths[index]} was scored but cannot be read any more "
-                                 f"({reason}); put it back, or score {name} again")  # fmt: skip
+            raise NegRefineError(
+                f"{image_set.root / image_set.paths[index]} was scored but cannot be read any more "
+                f"({reason}); put it back, or score {name} again"
+            )
         yield from torch.split(chunk.features, CHUNK)
 
 

@@ -11,7 +11,7 @@ from ..errors import NegRefineError
 
 IMAGENET_TERMS = "ImageNet's terms: non-commercial research and education"
 PUBLISHED_NAMES = {"open_image": "openimage-o", "texture": "textures"}  # the published code's, where they are others
-CONTAMINATED = "Holds images of ImageNet classes (NINCO's authors measured how many): its figures say less."
+CONTAMINATION = "Holds images of ImageNet classes (NINCO's authors measured how many): its figures say less."
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Dataset:
     `folders` are the accepted places of its pictures below the datasets' root, the usual first; upper and lower case,
     "-" and "_" do not matter. `class_folders` names the list in `data/class_folders` of the folders that hold a class
     each (none: any, or a flat folder). `labels` is the class list for the set as ID. `part_of` is a set that it can be
-    drawn from by its class folders.
+    drawn from by its class folders. `is_contaminated`: it holds images of ImageNet classes.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Dataset:
     labels: str = ""
     split: Split | None = None
     part_of: str = ""
+    is_contaminated: bool = False
 
 
 def _imagenet_subset(classes: int, url: str = "https://github.com/deeplearning-wisc/MCM") -> Dataset:
@@ -132,16 +133,17 @@ DATASETS = (
     ),
     Dataset(
         "sun", "SUN (MOS's 10,000)", ("SUN/images", "SUN"), (10_000,),
-        "http://pages.cs.wisc.edu/~huangrui/imagenet_ood_dataset/SUN.tar.gz", "SUN's own: research", CONTAMINATED,
+        "http://pages.cs.wisc.edu/~huangrui/imagenet_ood_dataset/SUN.tar.gz", "SUN's own: research", CONTAMINATION,
+        is_contaminated=True,
     ),
     Dataset(
         "places", "Places (MOS's 10,000)", ("Places/images", "Places"), (10_000,),
         "http://pages.cs.wisc.edu/~huangrui/imagenet_ood_dataset/Places.tar.gz",
-        "Places' own: non-commercial research and education", CONTAMINATED,
+        "Places' own: non-commercial research and education", CONTAMINATION, is_contaminated=True,
     ),
     Dataset(
         "textures", "Textures (DTD)", ("dtd/images", "dtd/dtd/images", "textures/images", "textures"), (5_640,),
-        "https://www.robots.ox.ac.uk/~vgg/data/dtd/", "research", CONTAMINATED,
+        "https://www.robots.ox.ac.uk/~vgg/data/dtd/", "research", CONTAMINATION, is_contaminated=True,
         class_folders="textures", split=Split("DTD", "dtd", ("train", "val", "test")),
     ),
     Dataset(
@@ -174,4 +176,4 @@ def dataset(name: str) -> Dataset:
 def contaminated(names: Iterable[str]) -> list[str]:
     """Those of the names that are image sets known to hold images of ImageNet classes."""
     wanted = set(names)
-    return [entry.name for entry in DATASETS if entry.note == CONTAMINATED and entry.name in wanted]
+    return [entry.name for entry in DATASETS if entry.is_contaminated and entry.name in wanted]

@@ -151,8 +151,10 @@ def _class_problems(entry: Dataset, folder: Path, present: set[str]) -> list[str
     expected = max((names, _numbered(entry)), key=lambda layout: len(present.intersection(layout)))
     missing, extra = [name for name in expected if name not in present], sorted(present.difference(expected))
     if extra and len(missing) == len(expected):
-        raise NegRefineError(f"{entry.title}: {folder} should hold the class folders {_some(names)}; found "
-                             f"{_some(extra)}. Lay it out as {' or '.join(entry.folders[:2])}")  # fmt: skip
+        raise NegRefineError(
+            f"{entry.title}: {folder} should hold the class folders {_some(names)}; found "
+            f"{_some(extra)}. Lay it out as {' or '.join(entry.folders[:2])}"
+        )
     problems = []
     if missing:
         problems.append(f"{len(missing):,} of {len(expected):,} class folders are missing: {_some(missing)}")

@@ -26,7 +26,9 @@ class OODDetector:
         encoder = detector.encoder.encoder if isinstance(detector.encoder, CachedEncoder) else detector.encoder
         if not isinstance(encoder, OpenClipEncoder):
             raise TypeError("predicting from pixels needs an OpenClipEncoder")
-        self.detector, self.score, self.transform = detector, score, encoder.preprocess
+        self.detector = detector
+        self.score = score
+        self.transform = encoder.preprocess
         self._encode = encoder.encode_pixels
 
     def fit(self, data_loader: Any = None) -> Self:

@@ -28,7 +28,7 @@ from ..labels import NOUN_TEMPLATES, fill, read_class_list
 from ..lexicon import Candidates, candidates
 from ..mining import mine_negatives
 from ..runs import BUNDLED_RUN, Run
-from . import speed_judge as bench_judge
+from . import speed_judge
 
 N_NOUNS, N_ADJECTIVES = 4998, 1372  # the published run's final negatives
 RESCORED, IN_MEMORY = 10_000, 50_000  # images
@@ -238,8 +238,13 @@ def _rescoring(dim: int, ids: Sequence[str], words: Candidates, folder: Path) ->
     NegRefineDetector(encoder, ids, nouns[:-100]).score_features(images)
     NegRefineDetector(encoder, ids, nouns[100:])  # embeds the new negatives
     seconds = _timed(lambda: NegRefineDetector(encoder, ids, nouns[100:]).score_features(images))
-    return Measurement("re-scoring, new negatives", RESCORED, "images", seconds,
-                       note=f"{len(ids)} ID labels, {len(nouns) - 100} negatives; new pairs not encoded")  # fmt: skip
+    return Measurement(
+        "re-scoring, new negatives",
+        RESCORED,
+        "images",
+        seconds,
+        note=f"{len(ids)} ID labels, {len(nouns) - 100} negatives; new pairs not encoded",
+    )
 
 
 def _images_of_classes(random: RandomEncoder, count: int) -> Tensor:
@@ -266,10 +271,11 @@ def _score_in_memory(dim: int) -> tuple[float, int]:
 
 def _judging() -> Measurement:
     """A judge whose server takes its time, asked about many labels at once; the published code asks one by one."""
-    labels, one_by_one, in_flight = bench_judge.LABELS, bench_judge.LABELS_ONE_BY_ONE, IN_FLIGHT
-    with bench_judge.slow_server() as url:
-        plain = bench_judge.judging_seconds(url, one_by_one, 1) * labels / one_by_one
-        seconds = bench_judge.judging_seconds(url, labels, in_flight)
-    ideal = labels * bench_judge.REPLY_SECONDS / in_flight
-    note = f"{in_flight} in flight, {bench_judge.REPLY_SECONDS:g} s a reply: {ideal / seconds:.0%} of the ideal rate"
+    labels = speed_judge.LABELS
+    one_by_one = speed_judge.LABELS_ONE_BY_ONE
+    with speed_judge.slow_server() as url:
+        plain = speed_judge.judging_seconds(url, one_by_one, 1) * labels / one_by_one
+        seconds = speed_judge.judging_seconds(url, labels, IN_FLIGHT)
+    ideal = labels * speed_judge.REPLY_SECONDS / IN_FLIGHT
+    note = f"{IN_FLIGHT} in flight, {speed_judge.REPLY_SECONDS:g} s a reply: {ideal / seconds:.0%} of the ideal rate"
     return Measurement("judging", labels, "labels", seconds, plain, note)

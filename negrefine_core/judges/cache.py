@@ -21,7 +21,9 @@ class CachedJudge:
     """
 
     def __init__(self, judge: Judge, path: Path | None = None) -> None:
-        self.judge, self.identity, self.concurrency = judge, judge.identity, judge.concurrency
+        self.judge = judge
+        self.identity = judge.identity
+        self.concurrency = judge.concurrency
         self.path = path or paths.CACHE / "verdicts.sqlite"
         self._replies: sqlite3.Connection | None = None
         self._opened = False
@@ -37,7 +39,9 @@ class CachedJudge:
 
     async def open(self) -> None:
         """Open the cache; the judge itself waits for the first question that it lacks: a warm run needs no server."""
-        self._replies, self._opened, self._opening = self._connect(), False, asyncio.Lock()
+        self._replies = self._connect()
+        self._opened = False
+        self._opening = asyncio.Lock()
 
     async def close(self) -> None:
         if self._opened:

@@ -29,13 +29,18 @@ class Estimate:
     examples: tuple[str, ...]
 
     def __str__(self) -> str:
-        hours, minutes = divmod(round(self.seconds / 60), 60)
-        time = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{self.seconds:.0f} s"
         text = (
             f"at most {self.questions:,} questions on {self.labels:,} labels ({self.cached:,} are answered already), "
-            f"{self.prompt_tokens:,} tokens of questions and {self.completion_tokens:,} of replies, {time}"
+            f"{self.prompt_tokens:,} tokens of questions and {self.completion_tokens:,} of replies, {self._time}"
         )
         return text if self.cost is None else f"{text}, {self.cost:,.2f} at your prices"
+
+    @property
+    def _time(self) -> str:
+        hours, minutes = divmod(round(self.seconds / 60), 60)
+        if hours:
+            return f"{hours} h {minutes} min"
+        return f"{minutes} min" if minutes else f"{self.seconds:.0f} s"
 
 
 def estimate(

@@ -51,7 +51,10 @@ class OpenAIJudge:
         key = api_key or os.environ.get("OPENAI_API_KEY")
         if not key and url == OPENAI_URL:
             raise NegRefineError("OpenAI needs a key: set OPENAI_API_KEY, or name another server with --base-url")
-        self.model, self.url, self.concurrency, self.rate = model, url, concurrency, rate
+        self.model = model
+        self.url = url
+        self.concurrency = concurrency
+        self.rate = rate
         self.identity = f"openai:{model}@{url}"
         self._options: dict[str, Any] = {
             "api_key": key or "none",

@@ -159,13 +159,15 @@ def differences(found: Sequence[Difference], names: tuple[str, str] = ("first", 
     """What `metric_differences` found, in percent, with whether each change is beyond its 95% interval."""
     rows = [
         {
-            "OOD set": d.ood_set, "metric": "AUROC" if d.metric == "auroc" else "FPR@95",
-            names[0]: f"{100 * d.first:.1f}", names[1]: f"{100 * d.second:.1f}",
+            "OOD set": d.ood_set,
+            "metric": "AUROC" if d.metric == "auroc" else "FPR@95",
+            names[0]: f"{100 * d.first:.1f}",
+            names[1]: f"{100 * d.second:.1f}",
             "change (95% interval)": f"{100 * (d.second - d.first):+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f})",
             "beyond the interval": "yes" if d.is_clear else "no",
         }
         for d in found
-    ]  # fmt: skip
+    ]
     return table(pd.DataFrame(rows), limit=len(rows))
 
 
@@ -199,10 +201,13 @@ def detector_card(detector: "NegRefineDetector") -> Html:
         (f"{len(detector.id_labels):,} ID classes", _names(detector.id_labels)),
         (f"{nouns:,} negative nouns", _names(detector.negatives[:nouns])),
         (f"{len(detector.negatives) - nouns:,} negative adjectives", _names(detector.negatives[nouns:])),
-        ("score", f"NegLabel over {detector.n_groups} group{'s' * (detector.n_groups > 1)} + {config.alpha:g} × "
-         f"multi-matching of the top {config.top_k}; higher = more in-distribution"),
+        (
+            "score",
+            f"NegLabel over {detector.n_groups} group{'s' * (detector.n_groups > 1)} + {config.alpha:g} × "
+            f"multi-matching of the top {config.top_k}; higher = more in-distribution",
+        ),
         *(("note", note) for note in detector.notes),
-    ]  # fmt: skip
+    ]
     body = "".join(
         f'<tr><th style="{CELL}">{html.escape(name)}</th><td style="{CELL}">{html.escape(value)}</td></tr>'
         for name, value in rows
