@@ -7,7 +7,7 @@ import streamlit as st
 from negrefine_core import overrides
 from negrefine_core.runs import Run
 
-from ..review.actions import who_now
+from ..shared.reviewer import reviewer
 from ..shared.words import plain
 
 
@@ -39,4 +39,4 @@ def waiting(old: Run, new: Run) -> list[str]:
 
 def _carry(old: Run, new: Run) -> None:
     text, _ = overrides.export_text(old)
-    overrides.import_csv(new, io.BytesIO(text.encode()), who_now(), old.name)
+    overrides.import_csv(new, io.BytesIO(text.encode()), reviewer(), old.name)

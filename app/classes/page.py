@@ -118,7 +118,7 @@ def _after_scoring(run: Run, view: View) -> None:
 
 def _parent(run: Run) -> Run | None:
     """The run whose class list was edited to make this one, if it is still there."""
-    name = run.info.get(remine.PARENT, "")
+    name = run.info.get(frame.EDITED_FROM, "")
     try:
         return Run.open(name) if name in frame.known_runs() else None
     except NegRefineError:

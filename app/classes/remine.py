@@ -8,12 +8,12 @@ from negrefine_core import overrides
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 
+from ..shared.frame import EDITED_FROM
 from ..shared.view import change
 from ..shared.words import duration, plain
 from . import draft as draft
 from . import mining as mining_step
 
-PARENT = "edited_from"  # in a run's info: the run whose class list was edited
 MODELS = {
     "demo": "demo: the small bundled model, no download",
     "paper": "paper: ViT-B/16 by OpenAI, downloaded once (0.6 GB)",
@@ -162,7 +162,7 @@ def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
     """Make the new run and go there, where it is mined."""
     try:
         made = Run.create(name, chosen, names)
-        made.update_info(**{PARENT: run.name})
+        made.update_info(**{EDITED_FROM: run.name})
         draft.discard(run)  # it went into the new run
         change(None, run=name, step="changes")
     except (NegRefineError, OSError) as error:

@@ -12,9 +12,9 @@ from negrefine_core.overrides import judge_of
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
-from ..review.queue import WORDNET_LOCK
 from ..shared import background, links
 from ..shared.view import View, change
+from ..shared.wordnet import WORDNET_LOCK
 from ..shared.words import percent, plain
 from .labels import review_column, review_url, search
 from .sides import other_runs

@@ -9,6 +9,7 @@ from negrefine_core.show import charts
 
 from ..shared import frame, gallery, links
 from ..shared.operating_point import YOUDEN
+from ..shared.outdated import BEFORE_OVERRIDES
 from ..shared.scored_images import ScoredImages, Sets
 from ..shared.scores import Score
 from ..shared.view import OOD_POSITIVE, View, change
@@ -18,7 +19,7 @@ from . import judges as compare_judges
 from . import labels as compare_labels
 from . import published as compare_published
 from .differences import METRICS, differences, is_better, overall, statement
-from .sides import BEFORE_OVERRIDES, FIRST, SECOND, Joined, Sides, choose, join, offered_scores, other_runs
+from .sides import FIRST, SECOND, Joined, Sides, choose, join, offered_scores, other_runs
 
 MODES = {"methods": "Two methods", "runs": "Two runs", "judges": "Two judges"}
 FLIPS = {

@@ -1,27 +1,23 @@
 """The two sides of a comparison: which runs and scores they are, and their images joined."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from negrefine_core.comparison import flips
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import judged_negatives
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
-from ..classes.remine import PARENT
 from ..shared import operating_point
-from ..shared.frame import known_runs
+from ..shared.frame import EDITED_FROM, known_runs
 from ..shared.operating_point import TPR95, YOUDEN
+from ..shared.outdated import BEFORE_OVERRIDES, overridden
 from ..shared.scored_images import Sets, choose_sets, scores
 from ..shared.scores import SCORES, Score
 from ..shared.view import View
 
 FIRST, SECOND = "first", "second"
-BEFORE_OVERRIDES = "negrefine_judged"
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ def choose(run: Run, view: View) -> Sides:
     others = other_runs(run)
     before = run
     if view.compare == "runs" and others:
-        parent = run.info.get(PARENT)
+        parent = run.info.get(EDITED_FROM)
         before = Run.open(next(name for name in (view.other, parent, others[0]) if name in others))
     sets = _shared(run, before, view)
     second = _picked(offered_scores(run, sets), view.second)
@@ -91,18 +87,6 @@ def offered_scores(run: Run, sets: Sets | None) -> list[Score]:
         columns |= {"negrefine", "csp"}
         columns |= {"neglabel_baseline"} if run.path("neglabel_negatives.csv").exists() else set()
     return [score for score in SCORES if score.column in columns]
-
-
-def overridden(run: Run) -> bool:
-    """Whether overrides change the negatives."""
-    state = run.state("overrides.jsonl", "negatives.csv", "verdicts.jsonl")
-    return run.path("overrides.jsonl").exists() and _differs(run, state)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _differs(_run: Run, state: tuple[Any, ...]) -> bool:
-    del state
-    return judged_negatives(_run) != _run.negatives
 
 
 def _shared(first: Run, second: Run, view: View) -> Sets | None:

@@ -1,53 +1,23 @@
 """What a person does in the review: decide, skip, undo, go on; one label or all of a queue, by key or by mouse."""
 
-import getpass
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from negrefine_core import overrides, paths
+from negrefine_core import overrides
 from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import DROPPED, KEPT
 from negrefine_core.runs import Run
 
+from ..shared.reviewer import reviewer
 from ..shared.view import View, change
 from ..shared.words import plain
 from .queue import Queue
 
-NAME_FILE = "reviewer.txt"
 TROUBLE = "review_trouble"  # a callback's error, shown by the page after it
 BULK = "review_bulk"  # (lines in the log, how many of them one bulk action wrote): one undo takes them all
-MAX_NAME = 80
-
-
-def who() -> str:
-    """The reviewer's name as written in the sidebar, remembered on this computer."""
-    if "who" not in st.session_state:
-        st.session_state["who"] = _remembered()
-    st.sidebar.text_input(
-        "Your name", key="who", max_chars=MAX_NAME, on_change=_remember, help="Written beside each decision you make."
-    )
-    return str(st.session_state["who"]).strip() or _remembered()
-
-
-def _remembered() -> str:
-    try:
-        name = (paths.DATA / NAME_FILE).read_text(encoding="utf-8").strip()[:MAX_NAME]
-    except (OSError, ValueError):
-        name = ""
-    try:
-        return name or getpass.getuser()
-    except (OSError, KeyError):  # an account without a name, as in some containers
-        return "reviewer"
-
-
-def _remember() -> None:
-    try:
-        paths.write_atomically(paths.DATA / NAME_FILE, str(st.session_state["who"]).strip() + "\n")
-    except OSError:
-        return  # the name then holds for this session only
 
 
 def buttons(run: Run, view: View, queue: Queue, row: pd.Series) -> None:
@@ -96,7 +66,7 @@ def _go(view: View, label: str) -> None:
 
 
 def _decide(run: Run, view: View, label: str, decision: str, onward: str) -> None:
-    name, reason = who_now(), str(st.session_state.get("review_reason", "")).strip()
+    name, reason = reviewer(), str(st.session_state.get("review_reason", "")).strip()
     try:
         changed = overrides.override(run, [label], decision, name, reason)
         if not changed:
@@ -113,7 +83,7 @@ def _decide(run: Run, view: View, label: str, decision: str, onward: str) -> Non
 def _undo(run: Run, view: View) -> None:
     lines, count = st.session_state.pop(BULK, (0, 1))
     try:
-        undone = overrides.undo(run, who_now(), count if len(run.overrides) == lines else 1)
+        undone = overrides.undo(run, reviewer(), count if len(run.overrides) == lines else 1)
     except NegRefineError as error:
         st.session_state[TROUBLE] = str(error)
         return
@@ -121,10 +91,6 @@ def _undo(run: Run, view: View) -> None:
         change(view, label=undone[-1].negative)
         what = f"{len(undone):,} decisions" if len(undone) > 1 else f"the decision on “{plain(undone[0].negative)}”"
         st.toast(f"Took back {what}.")
-
-
-def who_now() -> str:
-    return str(st.session_state.get("who", "")).strip() or _remembered()
 
 
 def trouble() -> None:

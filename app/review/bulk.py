@@ -7,7 +7,8 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import DROPPED, KEPT
 from negrefine_core.runs import Run
 
-from .actions import BULK, TROUBLE, who_now
+from ..shared.reviewer import reviewer
+from .actions import BULK, TROUBLE
 from .queue import Queue
 
 AGREE = "agree"
@@ -69,9 +70,9 @@ def _decide_on_all(run: Run, labels: list[str], action: str) -> None:
     st.session_state[DONE] = True
     try:
         if action == AGREE:
-            added = overrides.confirm(run, labels, who_now(), reason)
+            added = overrides.confirm(run, labels, reviewer(), reason)
         else:
-            added = overrides.override(run, labels, action, who_now(), reason)
+            added = overrides.override(run, labels, action, reviewer(), reason)
     except NegRefineError as error:
         st.session_state[TROUBLE] = str(error)
         return
@@ -83,7 +84,7 @@ def _import(run: Run) -> None:
     if file is None:
         return
     try:
-        added, unknown = overrides.import_csv(run, file, who_now(), file.name)
+        added, unknown = overrides.import_csv(run, file, reviewer(), file.name)
     except NegRefineError as error:
         st.session_state[TROUBLE] = str(error)
         return

@@ -9,8 +9,9 @@ from negrefine_core.overrides import KEPT, judge_of
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
+from ..shared.wordnet import WORDNET_LOCK, wordnet
 from ..shared.words import plain
-from .queue import WORDNET_LOCK, Judged, wordnet
+from .queue import Judged
 
 SENSES = 2  # shown of a word, the most frequent first
 LEVELS = 5  # of the hypernyms, the nearest

@@ -6,7 +6,7 @@ import streamlit as st
 from negrefine_core.overrides import KEPT
 from negrefine_core.runs import Run
 
-from ..shared import frame, links, outdated
+from ..shared import frame, links, outdated, reviewer
 from ..shared.view import View, change
 from ..shared.words import plain
 from . import actions as review_actions
@@ -18,7 +18,7 @@ from .queue import ORDERS, QUEUES, Judged, Queue
 
 
 def draw(run: Run, view: View) -> None:
-    review_actions.who()
+    reviewer.name_field()
     judged = review_queue.judged(run)
     _choose(run, view, judged)
     queue = review_queue.queue(run, view, _impact(run) if view.order == "impact" else None)

@@ -1,6 +1,5 @@
 """The negatives to review, one after another: every verdict with its doubt and a person's decision."""
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
-from negrefine_core.lexicon import WordNet
 from negrefine_core.overrides import KEPT, decided, rejections, select, verdict_state, verdict_table
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
 from ..shared.scored_images import scores
 from ..shared.view import View
+from ..shared.wordnet import WORDNET_LOCK, wordnet
 
 QUEUES = {
     "rejected": "All rejections",
@@ -35,7 +34,6 @@ ORDERS = {
     "alphabet": ("A to Z", "by the negative’s name"),
     "mined": ("As mined", "least similar to the ID classes first, nouns before adjectives; or the published order"),
 }  # fmt: skip
-WORDNET_LOCK = threading.Lock()  # nltk reads its files at one position for all threads
 
 
 @dataclass(frozen=True)
@@ -77,12 +75,6 @@ def _judged(_run: Run, judge: str, state: tuple[Any, ...]) -> Judged:
     table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]
     table["why"] = [found[label].why if label in found else "" for label in table["label"]]
     return Judged(table, chains, others, usual_file)
-
-
-@st.cache_resource(show_spinner=False)
-def wordnet() -> WordNet:
-    """The bundled WordNet; ask it under WORDNET_LOCK."""
-    return WordNet()
 
 
 @dataclass(frozen=True)

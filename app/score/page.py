@@ -5,13 +5,12 @@ import time
 import pandas as pd
 import streamlit as st
 
-from negrefine_core import jobs, overrides, paths
+from negrefine_core import jobs, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.runs import Run
 
-from ..compare import sides
-from ..shared import frame, job_panel, links
+from ..shared import frame, job_panel, links, outdated
 from ..shared.scored_images import scores
 from ..shared.view import View
 from ..shared.words import plain
@@ -73,10 +72,10 @@ def _after(run: Run, job: Job, view: View) -> None:
         links.page("explore"), label="See the images in Explore", icon=":material/bar_chart:",
         query_params=View(run=view.run, id=inside, ood=outside).query(),
     )  # fmt: skip
-    if sides.overridden(run):
+    if outdated.overridden(run):
         st.page_link(
             links.page("compare"), label="Compare before and after your overrides", icon=":material/compare_arrows:",
-            query_params=View(run=view.run, first=sides.BEFORE_OVERRIDES).query(),
+            query_params=View(run=view.run, first=outdated.BEFORE_OVERRIDES).query(),
         )  # fmt: skip
 
 
@@ -183,7 +182,7 @@ def _scored(run: Run) -> None:
 
 def _table(run: Run, names: list[str]) -> pd.DataFrame:
     inside, unreadable = run.id_sets, run.skipped["image_set"].value_counts()
-    outdated = overrides.outdated_scores(run)
+    stale = outdated.outdated(run)
     rows = []
     for name in names:
         made = (run.path("scores") / f"{name}.parquet").stat().st_mtime
@@ -194,7 +193,7 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
                 "Images": len(scores(run, name)),
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
-                "Negatives": STALE if name in outdated else "current",
+                "Negatives": STALE if name in stale else "current",
                 "Folder": run.info.get("image_sets", {}).get(name, "unknown"),
             }
         )

@@ -6,11 +6,13 @@ from typing import Any
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import outdated_scores
+from negrefine_core.overrides import judged_negatives, outdated_scores
 from negrefine_core.runs import Run
 
 from . import links
 from .view import View
+
+BEFORE_OVERRIDES = "negrefine_judged"  # the score by the judge's verdicts alone
 
 
 def outdated(run: Run) -> dict[str, int]:
@@ -23,6 +25,18 @@ def outdated(run: Run) -> dict[str, int]:
 def _outdated(_run: Run, state: tuple[Any, ...]) -> dict[str, int]:
     del state
     return outdated_scores(_run)
+
+
+def overridden(run: Run) -> bool:
+    """Whether overrides change the negatives."""
+    state = run.state("overrides.jsonl", "negatives.csv", "verdicts.jsonl")
+    return run.path("overrides.jsonl").exists() and _overridden(run, state)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _overridden(_run: Run, state: tuple[Any, ...]) -> bool:
+    del state
+    return judged_negatives(_run) != _run.negatives
 
 
 def since(found: dict[str, int]) -> str:
