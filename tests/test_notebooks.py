@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from nbformat import NotebookNode
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+from tests.support.project import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
 
 from store import PLOTLY, execute, figures  # noqa: E402 - the notebooks' own script

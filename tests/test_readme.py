@@ -3,14 +3,14 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+from tests.support.project import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def _run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 def test_the_readmes_python_lines_print_a_row_for_each_picture() -> None:
@@ -22,7 +22,7 @@ def test_the_readmes_python_lines_print_a_row_for_each_picture() -> None:
 
 
 def test_the_readme_names_every_module_of_the_core() -> None:
-    modules = {path.stem for path in (PROJECT / "negrefine_core").glob("[a-z]*.py")}
+    modules = {path.stem for path in (ROOT / "negrefine_core").glob("[a-z]*.py")}
     tree = README[README.index("## What is where") :]
     assert modules - {"errors", "paths", "records", "hyperparameters", "replay_judge", "verdict_cache"} <= set(
         re.findall(r"\w+", tree)
@@ -32,13 +32,13 @@ def test_the_readme_names_every_module_of_the_core() -> None:
 def test_every_file_that_the_readme_links_to_is_there() -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     assert links
-    assert not [link for link in links if not (PROJECT / link).exists()]
+    assert not [link for link in links if not (ROOT / link).exists()]
 
 
 def test_the_readmes_commands_are_the_command_lines_own() -> None:
     commands = set(re.findall(r"python -m negrefine_core (\w[\w-]*)", README))
     known = subprocess.run(
-        [sys.executable, "-m", "negrefine_core", "--help"], capture_output=True, text=True, check=True, cwd=PROJECT
+        [sys.executable, "-m", "negrefine_core", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
     assert commands
     assert not [command for command in commands if command not in known]

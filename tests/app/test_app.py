@@ -9,54 +9,15 @@ import pytest
 from negrefine_app.shared import operating_point
 from negrefine_app.shared.scores import SCORES
 from negrefine_app.shared.view import View
-from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from negrefine_core import paths, pipeline
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.records import Negative
-from negrefine_core.runs import Run, Settings
+from negrefine_core.runs import Run
 from negrefine_core.show import charts
 from tests.support.app_driver import at, query, texts
-
-N_IMAGES = 30
-
-
-def write_run(name: str, runs: Path, pictures: Path) -> Run:
-    """A finished run of two image sets with drawn scores; its last OOD path tries to leave its folder."""
-    roots = {image_set: str(pictures / image_set) for image_set in ("animals", "food")}
-    settings = Settings(id_images=roots["animals"], ood_images={"food": roots["food"]})
-    run = Run.create(name, settings, ["cat", "*dog*", "fox", "owl", "bee"], runs)
-    run.update_info(model={"name": "drawn", "fingerprint": "0123456789abcdef"})
-    Image.new("RGB", (32, 32), "red").save(pictures / "outside.png")
-    for seed, (image_set, centre) in enumerate({"animals": 1.9, "food": 1.3}.items()):
-        files = [_draw(pictures / image_set, i) for i in range(N_IMAGES)]
-        if image_set == "food":
-            files[-1] = "../outside.png"
-        run.write_scores(image_set, Path(roots[image_set]), _scores(files, centre, seed))
-    run.write_skipped("food", [("broken/x.png", "not a picture")])
-    pipeline.evaluate(run, "animals", ["food"], n_bootstrap=20)
-    return run
-
-
-def _draw(folder: Path, i: int) -> str:
-    path = folder / f"kind_{i % 3}" / f"{i}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (40, 30), (8 * i % 256, 90, 160)).save(path)
-    return path.relative_to(folder).as_posix()
-
-
-def _scores(files: list[str], centre: float, seed: int) -> pd.DataFrame:
-    generator = np.random.default_rng(seed)
-    table = pd.DataFrame({"path": files, "class": [path.split("/")[0] for path in files]})
-    for score in SCORES:
-        table[score.column] = generator.normal(centre, 0.3, len(files)).astype("float32")
-    labels, similarities = ["cat", "*dog*", "fox"], np.array([28.0, 27.0, 25.5], dtype="float32")
-    table["id_labels"] = [labels] * len(files)
-    table["id_sims"] = [similarities] * len(files)
-    table["negative_labels"] = [["<b>pie</b>", "rust", "cat"]] * len(files)
-    table["negative_sims"] = [similarities - 1] * len(files)
-    return table.assign(pair_id="cat", pair_negative="<b>pie</b>", pair_sim=np.float32(29.0))
+from tests.support.runs import N_IMAGES, write_run
 
 
 @pytest.fixture(scope="module")

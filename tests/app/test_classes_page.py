@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -19,6 +18,7 @@ from negrefine_app.classes.remine import free_name
 from negrefine_app.shared import features
 from negrefine_app.shared.frame import EDITED_FROM
 from negrefine_app.shared.view import View
+from playwright.sync_api import Page, Position
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
 
@@ -31,15 +31,11 @@ from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.labels import NOUN_TEMPLATES, fill
 from negrefine_core.negfilter import clean_negatives, question_chains
 from negrefine_core.runs import Run, Settings
-from tests.app.test_app import opened
-from tests.app.test_app_browser import browser, expect_text, expect_url, page, served, sync_api
-from tests.app.test_app_browser import pytestmark as needs_chromium
-from tests.conftest import write_pictures
-from tests.core.test_jobs import until
-from tests.support.app_driver import go, query, texts
+from tests.support.app_driver import at, go, query, settled, texts
+from tests.support.browser import expect_text, expect_url, insist
+from tests.support.jobs import until
 from tests.support.loopback_server import Action, LoopbackServer
-
-__all__ = ["browser", "page"]  # fixtures
+from tests.support.pictures import write_pictures
 
 IDS = ["cat", "dog", "owl", "red fox", "bee"]
 KEY = "sk-very-secret-9876543210"
@@ -71,14 +67,7 @@ def run(base: Run) -> Run:
 
 
 def classes_page(**wanted: str) -> AppTest:
-    app = opened("classes", **{"run": "pets"} | wanted)
-    assert not app.exception
-    return app
-
-
-def settled(app: AppTest, condition: Callable[[AppTest], object], seconds: float = 60) -> AppTest:
-    """The page drawn again, as its own timer does in a browser, until the condition holds."""
-    until(lambda: condition(app.run()), seconds)
+    app = at("classes", **{"run": "pets"} | wanted)
     assert not app.exception
     return app
 
@@ -474,58 +463,59 @@ def test_a_log_that_lacks_questions_says_how_many(run: Run, encoder: OpenClipEnc
     assert "at most 0 are not in it" in texts(app)
 
 
-@needs_chromium
-def test_all_rows_deleted_in_the_table_stay_deleted_until_undone(page: "sync_api.Page", run: Run) -> None:
-    with served() as address:
-        page.goto(f"{address}/classes?run=pets")
-        expect_text(page, "5 rows")
-        until(lambda: class_draft.names(run) == [] or _deleted_all_rows(page))
-        expect_text(page, "At least 2 classes are needed")
-        page.reload()
-        expect_text(page, "0 rows")
-        page.get_by_role("button", name="Undo").click()
-        expect_text(page, "5 rows")
-        assert class_draft.names(run) == IDS
-        page.reload()
-        expect_text(page, "5 rows")
+# --- in a browser ----------------------------------------------------------------------------------------------------
 
 
-def _deleted_all_rows(page: "sync_api.Page") -> None:
-    page.get_by_test_id("stDataFrame").first.click(position={"x": 16, "y": 18})
-    page.keyboard.press("Delete")
-    page.wait_for_timeout(1000)
+def first_cells(page: Page, position: Position) -> None:
+    """Click into the table, which is a canvas: there are no cells to name."""
+    page.get_by_test_id("stDataFrame").first.click(position=position)
 
 
-def _typed_into_the_first_row(page: "sync_api.Page", name: str) -> None:
-    """The table is a canvas: a click on it is lost while the page still loads."""
-    page.get_by_test_id("stDataFrame").first.click(position={"x": 120, "y": 52})
-    page.keyboard.press("Enter")
-    page.keyboard.press("Control+A")
-    page.keyboard.type(name, delay=30)
-    page.keyboard.press("Enter")
-    page.wait_for_timeout(1000)
+@pytest.mark.browser
+def test_all_rows_deleted_in_the_table_stay_deleted_until_undone(page: Page, address: str, run: Run) -> None:
+    def delete_all_rows() -> None:
+        first_cells(page, {"x": 16, "y": 18})  # the box that marks every row
+        page.keyboard.press("Delete")
+
+    page.goto(f"{address}/classes?run=pets")
+    expect_text(page, "5 rows")
+    insist(page, delete_all_rows, lambda: class_draft.names(run) == [])
+    expect_text(page, "At least 2 classes are needed")
+    page.reload()
+    expect_text(page, "0 rows")
+    page.get_by_role("button", name="Undo").click()
+    expect_text(page, "5 rows")
+    assert class_draft.names(run) == IDS
+    page.reload()
+    expect_text(page, "5 rows")
 
 
-@needs_chromium
+@pytest.mark.browser
 def test_a_class_is_renamed_in_the_table_a_list_pasted_re_mined_refined_and_reviewed(
-    page: "sync_api.Page", run: Run
+    page: Page, address: str, run: Run
 ) -> None:
-    with served() as address:
-        page.goto(f"{address}/classes?run=pets")
-        expect_text(page, "5 rows")
-        until(lambda: class_draft.names(run) == ["lynx", *IDS[1:]] or _typed_into_the_first_row(page, "lynx"))
-        page.reload()
-        expect_text(page, "1 added, 1 removed")
-        page.get_by_role("button", name="Paste").click()
-        page.get_by_placeholder("red fox").fill("cat\nlynx\nteapot\nviolin")
-        page.get_by_role("button", name="Replace the list with these").click()
-        expect_text(page, "4 rows")
-        page.get_by_role("button", name="Re-mine 4 classes").click()
-        expect_url(page, "run=pets-2&step=changes")
-        expect_text(page, "questions are new")
-        page.get_by_role("button", name="Refine these negatives").click()
-        page.locator(".st-key-refine").get_by_role("button").click()
-        expect_text(page, "negatives kept")
-        page.get_by_role("link", name="Review the decisions").click()
-        expect_url(page, r"/review\?.*run=pets-2")
-    assert jobs.active() == []
+    def type_lynx_into_the_first_row() -> None:
+        first_cells(page, {"x": 120, "y": 52})
+        page.keyboard.press("Enter")
+        page.keyboard.press("Control+A")
+        page.keyboard.type("lynx", delay=30)
+        page.keyboard.press("Enter")
+
+    page.goto(f"{address}/classes?run=pets")
+    expect_text(page, "5 rows")
+    insist(page, type_lynx_into_the_first_row, lambda: class_draft.names(run) == ["lynx", *IDS[1:]])
+    page.reload()
+    expect_text(page, "1 added, 1 removed")
+    page.get_by_role("button", name="Paste").click()
+    page.get_by_placeholder("red fox").fill("cat\nlynx\nteapot\nviolin")
+    page.get_by_role("button", name="Replace the list with these").click()
+    expect_text(page, "4 rows")
+    page.get_by_role("button", name="Re-mine 4 classes").click()
+    expect_url(page, "run=pets-2&step=changes")
+    expect_text(page, "questions are new")
+    page.get_by_role("button", name="Refine these negatives").click()
+    page.locator(".st-key-refine").get_by_role("button").click()
+    expect_text(page, "negatives kept")
+    page.get_by_role("link", name="Review the decisions").click()
+    expect_url(page, r"/review\?.*run=pets-2")
+    until(lambda: jobs.active() == [])

@@ -10,31 +10,10 @@ from streamlit.testing.v1 import AppTest
 from negrefine_core import overrides, paths, pipeline
 from negrefine_core.benchmarks.experiments import experiment
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.records import Negative, Verdict
+from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
-from tests.app.test_app import _scores as drawn_scores
-from tests.app.test_app import opened, write_run
-from tests.support.app_driver import query, texts
-
-WAIT = 40  # reruns
-
-
-def answered(negative: str, kind: str, id_label: str | None, answer: str, judge: str = "wordnet") -> Verdict:
-    prompt = f"{negative}: {kind} {id_label or ''}"
-    return Verdict(negative, kind, id_label, 0.5, prompt, answer.title(), answer, judge, "", 0.0)
-
-
-def refined(run: Run) -> Run:
-    """The run with five mined negatives, of which the judge rejects two; a second judge rejects one of them."""
-    run.write_initial_negatives([Negative(x, "noun", 0.1) for x in ("paris", "<b>poodle</b>", "rust", "mud", "sky")])
-    with run.verdict_log() as log:
-        for judge, dog in (("wordnet", "yes"), ("second", "no")):
-            log.append(answered("paris", "proper noun", None, "yes", judge))
-            log.append(answered("bpoodleb", "subcategory", "*dog*", dog, judge))
-            log.append(answered("rust", "proper noun", None, "no", judge))
-    run.update_info(judge="wordnet")
-    run.write_negatives(overrides.final_negatives(run))
-    return run
+from tests.support.app_driver import at, query, settled, texts
+from tests.support.runs import drawn_scores, refined, write_run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,29 +28,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
 
 
 def compared(**wanted: str) -> AppTest:
-    return waited("compare", **{"run": "one"} | wanted)
-
-
-def waited(page: str, **wanted: str) -> AppTest:
-    """The page, once what it works out aside is there."""
-    app = opened(page, **wanted)
-    for _ in range(WAIT):
-        if ":material/hourglass_top" not in texts(app):
-            return app
-        app.run()
-    raise TimeoutError("the page never stopped waiting")
+    return settled(at("compare", **{"run": "one"} | wanted))
 
 
 def flipped(run: Run, first: str, second: str) -> dict[str, int]:
     """The flip counts image by image, each score at its own threshold."""
     counts = dict.fromkeys(("fixed", "broken", "wrong", "right"), 0)
-    at = {}
+    threshold = {}
     for column in (first, second):
         inside, outside = (run.scores(name)[column].to_numpy() for name in ("animals", "food"))
-        at[column] = operating_point.fpr_at_recall(inside, outside)[1]
+        threshold[column] = operating_point.fpr_at_recall(inside, outside)[1]
     for name in ("animals", "food"):
         for _, image in run.scores(name).iterrows():
-            before, after = ((image[column] >= at[column]) == (name == "animals") for column in (first, second))
+            before, after = ((image[column] >= threshold[column]) == (name == "animals") for column in (first, second))
             counts[("right" if after else "broken") if before else ("fixed" if after else "wrong")] += 1
     return counts
 
@@ -140,16 +109,16 @@ def test_before_the_overrides_is_offered_once_there_are_some_and_asks_to_score_a
     run = refined(write_run("overridden", paths.RUNS, tmp_path))
     for name in ("animals", "food"):
         run.write_scores(name, tmp_path / name, run.scores(name).drop(columns="negrefine_judged"))
-    assert "NegRefine before overrides" not in opened("compare", run="overridden").selectbox(key="pick_first").options
+    assert "NegRefine before overrides" not in at("compare", run="overridden").selectbox(key="pick_first").options
     overrides.override(run, ["paris"], overrides.KEPT, "me")
-    app = opened("compare", run="overridden", first="negrefine_judged")
+    app = at("compare", run="overridden", first="negrefine_judged")
     assert not app.exception
     assert "Score the images again" in texts(app)
     assert app.dataframe[0].value["Negative"].tolist() == ["paris"]
     for name in ("animals", "food"):
         table = run.scores(name)
         run.write_scores(name, tmp_path / name, table.assign(negrefine_judged=table["negrefine"]))
-    app = opened("compare", run="overridden", first="negrefine_judged")
+    app = at("compare", run="overridden", first="negrefine_judged")
     assert [app.button(key=f"flip_{code}").label.split("**")[1] for code in ("fixed", "broken")] == ["0", "0"]
 
 
@@ -171,7 +140,7 @@ def test_a_run_without_images_still_compares_its_labels_and_shows_its_published_
     results = {name: {"auroc": auroc, "fpr95": 1 - auroc} for name, auroc in sets.items()}
     published = {"source": "result.txt", "seed": 0, "arch": "ViT-B/16", "seconds": {"Filtering": 8368.32}}
     run.update_info(published=published | {"id_set": "imagenet", "results": results})
-    app = opened("compare", run="published", convention="ood-positive")
+    app = at("compare", run="published", convention="ood-positive")
     assert not app.exception
     assert "no scored images" in texts(app)
     ours, paper, labels = (table.value for table in app.dataframe)
@@ -185,7 +154,7 @@ def test_a_run_without_images_still_compares_its_labels_and_shows_its_published_
     assert "Filtering: 2 h 19 min" in texts(app)
     assert "paris" in labels["Negative"].tolist()
     run.update_info(published=published | {"id_set": "cub", "results": results})
-    app = opened("compare", run="published")
+    app = at("compare", run="published")
     assert "What the paper reports" not in texts(app)
     assert len(app.dataframe[0].value) == len(sets)
 
@@ -208,7 +177,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
 
 def test_a_benchmarks_run_shows_its_table_over_the_seeds_beside_the_paper(benchmark: list[Run]) -> None:
     entry, convention = experiment("imagenet"), "id-positive"
-    app = waited("compare", run="bench-seed1")
+    app = settled(at("compare", run="bench-seed1"))
     table = app.dataframe[0].value.set_index(["OOD images", "Method"])
     for name in ("sun", "ninco"):
         measured = [
@@ -223,15 +192,15 @@ def test_a_benchmarks_run_shows_its_table_over_the_seeds_beside_the_paper(benchm
     assert "ID is the positive class of FPR@95, as in the paper. Mean over 2 seeds (0, 1)" in shown
     assert shown.count("**sun, places and textures** hold images of ImageNet classes") == 2  # there and below
     assert "mining 2.5 (paper: 82)" in shown
-    other = waited("compare", run="bench-seed1", convention="ood-positive")
+    other = settled(at("compare", run="bench-seed1", convention="ood-positive"))
     assert "Paper: FPR@95" not in other.dataframe[0].value
     assert "OOD is the positive class of FPR@95, the paper’s is ID and so left out" in texts(other)
-    assert "hold images of ImageNet classes" in texts(opened("explore", run="bench-seed1", show="metrics"))
+    assert "hold images of ImageNet classes" in texts(at("explore", run="bench-seed1", show="metrics"))
 
 
 def test_a_benchmark_that_is_not_finished_names_its_command(benchmark: list[Run]) -> None:
     refined(Run.create("begun-seed0", Settings(), ["cat"])).update_info(experiment="food-101")
-    app = opened("compare", run="begun-seed0")
+    app = at("compare", run="begun-seed0")
     assert "No seed of this experiment is scored whole yet" in texts(app)
     assert app.code[0].value == "python -m negrefine_core benchmark food-101"
 
@@ -239,7 +208,7 @@ def test_a_benchmark_that_is_not_finished_names_its_command(benchmark: list[Run]
 def test_runs_without_a_set_in_common_say_so(runs: tuple[Run, Run], tmp_path: Path) -> None:
     Run.create("empty", Settings(), ["cat"]).write_initial_negatives([Negative("rust", "noun", 0.1)])
     Run.open("empty").write_negatives([Negative("rust", "noun", 0.1)])
-    app = opened("compare", run="one", compare="runs", other="empty")
+    app = at("compare", run="one", compare="runs", other="empty")
     assert not app.exception
     assert "no scored ID and OOD image sets of the same name" in texts(app)
 

@@ -1,6 +1,5 @@
 """The Image page without a browser: labels switched off, badges, neighbours and a picture of one's own."""
 
-import io
 import os
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import open_image_set, read_image
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
-from tests.app.test_app import opened
-from tests.conftest import picture, write_pictures
-from tests.support.app_driver import query, texts
+from tests.support.app_driver import at, query, settled, texts
+from tests.support.pictures import encoded, picture, write_pictures
 
 NOUNS = ["stone wheel", "cloud song", "river field", "paper glass", "stone moon", "cloud wheel", "river song", "mud"]
 
@@ -39,16 +37,6 @@ def run(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def settled(app: AppTest) -> AppTest:
-    """The page, once what it works out aside is there."""
-    for _ in range(60):
-        if ":material/hourglass_top" not in texts(app):
-            assert not app.exception
-            return app
-        app.run()
-    raise TimeoutError("the page never stopped waiting")
-
-
 def test_an_id_image_says_where_its_own_class_comes_among_the_id_labels(run: Run) -> None:
     table, root = run.scores("animals"), run.image_root("animals")
     path = str(table["path"][0])
@@ -61,15 +49,15 @@ def test_an_id_image_says_where_its_own_class_comes_among_the_id_labels(run: Run
             own = run.id_labels[order[place - 1]]
             run.write_scores("animals", root, table.assign(**{"class": own}))
             found = f"is number **{place}** of the 6 ID labels, with similarity {similarity[order[place - 1]]:.1f}"
-            assert found in texts(settled(opened("image", run="switched", image=f"animals/{path}")))
+            assert found in texts(settled(at("image", run="switched", image=f"animals/{path}")))
     finally:
         run.write_scores("animals", root, table)
-    assert "Its own class" not in texts(settled(opened("image", run="switched", image=f"animals/{path}")))
+    assert "Its own class" not in texts(settled(at("image", run="switched", image=f"animals/{path}")))
 
 
 def test_a_label_switched_off_shows_the_detectors_score_without_it_and_is_in_the_url(run: Run) -> None:
     image = run.scores("animals").iloc[0]
-    app = opened("image", run="switched", image=f"animals/{image['path']}")
+    app = at("image", run="switched", image=f"animals/{image['path']}")
     negative, name = image["negative_labels"][0], image["id_labels"][1]
     app.checkbox(key=f"switch_off_{negative}").uncheck().run()
     app.checkbox(key=f"switch_off_ids_{name}").uncheck().run()
@@ -92,7 +80,7 @@ def test_a_label_switched_off_shows_the_detectors_score_without_it_and_is_in_the
 def test_switching_every_id_label_off_gets_a_message(run: Run) -> None:
     image = run.scores("animals").iloc[0]
     off = "\n".join(run.id_labels)
-    app = settled(opened("image", run="switched", image=f"animals/{image['path']}", off_ids=off))
+    app = settled(at("image", run="switched", image=f"animals/{image['path']}", off_ids=off))
     assert "at least one ID label" in texts(app)
 
 
@@ -100,7 +88,7 @@ def test_similar_pictures_are_the_nearest_by_a_naive_count(run: Run) -> None:
     from negrefine_app.shared import features
 
     image = run.scores("animals").iloc[0]
-    app = settled(opened("image", run="switched", image=f"animals/{image['path']}"))
+    app = settled(at("image", run="switched", image=f"animals/{image['path']}"))
     sets = [features.image_features(run, name) for name in ("animals", "food")]
     places = [f"{each.image_set}/{path}" for each in sets for path in each.paths]
     vectors = np.concatenate([each.features.numpy() for each in sets])
@@ -116,7 +104,7 @@ def test_each_negatives_badge_says_what_was_decided_and_opens_its_review(run: Ru
     label = image["negative_labels"][0]
     address = f"food/{image['path']}"
     overrides.override(run, [label], overrides.DROPPED, "me")
-    app = opened("image", run="switched", image=address)
+    app = at("image", run="switched", image=address)
     badges = [link for link in app.get("page_link") if "-badge[" in link.label]
     assert [badge.label for badge in badges] == [":red-badge[dropped by you]", *[":green-badge[kept]"] * 4]
     assert "label=" in badges[0].proto.query_string
@@ -124,20 +112,14 @@ def test_each_negatives_badge_says_what_was_decided_and_opens_its_review(run: Ru
 
 
 def uploaded(content: bytes, name: str = "mine.png") -> AppTest:
-    app = opened("image", run="switched")
+    app = at("image", run="switched")
     app.file_uploader(key="own_picture").set_value((name, content, "image/png"))
     return settled(app.run())
 
 
-def png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def test_a_picture_of_ones_own_gets_its_score_and_leaves_nothing_in_the_run(run: Run) -> None:
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
-    app = uploaded(png(picture(7)))
+    app = uploaded(encoded(picture(7)))
     scorer = pipeline.detector(run, CachedEncoder(load_encoder(run.settings.model)))
     assert f"NegRefine score **{scorer.score([picture(7)])['negrefine'].iloc[0]:.3f}**" in texts(app)
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
@@ -145,7 +127,7 @@ def test_a_picture_of_ones_own_gets_its_score_and_leaves_nothing_in_the_run(run:
 
 @pytest.mark.parametrize(
     ("content", "reason"), [(b"only text", "not a picture"), (b"", "empty file"),
-                            (png(Image.new("1", (30_000, 30_000))), "too large")],
+                            (encoded(Image.new("1", (30_000, 30_000))), "too large")],
     ids=["text", "empty", "30000x30000"],
 )  # fmt: skip
 def test_what_is_no_picture_is_refused_with_the_reason(run: Run, content: bytes, reason: str) -> None:
@@ -160,7 +142,7 @@ def test_a_run_whose_labels_are_not_embedded_offers_to_do_so(run: Run, monkeypat
     monkeypatch.setattr(features, "_missing", lambda run: 5000)
     os.utime(run.path("negatives.csv"))  # what was found of the labels before does not count any more
     image = run.scores("animals").iloc[1]
-    app = opened("image", run="switched", image=f"animals/{image['path']}", off=image["negative_labels"][1])
+    app = at("image", run="switched", image=f"animals/{image['path']}", off=image["negative_labels"][1])
     for _ in range(20):
         app.run()
         if any(button.key == "prepare" for button in app.button):
@@ -173,6 +155,6 @@ def test_a_damaged_picture_is_a_message(run: Run, tmp_path: Path) -> None:
     file = run.image_root("food") / image["path"]
     content = file.read_bytes()
     file.write_bytes(b"text")
-    app = settled(opened("image", run="switched", image=f"food/{image['path']}", off=NOUNS[0]))
+    app = settled(at("image", run="switched", image=f"food/{image['path']}", off=NOUNS[0]))
     assert "cannot be shown" in texts(app)
     file.write_bytes(content)

@@ -9,9 +9,8 @@ from streamlit.testing.v1 import AppTest
 from negrefine_core import paths
 from negrefine_core.metrics import fpr_at_recall
 from negrefine_core.runs import Run, Settings
-from tests.app.test_app import N_IMAGES, opened, write_run
-from tests.app.test_compare_page import refined
-from tests.support.app_driver import query, texts
+from tests.support.app_driver import at, query, settled, texts
+from tests.support.runs import N_IMAGES, refined, write_run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,12 +19,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def taught(lesson: str) -> AppTest:
-    app = opened("learn", run="taught", lesson=lesson)
-    for _ in range(40):
-        if ":material/hourglass_top" not in texts(app):
-            break
-        app.run()
-    assert not app.exception
+    app = settled(at("learn", run="taught", lesson=lesson))
     assert not app.error
     return app
 
@@ -62,5 +56,5 @@ def test_where_two_methods_do_not_differ_beyond_chance_the_page_says_so(run: Run
 
 def test_a_run_without_images_leads_to_the_bundled_one(tmp_path: Path) -> None:
     refined(Run.create("untaught", Settings(), ["cat", "*dog*"]))
-    app = opened("learn", run="untaught")
+    app = at("learn", run="untaught")
     assert "no scored images to learn from" in texts(app)

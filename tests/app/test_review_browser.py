@@ -4,41 +4,44 @@ import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from negrefine_core import overrides
 from negrefine_core.runs import Run, Settings
-from tests.app.test_app_browser import WAIT, address, browser, expect_text, expect_url, page, pytestmark, sync_api  # noqa: F401 - fixtures
-from tests.app.test_review_page import ANIMALS, HOSTILE, write_verdicts
+from tests.support.browser import WAIT, drawn, expect_text, expect_url
+from tests.support.runs import REVIEWED_IDS, write_verdicts
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("walked")]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    run = Run.create(f"keyed-{tmp_path.name[-40:]}", Settings(n_groups=2), [*ANIMALS, "safe", HOSTILE])
+    run = Run.create(f"keyed-{tmp_path.name[-40:]}", Settings(n_groups=2), REVIEWED_IDS)
     write_verdicts(run)
     return run
 
 
 @pytest.fixture
-def review(page: "sync_api.Page", address: str, run: Run) -> "sync_api.Page":  # noqa: F811 - fixtures
+def review(page: Page, address: str, run: Run) -> Page:
     page.goto(f"{address}/?run=walked")
     expect_text(page, r"of 60 images")
     page.goto(f"{address}/review?run={run.name}&order=alphabet")
     return page
 
 
-def expect_card(page: "sync_api.Page", label: str) -> None:  # noqa: F811
-    sync_api.expect(page.locator("h4").first).to_have_text(label, timeout=WAIT)
+def expect_card(page: Page, label: str) -> None:
+    expect(page.locator("h4").first).to_have_text(label, timeout=WAIT)
 
 
-def press(page: "sync_api.Page", key: str) -> None:  # noqa: F811
+def press(page: Page, key: str) -> None:
     """Press a key once the page is drawn: while it first loads, its buttons do not listen yet."""
     expect_text(page, "0 unreadable")  # the foot of the page
-    page.locator('[data-test-script-state="notRunning"]').wait_for(timeout=WAIT)
+    drawn(page)
     page.wait_for_load_state("networkidle", timeout=WAIT)
     page.keyboard.press(key)
 
 
-def test_the_keyboard_alone_goes_through_the_queue_and_back(review: "sync_api.Page", run: Run) -> None:
+def test_the_keyboard_alone_goes_through_the_queue_and_back(review: Page, run: Run) -> None:
     expect_card(review, "bear garden")
     press(review, "k")
     expect_card(review, "cat")
@@ -63,7 +66,7 @@ def test_the_keyboard_alone_goes_through_the_queue_and_back(review: "sync_api.Pa
     assert overrides.in_force(run.overrides) == {}
 
 
-def test_letters_typed_as_a_reason_decide_nothing(review: "sync_api.Page", run: Run) -> None:
+def test_letters_typed_as_a_reason_decide_nothing(review: Page, run: Run) -> None:
     before = len(run.overrides)
     expect_card(review, "bear garden")
     field = review.get_by_label("Reason (optional)")
@@ -77,12 +80,12 @@ def test_letters_typed_as_a_reason_decide_nothing(review: "sync_api.Page", run: 
     assert run.overrides[-1].reason == "skud"
 
 
-def test_a_whole_queue_is_decided_in_a_dialog_that_closes(review: "sync_api.Page", run: Run) -> None:
+def test_a_whole_queue_is_decided_in_a_dialog_that_closes(review: Page, run: Run) -> None:
     expect_card(review, "bear garden")
     review.get_by_role("button", name="Decide on all 4").click()
     review.get_by_text("Keep as decided", exact=True).click()
     review.get_by_role("button", name="Keep as decided: 4 labels").click()
     expect_text(review, r"4 of 4")
-    sync_api.expect(review.get_by_role("dialog")).to_have_count(0)
+    expect(review.get_by_role("dialog")).to_have_count(0)
     press(review, "u")
     expect_text(review, r"0 of 4")

@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,48 +14,16 @@ from negrefine_core import overrides, paths, pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import ImageSet
-from negrefine_core.judge import Question
 from negrefine_core.mining import Negative
-from negrefine_core.negfilter import Verdict
 from negrefine_core.runs import Run, Settings
-from tests.support.app_driver import at, query, texts
-
-ANIMALS = ("bat", "bear", "cat", "cow")
-HOSTILE = "<b>*owl*</b>"
-NOUNS = ["granite", "common sage", "oslo", "bear garden", "banana", "avocado", "velvet", "cat", "bagel", "barn"]
-
-
-def verdict(negative: str, id_label: str | None, answer: str, judge: str = "llm", similarity: float = 0.5) -> Verdict:
-    same = negative == id_label
-    kind = "same" if same else "subcategory" if id_label else "proper noun"
-    question = Question(negative, kind, id_label)
-    reply = "Yes <script>" if answer == "yes" else "no"
-    return Verdict(negative, kind, id_label, similarity if id_label else None, question.prompt, reply, answer, judge,
-                   "2026-01-01T00:00:00+00:00", 0.1)  # fmt: skip
-
-
-def write_verdicts(run: Run) -> None:
-    """oslo: a proper noun; common sage: wrongly below "safe"; bear garden below "bear"; cat: the same."""
-    run.write_initial_negatives(Negative(word, "noun", 0.1 + i / 100) for i, word in enumerate(NOUNS))
-    rejected = {"oslo": None, "common sage": "safe", "bear garden": "bear", "cat": "cat"}
-    with run.verdict_log() as log:
-        for word in NOUNS:
-            if rejected.get(word, "") is None:
-                log.append(verdict(word, None, "yes"))
-                continue
-            log.append(verdict(word, None, "no"))
-            log.append(verdict(word, HOSTILE, "no"))
-            if word in rejected:
-                log.append(verdict(word, rejected[word], "yes"))
-        log.append(verdict("oslo", None, "no", "another judge"))
-    run.update_info(judge="llm")
-    run.write_negatives(overrides.final_negatives(run))
+from tests.support.app_driver import at, query, settled, texts
+from tests.support.runs import ANIMALS, NOUNS, REVIEWED_IDS, write_verdicts
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """A run without images."""
-    run = Run.create("r" + re.sub(r"\W", "", tmp_path.name)[-40:], Settings(n_groups=2), [*ANIMALS, "safe", HOSTILE])
+    run = Run.create("r" + re.sub(r"\W", "", tmp_path.name)[-40:], Settings(n_groups=2), REVIEWED_IDS)
     write_verdicts(run)
     return run
 
@@ -65,7 +32,7 @@ def run(tmp_path: Path) -> Run:
 def scored() -> Run:
     """A run of the bundled model with a few bundled pictures."""
     settings = Settings(n_groups=2, id_images="data/images/animals", ood_images={"food": "data/images/food"})
-    run = Run.create("scored-review", settings, [*ANIMALS, "safe", HOSTILE])
+    run = Run.create("scored-review", settings, REVIEWED_IDS)
     encoder = CachedEncoder(load_encoder("demo", device="cpu"))
     run.update_info(model={"name": "demo", "fingerprint": encoder.fingerprint, "precision": encoder.precision})
     write_verdicts(run)
@@ -79,21 +46,11 @@ def scored() -> Run:
 
 
 def opened(run: Run, **query: str) -> AppTest:
-    return shown(at("review", **({"run": run.name} | query)))
-
-
-def shown(app: AppTest) -> AppTest:
-    """The page once the background has done its part."""
-    deadline = time.monotonic() + 60
-    while "hourglass" in texts(app) and time.monotonic() < deadline:
-        time.sleep(0.2)
-        app.run()
-    assert not app.exception
-    return app
+    return settled(at("review", **({"run": run.name} | query)))
 
 
 def press(app: AppTest, key: str) -> AppTest:
-    return shown(app.button(key=f"review_{key}").click().run())
+    return settled(app.button(key=f"review_{key}").click().run())
 
 
 def card(app: AppTest) -> str:
@@ -226,7 +183,7 @@ def test_all_of_a_queue_is_decided_after_a_question_and_undone_at_once(run: Run)
     app.button(key="bulk_open").click().run()
     assert run.overrides == []
     assert app.button(key="bulk_do").label == "Restore: 4 labels"
-    app = shown(app.button(key="bulk_do").click().run())
+    app = settled(app.button(key="bulk_do").click().run())
     assert len(run.negatives) == len(NOUNS)
     press(app, "U")
     assert len(run.negatives) == len(NOUNS) - 4

@@ -2,11 +2,11 @@
 
 import io
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Page
 from streamlit.testing.v1 import AppTest
 
 from negrefine_core import jobs, overrides, paths, pipeline
@@ -19,15 +19,14 @@ from negrefine_core.jobs import Evaluate, Job, Progress, Score, Spec, Speed
 from negrefine_core.labels import read_class_list
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
-from tests.app.test_app import opened, write_run
-from tests.app.test_app_browser import browser, expect_text, expect_url, page, pytestmark, served, sync_api
-from tests.app.test_uploads import huge_png, png, zipped
-from tests.conftest import write_pictures
-from tests.core.test_jobs import WORDS, _no_jobs_left, refined_run, until
-from tests.support.app_driver import query, texts
+from tests.support.app_driver import at, query, settled, texts
+from tests.support.browser import expect_text, expect_url, served
+from tests.support.jobs import until
 from tests.support.miniatures import write_miniature
+from tests.support.pictures import huge_png, png, write_pictures, zipped
+from tests.support.runs import WORDS, refined_run, write_run
 
-__all__ = ["_no_jobs_left", "browser", "page", "pytestmark"]  # fixtures, and the reason to skip
+pytestmark = pytest.mark.usefixtures("no_jobs_left")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def no_jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def score_page(**wanted: str) -> AppTest:
-    app = opened("score", **{"run": "scoring"} | wanted)
+    app = at("score", **{"run": "scoring"} | wanted)
     assert not app.exception
     return app
 
@@ -190,7 +189,7 @@ def test_every_other_page_says_in_its_sidebar_that_a_job_is_running(
 ) -> None:
     ended("running", run)
     monkeypatch.setattr(Job, "is_alive", True)
-    app = opened("score", run="scoring")
+    app = at("score", run="scoring")
     links = [element.proto.label for element in app.sidebar if element.type == "page_link"]
     assert links == ["1 job running: Score pets"]
     assert app.button(key="cancel_0000000000000000001-made")
@@ -245,11 +244,7 @@ def ten_classes(tiny_model: str) -> Run:
 def benchmarks(root: object, **wanted: str) -> AppTest:
     """The page's benchmark sets, once they are counted."""
     app = score_page(source="benchmark", root=str(root), **wanted)
-    for _ in range(40):
-        if "Counting the pictures" not in texts(app):
-            return app
-        app.run()
-    raise TimeoutError("the pictures are still being counted")
+    return settled(app, lambda app: "Counting the pictures" not in texts(app))
 
 
 def test_benchmark_sets_are_scored_in_their_roles_and_again_with_their_own_pictures(
@@ -315,14 +310,9 @@ def test_without_image_sets_the_page_says_where_they_are_expected(run: Run, no_j
 # --- in a browser ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def address(run: Run) -> Iterator[str]:
-    with served() as address:
-        yield address
-
-
+@pytest.mark.browser
 def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
-    run: Run, page: "sync_api.Page", address: str, tmp_path: Path
+    run: Run, page: Page, address: str, tmp_path: Path
 ) -> None:
     animals = zipped({f"zoo/{kind}/{i}.png": png(i) for i in range(4) for kind in ("cat", "dog")})
     (tmp_path / "zoo.zip").write_bytes(animals.getvalue())
@@ -356,9 +346,8 @@ def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
     assert list(run.skipped["path"]) == ["text.png"]
 
 
-def test_an_uploaded_folder_is_scored_while_the_server_is_started_anew(
-    run: Run, page: "sync_api.Page", tmp_path: Path
-) -> None:
+@pytest.mark.browser
+def test_an_uploaded_folder_is_scored_while_the_server_is_started_anew(run: Run, page: Page, tmp_path: Path) -> None:
     for i in range(6):
         file = tmp_path / "garden" / ("rose", "tulip")[i % 2] / f"{i}.png"
         file.parent.mkdir(parents=True, exist_ok=True)

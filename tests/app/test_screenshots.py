@@ -8,36 +8,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page
 
-from tests.app.test_app_browser import browser, pytestmark, served, sync_api
+from tests.support.browser import RAN
 
-__all__ = ["browser", "pytestmark"]  # a fixture, and the reason to skip
+pytestmark = pytest.mark.browser
 
 PAGES = {
     "explore": "Explore", "image": "Image", "review": "Review", "compare": "Compare", "classes": "ID classes",
     "score": "Score", "learn": "Learn",
 }  # fmt: skip
-RAN = '.stApp[data-test-script-state="notRunning"]'
 OVERFLOW = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
 WORDLESS = "[...document.images].filter(i => !i.alt && i.offsetWidth > 1).map(i => i.src.slice(0, 80))"
 HEIGHT = "Math.max(1000, ...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollHeight))"
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served() as address:
-        yield address
-
-
 @pytest.fixture(scope="module", params=["light", "dark"])
-def opened(request: pytest.FixtureRequest, browser: "sync_api.Browser") -> Iterator["sync_api.Page"]:
+def opened(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     page = browser.new_page(color_scheme=request.param)
     yield page
     page.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_whole_wide_and_narrow(name: str, opened: "sync_api.Page", address: str, tmp_path: Path) -> None:
+def test_a_page_is_whole_wide_and_narrow(name: str, opened: Page, address: str, tmp_path: Path) -> None:
     opened.set_viewport_size({"width": 1280, "height": 1000})
     opened.goto(f"{address}/{name if name != 'explore' else ''}")
     for width in (1280, 700):

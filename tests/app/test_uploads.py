@@ -5,8 +5,7 @@ import stat
 import struct
 import tracemalloc
 import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,21 +13,7 @@ from negrefine_app.score import uploads
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set
-from tests.conftest import picture
-
-
-def png(seed: int = 0) -> bytes:
-    buffer = io.BytesIO()
-    picture(seed).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def zipped(members: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content, compression)
-    return buffer
+from tests.support.pictures import huge_png, png, zipped
 
 
 def everything(root: Path) -> dict[str, bytes]:
@@ -173,17 +158,6 @@ def test_a_text_file_named_png_is_named_and_refused_where_it_is_all_there_is(tar
     made = unpack([("a.png", io.BytesIO(b"hello")), ("b.png", io.BytesIO(png()))], target)
     assert made.unreadable == (("a.png", "not a picture"),)
     assert made.pictures == 2
-
-
-def huge_png() -> bytes:
-    """30,000 x 30,000 pixels in 100 kB."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 1, 0, 0, 0, 0)
-    pixels = zlib.compress(bytes(30_000 * (1 + 30_000 // 8)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 def test_a_picture_of_900_million_pixels_is_refused_without_decoding_it(target: Path) -> None:

@@ -6,11 +6,11 @@ The run is small: five classes against WordNet's words for food, and a few hundr
 import re
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from playwright.sync_api import Page, expect
 
 from negrefine_core import jobs, overrides, paths, pipeline
 from negrefine_core.cache import CachedEncoder
@@ -19,10 +19,10 @@ from negrefine_core.image_sets import open_image_set
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.runs import Run, Settings
-from tests.app.test_app_browser import WAIT, browser, expect_text, expect_url, page, pytestmark, served, sync_api
-from tests.core.test_jobs import until
+from tests.support.browser import WAIT, drawn, expect_text, expect_url
+from tests.support.jobs import until
 
-__all__ = ["browser", "page", "pytestmark"]  # fixtures, and the reason to skip
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("no_jobs_left")]
 
 IDS = ["cat", "dog", "owl", "fox", "cow"]
 EDITED = ["cat", "dog", "owl", "chicken", "fish"]
@@ -42,17 +42,7 @@ def first() -> Run:
     return run
 
 
-@pytest.fixture(scope="module")
-def address(first: Run) -> Iterator[str]:
-    with served() as address:
-        yield address
-    for job in jobs.active():
-        job.cancel()
-
-
-def test_from_the_first_screen_to_an_exported_table(
-    page: "sync_api.Page", address: str, first: Run, tmp_path: Path
-) -> None:
+def test_from_the_first_screen_to_an_exported_table(page: Page, address: str, first: Run, tmp_path: Path) -> None:
     page.goto(f"{address}/?run={first.name}")
     expect_text(page, r"of 124 images")
     edit_classes_and_re_mine(page)
@@ -67,7 +57,7 @@ def test_from_the_first_screen_to_an_exported_table(
     export(page, run)
 
 
-def edit_classes_and_re_mine(page: "sync_api.Page") -> None:
+def edit_classes_and_re_mine(page: Page) -> None:
     menu(page, "ID classes")
     expect_text(page, "5 rows")
     page.get_by_role("button", name="Paste").click()
@@ -80,7 +70,7 @@ def edit_classes_and_re_mine(page: "sync_api.Page") -> None:
     expect_text(page, "questions are new")
 
 
-def refine(page: "sync_api.Page", run: Run) -> None:
+def refine(page: Page, run: Run) -> None:
     page.get_by_role("button", name="Refine these negatives").click()
     page.locator(".st-key-refine").get_by_role("button").click()
     expect_text(page, "negatives kept")
@@ -88,7 +78,7 @@ def refine(page: "sync_api.Page", run: Run) -> None:
     assert run.info["judge"] == "wordnet"
 
 
-def review_by_keyboard(page: "sync_api.Page", run: Run) -> str:
+def review_by_keyboard(page: Page, run: Run) -> str:
     """Agree, restore, undo, restore again; the label that is then back among the negatives."""
     page.get_by_role("link", name="Review the decisions").click()
     expect_url(page, r"/review\?.*run=walk-2")
@@ -108,7 +98,7 @@ def review_by_keyboard(page: "sync_api.Page", run: Run) -> str:
     return label
 
 
-def score_the_first_runs_sets(page: "sync_api.Page") -> None:
+def score_the_first_runs_sets(page: Page) -> None:
     menu(page, "ID classes")
     page.get_by_text("3 · Refine and score").click()
     page.get_by_role("button", name="Score the 2 image sets of walk").click()
@@ -124,7 +114,7 @@ def dinner(folder: Path) -> Path:
     return folder / "dinner.zip"
 
 
-def score_a_zip_through_a_reload_and_a_cancel(page: "sync_api.Page", file: Path) -> None:
+def score_a_zip_through_a_reload_and_a_cancel(page: Page, file: Path) -> None:
     menu(page, "Score")
     page.get_by_role("radio", name="Upload files or a zip").click()
     expect_url(page, "source=files")
@@ -147,7 +137,7 @@ def score_a_zip_through_a_reload_and_a_cancel(page: "sync_api.Page", file: Path)
     expect_text(page, "of 214 images")
 
 
-def brush(page: "sync_api.Page") -> None:
+def brush(page: Page) -> None:
     """The lower half of the scores."""
     plot = page.locator(".js-plotly-plot .nsewdrag").first
     plot.wait_for()
@@ -161,7 +151,7 @@ def brush(page: "sync_api.Page") -> None:
     expect_text(page, BRUSHED)
 
 
-def open_an_image_and_follow_a_badge(page: "sync_api.Page") -> None:
+def open_an_image_and_follow_a_badge(page: Page) -> None:
     """The browser's Back and the app's own links lead to where one was."""
     page.locator(".st-key-gallery a").first.click()
     expect_url(page, r"/image\?.*low=.*image=")
@@ -181,7 +171,7 @@ def open_an_image_and_follow_a_badge(page: "sync_api.Page") -> None:
     expect_text(page, BRUSHED)
 
 
-def compare(page: "sync_api.Page", restored: str) -> None:
+def compare(page: Page, restored: str) -> None:
     """What the override changed; and a picture of a tile, which leads back to the tile."""
     menu(page, "Compare")
     page.get_by_role("combobox", name="First side").click()
@@ -203,7 +193,7 @@ def compare(page: "sync_api.Page", restored: str) -> None:
     expect_text(page, "What becomes of each image")
 
 
-def export(page: "sync_api.Page", run: Run) -> None:
+def export(page: Page, run: Run) -> None:
     """The table holds the brushed images, and no others, with the run's own scores and threshold."""
     menu(page, "Explore")
     expect_text(page, BRUSHED)
@@ -225,20 +215,15 @@ def export(page: "sync_api.Page", run: Run) -> None:
     assert {"csp", "neglabel_baseline", "negrefine_judged", "mcm"} <= set(table.columns)
 
 
-def menu(page: "sync_api.Page", name: str) -> None:
+def menu(page: Page, name: str) -> None:
     page.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
-    sync_api.expect(page.get_by_role("heading", level=1)).to_have_text(name, timeout=WAIT)
+    expect(page.get_by_role("heading", level=1)).to_have_text(name, timeout=WAIT)
 
 
-def press(page: "sync_api.Page", key: str) -> str:
+def press(page: Page, key: str) -> str:
     """Press a key once the page is drawn; the label on the card that it was pressed for."""
     expect_text(page, "0 unreadable")  # the foot of the page
     drawn(page)
     label = page.locator("h4").first.inner_text()
     page.keyboard.press(key)
     return label
-
-
-def drawn(page: "sync_api.Page") -> None:
-    """Wait until the page's script has run to its end: a click before may hold what was drawn before."""
-    page.locator('[data-test-script-state="notRunning"]').wait_for()

@@ -21,7 +21,7 @@ from negrefine_core.negfilter import clean_negatives
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
 from negrefine_core.show import charts
-from tests.conftest import picture, write_pictures
+from tests.support.pictures import picture, write_pictures
 
 IDS = [f"animal {i}" for i in range(12)]
 MINED = [Negative(f"thing {chr(97 + i)}{chr(97 + j)}", "noun", 0.1) for i in range(12) for j in range(15)] + [

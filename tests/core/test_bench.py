@@ -1,23 +1,21 @@
 """The benchmark's plain loop, which does what the published code does, gives the detector's scores."""
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from negrefine_core import paths
 from negrefine_core.benchmarks import speed as bench
 from negrefine_core.detector import NegRefineDetector
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import open_image_set, read_image
 
-IMAGES = Path(__file__).resolve().parents[2] / "data" / "images"
-
 
 def test_the_fast_scores_equal_the_plain_loops_on_the_bundled_model_and_pictures() -> None:
     encoder = load_encoder("demo", device="cpu")
-    image_set = open_image_set(IMAGES / "food")
+    image_set = open_image_set(paths.IMAGES / "food")
     images: list[Image.Image] = [read_image(image_set.root / path) for path in image_set.paths[:6]]
     ids = ["cat", "dog", "owl", "lion", "fox", "horse", "whale"]
     negatives = ["".join(letters) + " fruit" for letters in itertools.product("abcde", repeat=3)]

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from negrefine_core import pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
 from negrefine_core.runs import Run, unpack_bundled_run
+from tests.support.project import ROOT
 
-PROJECT = Path(__file__).resolve().parents[2]
 FAR = ("food", "objects", "plants", "vehicles")
 NEAR = "other_animals"
 
@@ -32,7 +31,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Run:
     environment = os.environ | {"NEGREFINE_DATA": str(data)}
     environment.pop("OMP_NUM_THREADS", None)
     command = [sys.executable, "-m", "negrefine_core", "run"]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return Run.open("demo", data / "runs")
 
@@ -77,7 +76,7 @@ def test_negrefine_separates_each_far_set_and_the_near_one_and_beats_mcm(shipped
 
 
 def test_the_readmes_table_is_the_shipped_runs(shipped: Run) -> None:
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for rows in shipped.metrics["methods"].values():
         for row in rows.values():
             low, high = row["auroc_interval"]
@@ -86,6 +85,6 @@ def test_the_readmes_table_is_the_shipped_runs(shipped: Run) -> None:
 
 def test_at_least_a_hundred_id_pictures_and_eight_megabytes(shipped: Run) -> None:
     assert len(shipped.scores("animals")) >= 100
-    pictures = list((PROJECT / "data" / "images").rglob("*.png"))
+    pictures = list((ROOT / "data" / "images").rglob("*.png"))
     assert sum(path.stat().st_size for path in pictures) < 8e6
-    assert (PROJECT / "data" / "models" / "demo" / "open_clip_model.safetensors").stat().st_size < 20e6
+    assert (ROOT / "data" / "models" / "demo" / "open_clip_model.safetensors").stat().st_size < 20e6

@@ -13,7 +13,7 @@ from negrefine_core.cache import CachedEncoder, FeatureStore
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import Cancelled, NegRefineError
 from negrefine_core.labels import NOUN_TEMPLATES
-from tests.conftest import ROOT
+from tests.support.project import ROOT
 
 LABELS = [f"word {i}" for i in range(30)]
 

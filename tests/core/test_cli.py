@@ -16,7 +16,8 @@ import pytest
 from negrefine_core import __main__ as cli
 from negrefine_core import lexicon, paths
 from negrefine_core.lexicon import bundled_first_lemmas
-from tests.conftest import ROOT, write_pictures
+from tests.support.pictures import write_pictures
+from tests.support.project import ROOT
 
 SHORTENED = """
 import sys

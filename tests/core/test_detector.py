@@ -17,8 +17,8 @@ from negrefine_core.detector import DetectorConfig, NegRefineDetector, Without
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
-from tests.conftest import picture, write_pictures
-from tests.core.test_scoring import loop_neglabel
+from tests.support.loops import loop_neglabel
+from tests.support.pictures import picture, write_pictures
 
 IDS = ["red fox", "dog", "cat", "cow", "ant", "hen"]
 NOUNS = [f"thing {i}" for i in range(150)]

@@ -16,7 +16,9 @@ from negrefine_core import encoder as module
 from negrefine_core.encoder import PRESETS, OpenClipEncoder, load_encoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import NOUN_TEMPLATES
-from tests.conftest import TINY, TINY_PREPROCESS, picture, write_model
+from tests.support.models import TINY, TINY_PREPROCESS, write_model
+from tests.support.pictures import picture
+from tests.support.project import ROOT
 
 TEXTS = ["a", "dog", "a close-up photo of the nice red fox.", "the good dog and red fox", "", "Łódź 犬 {}", "dog " * 40,
          "a photo with the nice dog", "a photo with the nice dog and cat"]  # fmt: skip
@@ -286,8 +288,6 @@ def test_whatever_changes_a_feature_changes_the_fingerprint(
 
 def test_the_fingerprint_is_the_same_in_another_process(tiny_model: str, encoder: OpenClipEncoder) -> None:
     import subprocess
-
-    from tests.conftest import ROOT
 
     script = f"from negrefine_core import load_encoder; print(load_encoder({tiny_model!r}, device='cpu').fingerprint)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -21,7 +21,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.pipeline import METHODS
 from negrefine_core.runs import Run, unpack_bundled_run
-from tests.conftest import picture
+from tests.support.pictures import picture
 
 
 @pytest.fixture(scope="module")

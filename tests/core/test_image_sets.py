@@ -20,7 +20,7 @@ from negrefine_core.embedding import embed_images
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import Cancelled, NegRefineError
 from negrefine_core.image_sets import open_image_set, read_image
-from tests.conftest import picture, write_pictures
+from tests.support.pictures import picture, write_pictures
 
 # --- folders ---------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -20,43 +19,20 @@ from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.image_sets import open_image_set
 from negrefine_core.jobs import Evaluate, Job, Progress, Refine, Score, Spec
 from negrefine_core.judges.openai import OpenAIJudge
-from negrefine_core.records import Negative
-from negrefine_core.runs import Run, Settings
-from tests.conftest import ROOT, write_pictures
+from negrefine_core.runs import Run
+from tests.support.jobs import until
 from tests.support.loopback_server import Action, LoopbackServer
+from tests.support.pictures import write_pictures
+from tests.support.project import ROOT
+from tests.support.runs import IDS, WORDS, refined_run
 
 KEY = "sk-very-secret-0123456789"
-IDS = ["cat", "dog", "fox", "owl", "bee", "cow"]
-WORDS = ["rust", "paris", "tulip", "gooey", "hammer", "sky", "poodle", "soup", "river", "lamp", "salt", "wheel"]
-
-
-@pytest.fixture(autouse=True)
-def _no_jobs_left() -> Iterator[None]:
-    yield
-    for job in jobs.active():
-        job.cancel()
+pytestmark = pytest.mark.usefixtures("no_jobs_left")
 
 
 @pytest.fixture
 def run(tiny_model: str, request: pytest.FixtureRequest) -> Run:
     return refined_run(request.node.name[:70], tiny_model)
-
-
-def refined_run(name: str, model: str) -> Run:
-    """A mined and refined run of a few labels."""
-    run = Run.create(name, Settings(model=model, n_groups=2), IDS)
-    run.write_initial_negatives([Negative(word, "noun", 0.1) for word in WORDS])
-    run.write_negatives([Negative(word, "noun", 0.1) for word in WORDS])
-    return run
-
-
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, [
-            (job.spec.title, job.state, asdict(job.progress)) for job in jobs.all_jobs()
-        ]
-        time.sleep(0.02)
 
 
 def refinement(run: Run, server: LoopbackServer) -> Spec:

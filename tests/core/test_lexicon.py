@@ -12,7 +12,7 @@ from negrefine_core import lexicon, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import ADJECTIVE_PHRASES, read_class_list
 from negrefine_core.lexicon import ADJECTIVE_FILES, NOUN_FILES, WordNet, bundled_first_lemmas, candidates
-from tests.conftest import ROOT
+from tests.support.project import ROOT
 
 
 def test_imagenets_candidates_number_what_the_paper_draws_from_within_a_hundredth() -> None:

@@ -20,6 +20,7 @@ from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict, judge_chains
 from negrefine_core.runs import Run, Settings
 from tests.support.loopback_server import Action, LoopbackServer
+from tests.support.project import ROOT
 from tests.support.refine_child import HashEncoder, refine
 
 KEY = "sk-secret-1234567890"
@@ -196,7 +197,7 @@ def start_refining(*arguments: object) -> multiprocessing.process.BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.refine_child"])  # it imports torch once, for all children
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        patch.setenv("PYTHONPATH", str(ROOT))
         process = context.Process(target=refine, args=arguments)
         process.start()
     return process

@@ -16,7 +16,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
 from negrefine_core.lexicon import Candidates, candidates
 from negrefine_core.mining import mine_negatives, mine_neglabel_negatives
-from tests.conftest import ROOT
+from tests.support.project import ROOT
 
 IDS = ["dog", "red fox", "cat"]
 

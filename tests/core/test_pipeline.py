@@ -22,8 +22,8 @@ from negrefine_core.metrics import ood_metrics
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import clean_negatives
 from negrefine_core.runs import Run, Settings
-from tests.conftest import write_pictures
-from tests.core.test_scoring import loop_neglabel
+from tests.support.loops import loop_neglabel
+from tests.support.pictures import write_pictures
 
 IDS = ["dog", "cat", "plant"]
 SMALL = Settings(noun_files=("noun.Tops", "noun.motive", "noun.shape"), adjective_files=("adj.ppl",), fraction=0.6)

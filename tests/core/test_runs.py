@@ -18,7 +18,7 @@ from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
 from negrefine_core.paths import from_portable, portable, write_atomically
 from negrefine_core.runs import Run, Settings
-from tests.conftest import ROOT
+from tests.support.project import ROOT
 
 IDS = ["red fox", "café", "犬"]
 

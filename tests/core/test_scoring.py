@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 
 from negrefine_core import scoring
 from negrefine_core.errors import NegRefineError
+from tests.support.loops import loop_multi_matching, loop_neglabel
 
 
 @pytest.fixture(scope="module")
@@ -21,29 +22,6 @@ def figures(golden: Path) -> dict[str, Any]:
 
 def features(n: int, seed: int, dim: int = 16) -> Tensor:
     return normalize(torch.randn(n, dim, generator=torch.Generator().manual_seed(seed)), dim=1)
-
-
-def loop_neglabel(pos: Tensor, neg: Tensor, n_groups: int, permutation: Tensor) -> float:
-    """One image, in the published code's shape: shuffle, split, a softmax a group, the mean."""
-    pos, shuffled = pos.double(), neg.double()[permutation]
-    groups = n_groups if len(neg) >= n_groups else 1
-    size = len(shuffled) // groups
-    total = 0.0
-    for g in range(groups):
-        logits = torch.cat([pos, shuffled[g * size : (g + 1) * size]])
-        total += float(torch.softmax(logits, 0)[: len(pos)].sum())
-    return total / groups
-
-
-def loop_multi_matching(image: Tensor, ids: Tensor, negatives: Tensor, top_k: int = 5) -> float:
-    """One image; a pair's feature is the normalised sum of its labels', as in the golden figures."""
-    pos, neg = 100 * ids @ image, 100 * negatives @ image
-    best = 0.0
-    for i in pos.argsort(descending=True)[:top_k]:
-        for j in neg.argsort(descending=True)[:top_k]:
-            pair = 100 * float(normalize(ids[i] + negatives[j], dim=0) @ image)
-            best = max(best, 1 / (1 + math.exp(float(neg[j]) - pair)))
-    return best
 
 
 def multi_matching(images: Tensor, ids: Tensor, negatives: Tensor) -> Tensor:

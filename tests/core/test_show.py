@@ -14,7 +14,7 @@ from negrefine_core.runs import Run, Settings
 from negrefine_core.show import charts
 from negrefine_core.show import tables as show
 from negrefine_core.show import thumbnails as pictures
-from tests.conftest import picture, write_pictures
+from tests.support.pictures import picture, write_pictures
 
 HOSTILE = "<script>alert('x')</script>"
 

@@ -1,6 +1,5 @@
 """Miniatures of the paper's image sets, in each layout that they are accepted in: a few generated pictures each."""
 
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import scipy.io
 
 from negrefine_core.benchmarks.datasets import DATASETS, Dataset
 from negrefine_core.benchmarks.folders import class_folders
-from tests.conftest import picture
+from tests.support.pictures import encoded, picture
 
 CLASSES = 3  # class folders of a miniature, where the set has them
 
@@ -63,9 +62,7 @@ def write(folder: Path, files: list[str], seed: int = 0) -> None:
 
 
 def jpeg(seed: int) -> bytes:
-    buffer = io.BytesIO()
-    picture(seed, (24, 24)).save(buffer, "JPEG")
-    return buffer.getvalue()
+    return encoded(picture(seed, (24, 24)), "JPEG")
 
 
 def food(root: Path, seed: int) -> int:

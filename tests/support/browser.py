@@ -1,0 +1,81 @@
+"""The app in a real browser: a server of its own, and waiting for what a page shows."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Page, expect
+
+from negrefine_core import paths
+from tests.support.project import ROOT
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+WAIT = 180_000  # milliseconds until a wait gives up: a busy machine draws a first page slowly
+RAN = '[data-test-script-state="notRunning"]'
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """The address of a server of the app on a free port, over the tests' data folder."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {"NEGREFINE_DATA": str(paths.DATA)},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait_until_up(f"http://127.0.0.1:{port}/_stcore/health", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(WAIT / 1000)
+
+
+def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + WAIT / 1000
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urlopen(url, timeout=30):  # noqa: S310 - the loopback address made above
+                return
+        except (URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise TimeoutError(f"the app did not start; its process says {server.poll()}")
+
+
+def expect_text(page: Page, pattern: str) -> None:
+    """Wait until a text that matches is seen."""
+    expect(page.get_by_text(re.compile(pattern)).first).to_be_visible(timeout=WAIT)
+
+
+def expect_url(page: Page, pattern: str) -> None:
+    """Wait until the page's address matches."""
+    expect(page).to_have_url(re.compile(pattern), timeout=WAIT)
+
+
+def drawn(page: Page) -> None:
+    """Wait until the page's script has run to its end: a click before may hold what was drawn before."""
+    page.locator(RAN).wait_for(timeout=WAIT)
+
+
+def insist(page: Page, act: Callable[[], None], condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Act until it counts: a canvas that is being drawn anew loses clicks, and nothing on the page tells so."""
+    deadline = time.monotonic() + WAIT / 1000
+    while not condition():
+        assert time.monotonic() < deadline, f"{act.__name__} changes nothing"
+        drawn(page)
+        act()
+        next_try = time.monotonic() + seconds
+        while not condition() and time.monotonic() < next_try:
+            page.wait_for_timeout(50)
