@@ -13,6 +13,7 @@ from torch import Tensor
 from .cache import CachedEncoder, FeatureStore
 from .encoder import OpenClipEncoder, Progress
 from .errors import NegRefineError
+from .hyperparameters import WORKERS
 from .image_sets import ImageSet, read_image
 
 IMAGE_CHUNK = 1024  # images hashed, looked up and embedded together
@@ -29,7 +30,7 @@ class EmbeddedChunk:
 
 
 def embed_images(
-    encoder: CachedEncoder, image_set: ImageSet, progress: Progress | None = None, workers: int = 4
+    encoder: CachedEncoder, image_set: ImageSet, progress: Progress | None = None, workers: int = WORKERS
 ) -> Iterator[EmbeddedChunk]:
     """Image features in the set's order, chunk by chunk; new pictures are embedded and kept by their content's hash.
 

@@ -16,6 +16,7 @@ from .effects import Effects
 from .embedding import EmbeddedChunk, embed_images
 from .encoder import Progress
 from .errors import NegRefineError
+from .hyperparameters import WORKERS
 from .image_sets import ImageSet
 from .judge import Judge
 from .judges.cache import CachedJudge
@@ -167,7 +168,7 @@ def effects(
 
 
 def score(
-    run: Run, encoder: CachedEncoder, image_sets: Sequence[ImageSet], report: Report = silent, workers: int = 4
+    run: Run, encoder: CachedEncoder, image_sets: Sequence[ImageSet], report: Report = silent, workers: int = WORKERS
 ) -> list[int]:
     """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score.
 

@@ -518,4 +518,4 @@ def unpack_bundled_run(runs: Path = RUNS) -> None:
             if (runs / BUNDLED_RUN / "run.json").exists():
                 return  # another process was faster
             raise NegRefineError(f"the bundled run cannot be unpacked to {runs / BUNDLED_RUN} ({error}); make it "
-                                 "again with python -m negrefine_core run --name mine") from error  # fmt: skip
+                                 "again with negrefine run --name mine") from error  # fmt: skip

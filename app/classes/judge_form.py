@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from negrefine_core import jobs, overrides
+from negrefine_core.hyperparameters import IN_FLIGHT
 from negrefine_core.judge import Judge
 from negrefine_core.judges.choose import open_judge
 from negrefine_core.runs import Run, run_names
@@ -22,7 +23,7 @@ class Choice:
     """Who judges, and at what pace. `prices` are those of a million tokens of questions, and of replies."""
 
     identity: str
-    in_flight: int = 64
+    in_flight: int = IN_FLIGHT
     rate_limit: float | None = None
     prices: tuple[float, float] | None = None
 
@@ -102,7 +103,7 @@ def _server() -> Choice | None:
         "OPENAI_API_KEY or Streamlit’s secrets instead to have it at every start.",
     )  # fmt: skip
     in_flight = _widget(
-        right.number_input, "Labels judged at once", "in_flight", 64, min_value=1, max_value=1024,
+        right.number_input, "Labels judged at once", "in_flight", IN_FLIGHT, min_value=1, max_value=1024,
         help="Questions in flight to the server. The questions of one negative are asked one after the other.",
     )  # fmt: skip
     with st.expander("Rate limit and prices"):

@@ -22,7 +22,7 @@ def draw(run: Run, view: View) -> None:
     with st.expander(f"**The paper’s experiment {plain(entry.title)}**", expanded=True, icon=":material/science:"):
         if not runs:
             st.info("No seed of this experiment is scored whole yet. Its command goes on where it stopped:")
-            st.code(f"python -m negrefine_core benchmark {entry.name}", language="bash")
+            st.code(f"negrefine benchmark {entry.name}", language="bash")
             return
         measured = _measured(entry, runs, view.convention)
         if measured is not None:

@@ -48,7 +48,7 @@ def draw(run: Run, view: View) -> None:
             f"Only {plain(first)} has answered these questions. Make another run of the same ID classes with another "
             "judge, for example a language model, and it can be chosen here:"
         )
-        st.code("python -m negrefine_core run --name second --judge openai", language="bash")
+        st.code("negrefine run --name second --judge openai", language="bash")
         return
     second = view.other_judge if view.other_judge in others else others[0]
     _choose(view, own, first, others, second)

@@ -120,7 +120,7 @@ def _experiments(folder: Path, found: dict[str, Found]) -> None:
         rows.append({
             "Experiment": entry.title, "State": said, "Class list": entry.labels, "ID images": entry.id,
             "OOD images": ", ".join(entry.image_sets[1:]),
-            "Command": f"python -m negrefine_core benchmark {entry.name} --root '{folder}'",
+            "Command": f"negrefine benchmark {entry.name} --root '{folder}'",
         })  # fmt: skip
     ready = sum(row["State"] == "ready" for row in rows)
     with st.expander(f"The paper’s experiments: {ready} of {len(rows)} can be run with these sets"):

@@ -21,7 +21,7 @@ from .words import plain
 NO_RUN = "There is no finished run yet. Make one with the bundled model and pictures, then reload this page:"
 SHOW_SCORES = ("explore", "image", "compare", "learn")
 EDITED_FROM = "edited_from"  # in a run's info: the run whose class list was edited
-MAKE_RUN = "python -m negrefine_core run"
+MAKE_RUN = "negrefine run"
 
 
 def page(name: str, title: str, draw: Callable[[Run, View], None]) -> None:

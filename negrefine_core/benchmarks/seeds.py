@@ -11,6 +11,7 @@ import pandas as pd
 from .. import paths, pipeline
 from ..cache import CachedEncoder
 from ..errors import NegRefineError
+from ..hyperparameters import WORKERS
 from ..image_sets import ImageSet
 from ..judge import Judge
 from ..labels import read_class_list
@@ -61,7 +62,7 @@ def finish_seed(
     judge: Judge,
     image_sets: Sequence[ImageSet],
     report: Report = silent,
-    workers: int = 4,
+    workers: int = WORKERS,
 ) -> None:
     """Refine, score and evaluate what is not done yet; the first image set is the ID set."""
     if not run.path("negatives.csv").exists() or run.info.get("judge") != judge.identity:

@@ -22,8 +22,8 @@ from ..cache import CachedEncoder
 from ..detector import DetectorConfig, NegRefineDetector
 from ..embedding import embed_images
 from ..encoder import Encoder, OpenClipEncoder, Progress, load_encoder
+from ..hyperparameters import IN_FLIGHT
 from ..image_sets import open_image_set, read_image
-from ..judges.openai import IN_FLIGHT
 from ..labels import NOUN_TEMPLATES, fill, read_class_list
 from ..lexicon import Candidates, candidates
 from ..mining import mine_negatives

@@ -1,15 +1,21 @@
-"""The command line's part for researchers: image sets, the paper's experiments, ablation and export."""
+"""The commands for researchers: image sets, the paper's experiments, ablation, export, and speed."""
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import paths
 from ..errors import NegRefineError
+from ..hyperparameters import FRACTION, IN_FLIGHT, SEEDS, WORKERS
+from . import tables
 from .options import (
     BaseUrl,
     Device,
+    Fraction,
     InFlight,
     JudgeModel,
     JudgeName,
@@ -21,34 +27,29 @@ from .options import (
     Workers,
     Yes,
     confirm_questions,
-    open_run,
     print_notes,
     progress_bar,
     run_encoder,
 )
 
+if TYPE_CHECKING:
+    from ..metrics import Convention
+
+commands = typer.Typer()
+
 ROOT = paths.DATA / "datasets"
-CONVENTIONS = {"id": ("id-positive",), "ood": ("ood-positive",), "both": ("id-positive", "ood-positive")}
+CONVENTIONS: Mapping[str, tuple["Convention", ...]] = {
+    "id": ("id-positive",),
+    "ood": ("ood-positive",),
+    "both": ("id-positive", "ood-positive"),
+}
 Root = Annotated[Path, typer.Option(help="The folder that holds the image sets.")]
 ConventionName = Annotated[
     str, typer.Option("--convention", help="Positive class of the metrics: id (the paper), ood (OpenOOD), or both.")
 ]
 
 
-def add_commands(app: typer.Typer) -> None:
-    app.command(epilog="Example: python -m negrefine_core datasets /data/datasets")(datasets)
-    app.command(
-        epilog="""Examples:
-
-    python -m negrefine_core benchmark --list
-
-    python -m negrefine_core benchmark imagenet --root /data/datasets --judge openai --judge-model qwen2.5
-"""
-    )(benchmark)
-    app.command(epilog="Example: python -m negrefine_core ablation --name imagenet-seed0")(ablation)
-    app.command(epilog="Example: python -m negrefine_core export --name pets pets.parquet")(export)
-
-
+@commands.command(epilog="Example: negrefine datasets /data/datasets")
 def datasets(
     root: Annotated[Path, typer.Argument(help="The folder that holds the image sets.")] = ROOT,
     details: Annotated[bool, typer.Option("--details", help="Licence and what is known of each set.")] = False,
@@ -59,25 +60,35 @@ def datasets(
     results = survey(root) if root.is_dir() else []
     if not results:
         raise NegRefineError(f"no folder {root}; give the one that holds the image sets, or make it")
+    shown = tables.table(["Image set"], ["Images"], ["State"])
     for entry, result in results:
-        published = " or ".join(f"{count:,}" for count in entry.counts) or "not published"
         if isinstance(result, Found):
-            state = "as published" if not result.problems else "; ".join(result.problems)
-            typer.echo(f"{entry.name:<24}{len(result.images):>8,} images in {result.images.root}: {state}")
+            state = "; ".join(result.problems) or "as published"
+            shown.add_row(entry.name, f"{len(result.images):,}", f"{state}, in {result.images.root}")
         else:
-            typer.echo(f"{entry.name:<24}{'-':>8}        {result}")
-        if details:
-            typer.echo(f"{'':<34}{entry.title}; published: {published} images; licence: {entry.licence}. {entry.note}\n"
-                       f"{'':<34}{entry.url}")  # fmt: skip
+            shown.add_row(entry.name, "-", str(result))
+    tables.show(shown)
+    for entry, _ in results if details else ():
+        published = " or ".join(f"{count:,}" for count in entry.counts) or "not published"
+        typer.echo(f"{entry.name}: {entry.title}; published: {published} images; licence: {entry.licence}.")
+        typer.echo(f"  {entry.note} {entry.url}\n" if entry.note else f"  {entry.url}\n")
     found = sum(isinstance(result, Found) for _, result in results)
-    typer.echo(f"\n{found} of {len(results)} image sets are under {root}.")
+    typer.echo(f"{found} of {len(results)} image sets are under {root}.")
 
 
+@commands.command(
+    epilog="""Examples:
+
+    negrefine benchmark --list
+
+    negrefine benchmark imagenet --root /data/datasets --judge openai --judge-model qwen2.5
+"""
+)
 def benchmark(
     name: Annotated[str, typer.Argument(help="The experiment; --list shows them.")] = "",
     show: Annotated[bool, typer.Option("--list", help="List the paper's experiments.")] = False,
     root: Root = ROOT,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...; the paper: 10. A run each.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ...: a run each.")] = SEEDS,
     methods: Annotated[str, typer.Option(help="Methods of the table, with commas between. Default: all.")] = "",
     convention: ConventionName = "id",
     paper_labels: Annotated[
@@ -88,12 +99,12 @@ def benchmark(
     model: Model = "paper",
     pretrained: Pretrained = None,
     device: Device = "auto",
-    fraction: Annotated[float, typer.Option(help="Mined share of the nouns and of the adjectives.")] = 0.15,
-    workers: Workers = 4,
+    fraction: Fraction = FRACTION,
+    workers: Workers = WORKERS,
     judge: JudgeName = None,
     judge_model: JudgeModel = "",
     base_url: BaseUrl = "",
-    in_flight: InFlight = 64,
+    in_flight: InFlight = IN_FLIGHT,
     rate_limit: RateLimit = None,
     prices: Prices = None,
     yes: Yes = False,
@@ -102,11 +113,10 @@ def benchmark(
 
     Stopped, the same command goes on. Each seed is a run that the app can open; image features are computed once.
     """
-    from ..benchmarks.experiments import experiment, experiments
+    from ..benchmarks.experiments import experiment
 
     if show or not name:
-        for entry in experiments():
-            typer.echo(f"{entry.name:<18}{entry.title}: {entry.id} against {', '.join(entry.image_sets[1:])}")
+        _list_experiments()
         return
     from ..benchmarks import seeds as steps
     from ..benchmarks.folders import find
@@ -114,31 +124,42 @@ def benchmark(
     from ..labels import read_class_list
     from ..runs import checked_settings
 
-    entry, chosen = experiment(name), steps.chosen_methods(methods)
+    entry = experiment(name)
+    chosen = steps.chosen_methods(methods)
     positives = _conventions(convention)
     found = [find(image_set, root) for image_set in entry.image_sets]
     notes = steps.check_complete(found)
     print_notes(notes)
     if notes and not partial:
-        raise NegRefineError("the image sets are not as published, and the figures would not be the paper's; mend "
-                             "them, or go on with --partial")  # fmt: skip
-    labels, prefix = entry.paper_labels if paper_labels else entry.labels, run_name or entry.name
+        raise NegRefineError(
+            "the image sets are not as published, and the figures would not be the paper's; mend them, or go on with "
+            "--partial"
+        )
+    labels = entry.paper_labels if paper_labels else entry.labels
+    prefix = run_name or entry.name
     asked = open_judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit)
-    common = {"model": model, "pretrained": pretrained, "fraction": fraction, "judge": asked.identity,
-              "sketch_templates": entry.sketch_templates}  # fmt: skip
+    common = {
+        "model": model,
+        "pretrained": pretrained,
+        "fraction": fraction,
+        "judge": asked.identity,
+        "sketch_templates": entry.sketch_templates,
+    }
     settings = [checked_settings(common | {"seed": seed}) for seed in range(seeds)]
-    encoder, runs = run_encoder(settings[0], read_class_list(labels).labels, device), []
-    for number in range(seeds):
-        current = steps.start_seed(entry, prefix, settings[number], labels, encoder, progress_bar)
+    encoder = run_encoder(settings[0], read_class_list(labels).labels, device)
+    runs = []
+    for of_seed in settings:
+        current = steps.start_seed(entry, prefix, of_seed, labels, encoder, progress_bar)
         confirm_questions(current, encoder, asked, rate_limit, prices, yes)
         steps.finish_seed(current, encoder, asked, [item.images for item in found], progress_bar, workers)
         runs.append(current)
-    tables = [steps.results(entry, runs, chosen, positive) for positive in positives]
-    text = steps.markdown(entry, runs, tables, notes)
-    csv, document = steps.write(prefix, tables, text)
+    results = [steps.results(entry, runs, chosen, positive) for positive in positives]
+    text = steps.markdown(entry, runs, results, notes)
+    csv, document = steps.write(prefix, results, text)
     typer.echo(f"{text}\nWritten to {csv} and {document}.")
 
 
+@commands.command(epilog="Example: negrefine ablation --name imagenet-seed0")
 def ablation(
     name: Name,
     id_set: Annotated[str, typer.Option("--id", help="The scored image set that is ID. Default: the run's.")] = "",
@@ -148,9 +169,10 @@ def ablation(
 ) -> None:
     """Score a run's images with each part of the method left out, and each setting changed, from its own features."""
     from ..benchmarks import ablation as steps
+    from ..runs import Run
     from ..show import charts
 
-    current = open_run(name)
+    current = Run.open(name)
     inside = id_set or current.id_set or ""
     positives = _conventions(convention)
     outside = ood or [image_set for image_set in current.scored_sets if image_set != inside]
@@ -161,11 +183,17 @@ def ablation(
     paths.write_atomically(folder / "ablation.csv", table.to_csv(index=False, float_format="%.4f"))
     charts.sweeps(table).write_html(folder / "sweeps.html", include_plotlyjs="directory")
     averages = table[table["ood_set"] == "average"].drop(columns="ood_set")
-    typer.echo(f"In percent, averaged over {', '.join(outside)}:\n"
-               + averages.to_string(index=False, float_format="{:.2f}".format))  # fmt: skip
+    typer.echo(f"In percent, averaged over {', '.join(outside)}:")
+    figures = [str(name) for name in averages.select_dtypes("float")]
+    words = [str(name) for name in averages if name not in figures]
+    shown = tables.table(words, figures)
+    for row in averages.itertuples(index=False):
+        shown.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
+    tables.show(shown)
     typer.echo(f"Written to {folder}: ablation.csv, and the charts in sweeps.html.")
 
 
+@commands.command(epilog="Example: negrefine export --name pets pets.parquet")
 def export(
     name: Name,
     file: Annotated[Path, typer.Argument(help="Where to: a .parquet or .csv file.")],
@@ -174,12 +202,51 @@ def export(
 ) -> None:
     """Write a run's scores as one table for other tools' metrics, with their sign stated beside it."""
     from ..benchmarks.export import SIGN, export_scores
+    from ..runs import Run
 
-    count = export_scores(open_run(name), file, id_sets or [], image_sets or [])
+    count = export_scores(Run.open(name), file, id_sets or [], image_sets or [])
     typer.echo(f"{count:,} images written to {file}; {SIGN}. What the columns mean: {file}.README.txt")
 
 
-def _conventions(name: str) -> Any:
+@commands.command(epilog="Example: negrefine bench --model ViT-B-16-quickgelu --pretrained random")
+def bench(
+    model: Model = "demo",
+    pretrained: Pretrained = None,
+    device: Device = "auto",
+    images: Annotated[int, typer.Option(min=1, help="Pictures to score.")] = 64,
+    plain_images: Annotated[int, typer.Option(min=1, help="Pictures that the slow plain loop scores.")] = 3,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
+) -> None:
+    """Measure speed and memory on this machine, against a plain loop that does what the published code does.
+
+    Random weights will do (`--pretrained random`): time does not depend on them.
+    """
+    from rich.live import Live
+
+    from ..benchmarks.speed import measure
+
+    shown = tables.table(["What"], ["Count", "Seconds", "Per second", "x plain"], ["Note"])
+    measured = []
+    with Live(shown, console=tables.console()):  # each row as soon as it is measured
+        for row in measure(model, pretrained, device, images, min(images, plain_images)):
+            count = f"{row.count:,} {row.unit}"
+            ratio = f"{row.ratio:.1f}" if row.ratio else ""
+            shown.add_row(row.name, count, f"{row.seconds:.2f}", f"{row.count / row.seconds:,.1f}", ratio, row.note)
+            measured.append(asdict(row) | {"ratio": row.ratio})
+    if json_file:
+        paths.write_atomically(json_file, json.dumps(measured, indent=1) + "\n")
+
+
+def _list_experiments() -> None:
+    from ..benchmarks.experiments import experiments
+
+    shown = tables.table(["Experiment", "What it is", "ID images", "OOD images"], [])
+    for entry in experiments():
+        shown.add_row(entry.name, entry.title, entry.id, ", ".join(entry.image_sets[1:]))
+    tables.show(shown)
+
+
+def _conventions(name: str) -> Sequence["Convention"]:
     if name not in CONVENTIONS:
         raise NegRefineError(f"--convention takes {', '.join(CONVENTIONS)}, not {name!r}")
     return CONVENTIONS[name]

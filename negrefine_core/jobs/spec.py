@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..hyperparameters import IN_FLIGHT
+
 State = Literal["queued", "running", "done", "cancelled", "failed", "interrupted"]
 
 
@@ -23,7 +25,7 @@ class Refine(_Step):
 
     step: Literal["refine"] = "refine"
     judge: str = ""
-    in_flight: int = Field(default=64, ge=1)
+    in_flight: int = Field(default=IN_FLIGHT, ge=1)
     rate_limit: float | None = Field(default=None, gt=0)
 
 

@@ -1,6 +1,7 @@
 """The judge of an identity: a row a kind of judge."""
 
 from ..errors import NegRefineError
+from ..hyperparameters import IN_FLIGHT
 from ..judge import Judge
 from .wordnet import WordNetJudge
 
@@ -10,7 +11,7 @@ def open_judge(
     wordnet: str = "bundled",
     model: str = "",
     base_url: str = "",
-    in_flight: int = 64,
+    in_flight: int = IN_FLIGHT,
     rate_limit: float | None = None,
 ) -> Judge:
     """The judge of an identity as a run keeps it (`openai:MODEL@URL`), or as the user writes it (`openai`).

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import openai
 
 from ..errors import NegRefineError
+from ..hyperparameters import IN_FLIGHT
 from ..judge import SYSTEM_PROMPT, Question, Reply
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_TOKENS = 8  # "Yes" or "No", and room to see what an unclear reply wanted to say
-IN_FLIGHT = 64
 TIMEOUT = 60.0  # seconds for one reply, which a busy local server may need
 CONNECT_TIMEOUT = 5.0  # seconds for a server to be there at all
 RETRIES = 6  # by the SDK, after 0.5, 1, 2, 4, 8, 8 s: outlasts a server's restart

@@ -100,7 +100,7 @@ def test_without_a_run_the_page_says_how_to_make_one(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("negrefine_app.shared.frame.known_runs", list)
     app = opened()
     assert "no finished run" in app.info[0].value
-    assert app.code[0].value == "python -m negrefine_core run"
+    assert app.code[0].value == "negrefine run"
 
 
 def test_the_metrics_table_follows_the_convention(run: Run) -> None:

@@ -202,7 +202,7 @@ def test_a_benchmark_that_is_not_finished_names_its_command(benchmark: list[Run]
     refined(Run.create("begun-seed0", Settings(), ["cat"])).update_info(experiment="food-101")
     app = at("compare", run="begun-seed0")
     assert "No seed of this experiment is scored whole yet" in texts(app)
-    assert app.code[0].value == "python -m negrefine_core benchmark food-101"
+    assert app.code[0].value == "negrefine benchmark food-101"
 
 
 def test_runs_without_a_set_in_common_say_so(runs: tuple[Run, Run], tmp_path: Path) -> None:

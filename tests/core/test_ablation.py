@@ -9,10 +9,10 @@ import torch
 from typer.testing import CliRunner
 
 from negrefine_core import pipeline, scoring
-from negrefine_core.__main__ import app
 from negrefine_core.benchmarks import ablation
 from negrefine_core.benchmarks.ablation import Variant
 from negrefine_core.cache import CachedEncoder
+from negrefine_core.cli import app
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set

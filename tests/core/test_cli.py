@@ -13,19 +13,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from negrefine_core import __main__ as cli
-from negrefine_core import lexicon, paths
+from negrefine_core import cli, lexicon, paths
 from negrefine_core.lexicon import bundled_first_lemmas
 from tests.support.pictures import write_pictures
 from tests.support.project import ROOT
 
 SHORTENED = """
 import sys
-from negrefine_core import __main__, lexicon
+from negrefine_core import cli, lexicon
 lemmas = lexicon.bundled_first_lemmas()
 short = lemmas[::100] + tuple(lemma for lemma in lemmas if lemma[1] in ("adj.ppl", "noun.motive"))
 lexicon.bundled_first_lemmas = lambda: short
-__main__.main()
+cli.main()
 """  # a hundredth of the lexicon: the whole of it takes minutes
 
 
@@ -142,7 +141,7 @@ def test_help_carries_examples_that_name_real_commands(command) -> None:
     code, out, _ = command("--help")
     assert code == 0
     for step in ("run", "mine", "refine", "score", "evaluate"):
-        assert f"python -m negrefine_core {step}" in plain(out)
+        assert f"negrefine {step}" in plain(out)
         assert command(step, "--help")[0] == 0
 
 

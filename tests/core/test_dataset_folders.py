@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from negrefine_core.__main__ import app
 from negrefine_core.benchmarks.datasets import DATASETS, dataset
 from negrefine_core.benchmarks.experiments import experiment, experiments
 from negrefine_core.benchmarks.folders import class_folders, find, survey
+from negrefine_core.cli import app
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import read_image
 from negrefine_core.labels import class_list_presets, read_class_list

@@ -11,10 +11,10 @@ from pytorch_ood.api import Detector
 from pytorch_ood.metrics import OODMetrics
 from typer.testing import CliRunner
 
-from negrefine_core.__main__ import app
 from negrefine_core.benchmarks.export import SIGN, export_scores
 from negrefine_core.benchmarks.ood_detector import OODDetector
 from negrefine_core.cache import CachedEncoder
+from negrefine_core.cli import app
 from negrefine_core.detector import NegRefineDetector
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from negrefine_core import paths
-from negrefine_core.__main__ import app
+from negrefine_core.cli import app
 from negrefine_core.errors import NegRefineError
 from negrefine_core.judge import Question
 from negrefine_core.judges.replay import ReplayJudge

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from negrefine_core import paths, pipeline
-from negrefine_core.__main__ import app
+from negrefine_core.cli import app
 from negrefine_core.errors import NegRefineError
 from negrefine_core.judge import Question
 from negrefine_core.judges.cache import CachedJudge

@@ -1,0 +1,134 @@
+"""The commands on who decided what: override, judges, import-reference."""
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import tables
+from .options import Name, Yes, print_notes, progress_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+commands = typer.Typer()
+
+
+@commands.command(
+    epilog="""Examples:
+
+    negrefine override --name pets "common sage" --to kept --reason "a herb, not a safe"
+
+    negrefine override --name pets --kind subcategory --id-label radio --to kept
+
+    negrefine override --name pets --undo 1
+"""
+)
+def override(
+    name: Name,
+    labels: Annotated[list[str] | None, typer.Argument(help="Negatives to decide on.")] = None,
+    to: Annotated[str, typer.Option(help="kept or dropped.")] = "",
+    reason: Annotated[str, typer.Option(help="Why; kept with the override.")] = "",
+    who: Annotated[str, typer.Option(help="Who decides. Default: your user name.")] = "",
+    kind: Annotated[str, typer.Option(help="All of a kind: proper noun, subcategory, same, or kept.")] = "",
+    id_label: Annotated[str, typer.Option(help="All that were rejected for this ID class.")] = "",
+    match: Annotated[str, typer.Option(help="All whose label holds this text.")] = "",
+    undo: Annotated[int, typer.Option(min=0, help="Undo the last so many overrides.")] = 0,
+    export_file: Annotated[Path | None, typer.Option("--export", help="Write the overrides in force as CSV.")] = None,
+    import_file: Annotated[Path | None, typer.Option("--import", help="Apply the overrides of a CSV file.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Decide otherwise than the judge: on labels, or on all that the filters choose. Nothing is ever overwritten."""
+    from .. import overrides
+    from ..runs import Run
+
+    current = Run.open(name)
+    who = who or getpass.getuser()
+    if export_file:
+        typer.echo(f"{overrides.export_csv(current, export_file):,} overrides written to {export_file}")
+        return
+    if import_file:
+        added, unknown = overrides.import_csv(current, import_file, who)
+        if unknown:
+            print_notes([f"{len(unknown):,} labels are no negatives of this run; the first: {unknown[0]!r}"])
+    elif undo:
+        added = overrides.undo(current, who, undo)
+    else:
+        chosen = list(labels or [])
+        if kind or id_label or match:
+            table = overrides.select(overrides.review_table(current), kind, id_label, match)
+            chosen += list(table["label"])
+            if not yes:
+                typer.confirm(f"{len(chosen):,} negatives to {to}?", abort=True, err=True)
+        added = overrides.override(current, chosen, to, who, reason)
+    typer.echo(f"{len(added):,} overrides made; {len(current.negatives):,} negatives kept. Score again to use them.")
+
+
+@commands.command(epilog="Example: negrefine judges --name pets wordnet")
+def judges(
+    name: Name,
+    other: Annotated[str, typer.Argument(help="wordnet, or another run, whose judge answered the same questions.")],
+    show: Annotated[int, typer.Option(min=0, help="How many doubtful rejections to print.")] = 10,
+) -> None:
+    """Compare a run's judge with another, and list the rejections that most deserve a second look."""
+    from ..judges.agreement import compare_judges, second_opinion, suspicions
+    from ..judges.wordnet import WordNetJudge
+    from ..lexicon import WordNet
+    from ..overrides import judge_of, rejections
+    from ..reference import logged_verdicts
+    from ..runs import Run
+
+    current = Run.open(name)
+    judge = judge_of(current)
+    first = [verdict for verdict in current.verdicts if verdict.judge == judge]
+    if other == "wordnet":
+        with progress_bar("Asking WordNet") as progress:
+            second = second_opinion(WordNetJudge(), first, None, progress)
+    else:
+        second = logged_verdicts(other)
+    for kind in ("proper noun", "subcategory"):
+        result = compare_judges((v for v in first if v.kind == kind), (v for v in second if v.kind == kind))
+        kappa = "none" if result.kappa is None else f"{result.kappa:.3f}"
+        typer.echo(f"\n{kind}: {result.questions:,} questions, agreement {result.agreement:.1%}, kappa {kappa}")
+        _print_confusion(result.confusion, judge, other)
+    typer.echo("The most doubtful rejections:")
+    seconds = [second] if other != "wordnet" else []
+    doubtful = suspicions(rejections(current).values(), WordNet(), seconds, current.id_labels)
+    for suspicion in doubtful[:show]:
+        typer.echo(f"  {suspicion.score:.2f}  {suspicion.why}")
+
+
+@commands.command(epilog="Example: negrefine import-reference negrefine/output/imagenet/seed_0 --name paper")
+def import_reference(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with llm_process_*.txt, initial_neg_labels_*.txt and, if there, neg_labels_*.txt and "
+            "result.txt."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="The run's name. Default: the folder's.")] = None,
+    id_labels: Annotated[str | None, typer.Option(help="ID classes: a text file. Default: ImageNet's.")] = None,
+) -> None:
+    """Make a run of what the paper's published code wrote: text files only, pickles are never opened."""
+    from ..labels import read_class_list
+    from ..overrides import rejections
+    from ..reference import import_reference
+
+    current = import_reference(folder, name, read_class_list(id_labels).labels if id_labels else None)
+    kinds = [verdict.kind for verdict in rejections(current).values()]
+    parts = [negative.pos for negative in current.negatives]
+    typer.echo(
+        f"{parts.count('noun'):,} nouns and {parts.count('adjective'):,} adjectives kept; rejected: "
+        f"{kinds.count('proper noun'):,} proper nouns, {kinds.count('subcategory'):,} subcategories. "
+        f"The run is in {current.folder}"
+    )
+
+
+def _print_confusion(confusion: "pd.DataFrame", judge: str, other: str) -> None:
+    """How often each pair of answers was given: a row an answer of `judge`, a column one of `other`."""
+    shown = tables.table([judge], [f"{other}: {answer}" for answer in confusion.columns])
+    for answer, counts in confusion.iterrows():
+        shown.add_row(str(answer), *(f"{count:,}" for count in counts))
+    tables.show(shown)
