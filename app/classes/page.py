@@ -8,31 +8,33 @@ from negrefine_core.runs import Run
 
 from ..shared import frame, job_panel, links
 from ..shared.scored_images import scores
-from ..shared.view import View, change
+from ..shared.view import View, bound, change
 from ..shared.words import plain, some
 from . import carry_over, judge_form, remine
 from . import changes as class_changes
 from . import editor as class_editor
 from . import mining as mining_step
 from . import refine as refine_step
+from .view import STEPS, ClassesView
 
-STEPS = {"edit": "1 · Edit and re-mine", "changes": "2 · What changed", "refine": "3 · Refine and score"}
 
-
-def draw(run: Run, view: View) -> None:
+def draw(run: Run, view: ClassesView) -> None:
     st.caption(
         "The ID classes are what your pictures may show (in-distribution). A change makes a **new run**: its negative "
         "labels are mined again, then a judge refines them. The run you start from stays as it is."
     )
-    st.session_state["pick_step"] = view.step
     st.segmented_control(
-        "Step", list(STEPS), key="pick_step", format_func=STEPS.__getitem__, label_visibility="collapsed",
-        required=True, on_change=lambda: change(view, step=st.session_state["pick_step"]),
-    )  # fmt: skip
+        "Step",
+        list(STEPS),
+        format_func=STEPS.__getitem__,
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, "step"),
+    )
     {"edit": _edit, "changes": _changes, "refine": _refine}[view.step](run, view)
 
 
-def _edit(run: Run, view: View) -> None:
+def _edit(run: Run, view: ClassesView) -> None:
     mining_step.warm_up(run)
     chosen = remine.settings(run)
     names = class_editor.draw(run, chosen)
@@ -70,7 +72,7 @@ def _folders(run: Run, names: list[str]) -> None:
         st.info("  \n".join(parts), icon=":material/folder_open:")
 
 
-def _changes(run: Run, view: View) -> None:
+def _changes(run: Run, view: ClassesView) -> None:
     if not _mined(run, view):
         return
     parent = _parent(run)
@@ -83,14 +85,14 @@ def _changes(run: Run, view: View) -> None:
               on_click=change, args=(view,), kwargs={"step": "refine"})  # fmt: skip
 
 
-def _mined(run: Run, view: View) -> bool:
+def _mined(run: Run, view: ClassesView) -> bool:
     """The run's latest job, and whether its negatives are there."""
     found = mining_step.mined(run)
     _job(run, view)
     return found
 
 
-def _job(run: Run, view: View) -> None:
+def _job(run: Run, view: ClassesView) -> None:
     """The run's latest job, while it is at work or did not get through, and when it has scored."""
     its = [job for job in jobs.all_jobs() if job.spec.run == run.name]
     job = next(iter(mining_step.mining_jobs(run) if view.step == "changes" else its), None)
@@ -103,7 +105,7 @@ def _job(run: Run, view: View) -> None:
         _after_scoring(run, view)
 
 
-def _after_scoring(run: Run, view: View) -> None:
+def _after_scoring(run: Run, view: ClassesView) -> None:
     parent = _parent(run)
     with st.container(horizontal=True):
         st.page_link(
@@ -112,7 +114,7 @@ def _after_scoring(run: Run, view: View) -> None:
         if parent and parent.scored_sets:
             st.page_link(
                 links.page("compare"), label=f"Compare with {plain(parent.name)}", icon=":material/compare_arrows:",
-                query_params=View(run=run.name, compare="runs", other=parent.name).query(),
+                query_params=View(run=run.name).query(compare="runs", other=parent.name),
             )  # fmt: skip
 
 
@@ -125,7 +127,7 @@ def _parent(run: Run) -> Run | None:
         return None
 
 
-def _refine(run: Run, view: View) -> None:
+def _refine(run: Run, view: ClassesView) -> None:
     if not _mined(run, view) or any(job.spec.run == run.name for job in jobs.active()):
         return
     if run.path("negatives.csv").exists():
@@ -166,4 +168,4 @@ def _start_scoring(run: Run, source: Run) -> None:
 
 
 def classes() -> None:
-    frame.page("classes", "ID classes", draw)
+    frame.page("classes", "ID classes", ClassesView, draw)

@@ -9,7 +9,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 
 from ..shared.frame import EDITED_FROM
-from ..shared.view import change
+from ..shared.view import go_to_run
 from ..shared.words import duration, plain
 from . import draft as draft
 from . import mining as mining_step
@@ -164,6 +164,6 @@ def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
         made = Run.create(name, chosen, names)
         made.update_info(**{EDITED_FROM: run.name})
         draft.discard(run)  # it went into the new run
-        change(None, run=name, step="changes")
+        go_to_run(name, step="changes")
     except (NegRefineError, OSError) as error:
         st.session_state["remine_error"] = str(error)

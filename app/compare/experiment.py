@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.benchmarks.experiments import Experiment, experiments, seeds_of, times
+from negrefine_core.metrics import Convention
 from negrefine_core.runs import Run
 
 from ..shared import background
@@ -29,7 +30,7 @@ def draw(run: Run, view: View) -> None:
             _draw_table(entry, runs, measured, view.convention)
 
 
-def _measured(entry: Experiment, runs: list[Run], convention: str) -> pd.DataFrame | None:
+def _measured(entry: Experiment, runs: list[Run], convention: Convention) -> pd.DataFrame | None:
     """`benchmark.results`, worked out aside: it reads every score of every seed."""
     key = ("experiment", entry.name, convention, *(run.state(scores=entry.image_sets) for run in runs))
 
@@ -37,12 +38,12 @@ def _measured(entry: Experiment, runs: list[Run], convention: str) -> pd.DataFra
         from negrefine_core.benchmarks.seeds import results  # here: it imports torch
         from negrefine_core.pipeline import METHODS
 
-        return results(entry, runs, list(METHODS), convention)  # type: ignore[arg-type]
+        return results(entry, runs, list(METHODS), convention)
 
     return background.result(key, measure, f"Measuring {len(runs)} runs of {len(entry.image_sets)} image sets")
 
 
-def _draw_table(entry: Experiment, runs: list[Run], measured: pd.DataFrame, convention: str) -> None:
+def _draw_table(entry: Experiment, runs: list[Run], measured: pd.DataFrame, convention: Convention) -> None:
     st.dataframe(
         tabulated(measured), hide_index=True, placeholder="–", height=38 + 35 * 10,
         column_config={name: st.column_config.NumberColumn(name, format="%.2f") for name in NUMBERS},

@@ -13,11 +13,12 @@ from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
 from ..shared import background, links
-from ..shared.view import View, change
+from ..shared.view import bound
 from ..shared.wordnet import WORDNET_LOCK
 from ..shared.words import percent, plain
 from .labels import review_column, review_url, search
 from .sides import other_runs
+from .view import CompareView
 
 KINDS = {"proper noun": "Is it a proper noun?", "subcategory": "Is it a subcategory of an ID class?"}
 WORDNET, AT = "wordnet", " @ "
@@ -34,7 +35,7 @@ class Compared:
     by_kind: dict[str, Agreement]
 
 
-def draw(run: Run, view: View) -> None:
+def draw(run: Run, view: CompareView) -> None:
     own = judges(run)
     if not own:
         st.info("No judge has answered in this run yet. Refine its labels first.")
@@ -84,19 +85,16 @@ def _others(run: Run, own: list[str], first: str) -> list[str]:
     return [*here, *asked, *(f"{judge_of(Run.open(name))}{AT}{name}" for name in there)]
 
 
-def _choose(view: View, own: list[str], first: str, others: list[str], second: str) -> None:
+def _choose(view: CompareView, own: list[str], first: str, others: list[str], second: str) -> None:
     left, right = st.columns(2)
-    st.session_state["pick_judge"] = first
-    left.selectbox(
-        "First judge", own, key="pick_judge", on_change=lambda: change(view, judge=st.session_state["pick_judge"])
-    )
-    st.session_state["pick_other_judge"] = second
+    left.selectbox("First judge", own, **bound(view, "judge", first))
     right.selectbox(
-        "Second judge", others, key="pick_other_judge",
+        "Second judge",
+        others,
         format_func=lambda name: f"{name} (asked now, offline)" if name == WORDNET and WORDNET not in own else name,
-        on_change=lambda: change(view, other_judge=st.session_state["pick_other_judge"]),
         help="Another judge of this run, the judge of another run, or WordNet’s own rules.",
-    )  # fmt: skip
+        **bound(view, "other_judge", second),
+    )
 
 
 def _compared(run: Run, first: str, second: str) -> Compared | None:
@@ -136,7 +134,7 @@ def _agreement(kind: str, agreement: Agreement, first: str, second: str) -> None
     st.table(counts.map("{:,}".format), border="horizontal")
 
 
-def _disagreements(run: Run, view: View, found: Compared, first: str, second: str) -> None:
+def _disagreements(run: Run, view: CompareView, found: Compared, first: str, second: str) -> None:
     pairs = [(kind, a, b) for kind, agreement in reversed(found.by_kind.items()) for a, b in agreement.disagreements]
     st.markdown(
         f"**Where they disagree** ({len(pairs):,} questions)",
@@ -152,7 +150,7 @@ def _disagreements(run: Run, view: View, found: Compared, first: str, second: st
             "first": [a.reply or a.answer for _, a, _ in pairs], "second": [b.reply or b.answer for _, _, b in pairs],
         }
     )  # fmt: skip
-    shown = search(table, view, "disagreements")
+    shown = search(table, view)
     if shown.empty:
         st.info("No label holds this text. Empty the search.")
         return

@@ -9,9 +9,10 @@ import streamlit as st
 from negrefine_core.comparison import WITHOUT_NEGATIVES, label_diff
 from negrefine_core.runs import Run
 
-from ..shared.view import View, change
+from ..shared.view import bound
 from ..shared.words import plain
 from .sides import Sides
+from .view import CompareView
 
 FILES = ("run.json", "initial_negatives.csv", "negatives.csv", "neglabel_negatives.csv", "overrides.jsonl")
 NOT_JUDGED = ("not mined", "cleaned", "ID class")
@@ -22,7 +23,7 @@ MEANING = (
 )
 
 
-def draw(view: View, sides: Sides) -> None:
+def draw(view: CompareView, sides: Sides) -> None:
     st.markdown("**Negatives that differ**", help=MEANING)
     if all(side.score.column in WITHOUT_NEGATIVES for side in sides.both):
         st.info("MCM compares with no negatives, so there are none that differ. Choose another score above.")
@@ -39,7 +40,7 @@ def draw(view: View, sides: Sides) -> None:
         f"From {plain(sides.first.name)} to {plain(sides.second.name)}: **{counts.get('removed', 0):,}** removed, "
         f"**{counts.get('added', 0):,}** added."
     )
-    shown = search(table, view, "differences")
+    shown = search(table, view)
     if shown.empty:
         st.info("No label holds this text. Empty the search.")
         return
@@ -61,20 +62,22 @@ def draw(view: View, sides: Sides) -> None:
     )  # fmt: skip
 
 
-def search(table: pd.DataFrame, view: View, what: str) -> pd.DataFrame:
+def search(table: pd.DataFrame, view: CompareView) -> pd.DataFrame:
     """The rows whose label or ID class holds the view's text."""
-    st.session_state[f"pick_find_{what}"] = view.find
     st.text_input(
-        "Search", key=f"pick_find_{what}", placeholder="text in the label or the ID class", icon=":material/search:",
-        max_chars=80, on_change=lambda: change(view, find=st.session_state[f"pick_find_{what}"].strip()),
-    )  # fmt: skip
+        "Search",
+        placeholder="text in the label or the ID class",
+        icon=":material/search:",
+        max_chars=80,
+        **bound(view, "find"),
+    )
     if not view.find:
         return table
     texts = table["label"] + "\n" + table["id_label"].fillna("")
     return table[texts.str.contains(view.find, case=False, regex=False)]
 
 
-def review_url(view: View, run: Run, label: str) -> str:
+def review_url(view: CompareView, run: Run, label: str) -> str:
     """The Review page's address on a label, relative to this page's."""
     return f"review?{urlencode(view.query(run=run.name, queue='all', search='', id_class='', label=label))}"
 

@@ -12,7 +12,7 @@ from ..shared.operating_point import YOUDEN
 from ..shared.outdated import BEFORE_OVERRIDES
 from ..shared.scored_images import ScoredImages, Sets
 from ..shared.scores import Score
-from ..shared.view import OOD_POSITIVE, View, change
+from ..shared.view import OOD_POSITIVE, bound, change
 from ..shared.words import contamination, plain, points
 from . import experiment as compare_experiment
 from . import judges as compare_judges
@@ -20,23 +20,19 @@ from . import labels as compare_labels
 from . import published as compare_published
 from .differences import METRICS, differences, is_better, overall, statement
 from .sides import FIRST, SECOND, Joined, Sides, choose, join, offered_scores, other_runs
-
-MODES = {"methods": "Two methods", "runs": "Two runs", "judges": "Two judges"}
-FLIPS = {
-    "fixed": ("Fixed", "Wrong by the first, right by the second."),
-    "broken": ("Broken", "Right by the first, wrong by the second."),
-    "wrong": ("Still wrong", "Wrong by both."),
-    "right": ("Still right", "Right by both."),
-}
+from .view import FLIPS, MODES, CompareView
 
 
-def draw(run: Run, view: View) -> None:
+def draw(run: Run, view: CompareView) -> None:
     st.caption("Two sides on the same images: which is better and by how much, which images change sides, and why.")
-    st.session_state["pick_compare"] = view.compare
     st.segmented_control(
-        "What to compare", list(MODES), key="pick_compare", format_func=MODES.__getitem__, required=True,
-        label_visibility="collapsed", on_change=lambda: change(view, compare=st.session_state["pick_compare"]),
-    )  # fmt: skip
+        "What to compare",
+        list(MODES),
+        format_func=MODES.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        **bound(view, "compare"),
+    )
     if view.compare == "judges":
         compare_judges.draw(run, view)
         return
@@ -69,26 +65,28 @@ def draw(run: Run, view: View) -> None:
     _below(run, view, sides, joined)
 
 
-def _choose_sides(run: Run, view: View, sides: Sides) -> None:
+def _choose_sides(run: Run, view: CompareView, sides: Sides) -> None:
     columns = st.columns(3 if view.compare == "runs" else 2)
     if view.compare == "runs":
-        st.session_state["pick_other"] = sides.first.run.name
         columns[0].selectbox(
-            "From the run", other_runs(run), key="pick_other", help=f"Compared with this run, {plain(run.name)}.",
-            on_change=lambda: change(view, other=st.session_state["pick_other"], page=1),
-        )  # fmt: skip
+            "From the run",
+            other_runs(run),
+            help=f"Compared with this run, {plain(run.name)}.",
+            **bound(view, "other", sides.first.run.name, page=1),
+        )
     for name, side, column in ((FIRST, sides.first, columns[-2]), (SECOND, sides.second, columns[-1])):
         labels = {score.column: score for score in [*offered_scores(side.run, sides.sets), side.score]}
-        st.session_state[f"pick_{name}"] = side.score.column
+        names = {column: score.label for column, score in labels.items()}
         column.selectbox(
-            f"{name.capitalize()} side" + (f" ({plain(side.run.name)})" if len(columns) > 2 else ""), labels,
-            key=f"pick_{name}", format_func=lambda key, labels=labels: labels[key].label,
-            on_change=lambda name=name: change(view, **{name: st.session_state[f"pick_{name}"], "page": 1}),
+            f"{name.capitalize()} side" + (f" ({plain(side.run.name)})" if len(columns) > 2 else ""),
+            names,
+            format_func=names.__getitem__,
             help="\n".join(f"- **{score.label}**: {score.meaning}" for score in labels.values()),
-        )  # fmt: skip
+            **bound(view, name, side.score.column, page=1),
+        )
 
 
-def _nothing_shared(run: Run, view: View, sides: Sides) -> None:
+def _nothing_shared(run: Run, view: CompareView, sides: Sides) -> None:
     if BEFORE_OVERRIDES in (side.score.column for side in sides.both) and len(run.scored_sets) > 1:
         st.info("The scores before the overrides are not there yet. Score the images again to have both.")
         st.page_link(links.page("score"), label="Score again", icon=":material/play_circle:", query_params=view.query())
@@ -105,7 +103,7 @@ def _nothing_shared(run: Run, view: View, sides: Sides) -> None:
         )
 
 
-def _what_is_compared(view: View, sides: Sides, sets: Sets, joined: Joined) -> None:
+def _what_is_compared(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
     ood = ", ".join(plain(name.replace("_", " ")) for name in sets.ood)
     text = f"ID images: **{plain(sets.id.replace('_', ' '))}**, OOD images: **{ood}**, as chosen in Explore."
     if joined.missing:
@@ -115,8 +113,8 @@ def _what_is_compared(view: View, sides: Sides, sets: Sets, joined: Joined) -> N
     st.markdown(text)
 
 
-def _metrics(view: View, sides: Sides, sets: Sets, joined: Joined) -> None:
-    found = differences(sides, sets, joined.table, view.convention)  # type: ignore[arg-type]
+def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
+    found = differences(sides, sets, joined.table, view.convention)
     if found is None:
         return
     st.markdown("\n".join(f"- {statement(d, sides)}" for d in overall(found)))
@@ -167,7 +165,7 @@ def _charts(sides: Sides, joined: Joined) -> None:
                         alt=f"ROC curves of {names[0]} and {names[1]}")  # fmt: skip
 
 
-def _flip_tiles(view: View, sides: Sides, joined: Joined) -> None:
+def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
     rule = "balanced (Youden’s J)" if view.threshold == YOUDEN else "95% of ID kept"
     st.markdown(
         "**What becomes of each image**",
@@ -188,13 +186,16 @@ def _flip_tiles(view: View, sides: Sides, joined: Joined) -> None:
             )  # fmt: skip
 
 
-def _below(run: Run, view: View, sides: Sides, joined: Joined) -> None:
+def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
     labels = {"pictures": f"Pictures: {FLIPS[view.flip][0].lower()}", "labels": "Negatives that differ"}
-    st.session_state["pick_differ"] = view.differ
     st.segmented_control(
-        "Below", list(labels), key="pick_differ", format_func=labels.__getitem__, label_visibility="collapsed",
-        required=True, on_change=lambda: change(view, differ=st.session_state["pick_differ"]),
-    )  # fmt: skip
+        "Below",
+        list(labels),
+        format_func=labels.__getitem__,
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, "differ"),
+    )
     if view.differ == "labels":
         compare_labels.draw(view, sides)
         return
@@ -213,4 +214,4 @@ def _below(run: Run, view: View, sides: Sides, joined: Joined) -> None:
 
 
 def compare() -> None:
-    frame.page("compare", "Compare", draw)
+    frame.page("compare", "Compare", CompareView, draw)

@@ -15,7 +15,7 @@ from ..shared.operating_point import TPR95, YOUDEN
 from ..shared.outdated import BEFORE_OVERRIDES, overridden
 from ..shared.scored_images import Sets, choose_sets, scores
 from ..shared.scores import SCORES, Score
-from ..shared.view import View
+from .view import CompareView
 
 FIRST, SECOND = "first", "second"
 
@@ -53,7 +53,7 @@ def _opens(name: str) -> bool:
     return True
 
 
-def choose(run: Run, view: View) -> Sides:
+def choose(run: Run, view: CompareView) -> Sides:
     """The view's sides: CSP and NegRefine until others are chosen. With runs compared, the first side is another run,
     if the view names none the one whose classes were edited to make this one, and both sides have the same score."""
     others = other_runs(run)
@@ -89,7 +89,7 @@ def offered_scores(run: Run, sets: Sets | None) -> list[Score]:
     return [score for score in SCORES if score.column in columns]
 
 
-def _shared(first: Run, second: Run, view: View) -> Sets | None:
+def _shared(first: Run, second: Run, view: CompareView) -> Sets | None:
     """The view's image sets as far as both runs have scored them."""
     if len(first.scored_sets) < 2:
         return None
@@ -117,7 +117,7 @@ class Joined:
         return charts.decimals(self.table[FIRST]), charts.decimals(self.table[SECOND])
 
 
-def join(sides: Sides, sets: Sets, view: View) -> Joined:
+def join(sides: Sides, sets: Sets, view: CompareView) -> Joined:
     parts, missing = [], 0
     for name in (sets.id, *sets.ood):
         theirs, ours = (scores(side.run, name) for side in sides.both)

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from negrefine_core.metrics import bootstrap_draws, fpr_at_recall
+from negrefine_core.metrics import Convention, bootstrap_draws, fpr_at_recall
 from negrefine_core.metrics import interval as bootstrap_interval
 from negrefine_core.runs import Run
 
 from ..shared.scored_images import ScoredImages, scores
 from ..shared.scores import SCORES
-from ..shared.view import ID_POSITIVE, OOD_POSITIVE, View, change
+from ..shared.view import ID_POSITIVE, OOD_POSITIVE, View, bound
 from ..shared.words import contamination, interval, plain
 
 AVERAGE = "average"
@@ -27,12 +27,14 @@ NOTES = {
 
 def draw(run: Run, view: View, images: ScoredImages) -> None:
     metrics = run.metrics
-    st.session_state["pick_convention"] = view.convention
     st.segmented_control(
-        "Convention of FPR@95", list(CONVENTIONS), key="pick_convention", format_func=CONVENTIONS.__getitem__,
-        required=True, on_change=lambda: change(view, convention=st.session_state["pick_convention"]),
+        "Convention of FPR@95",
+        list(CONVENTIONS),
+        format_func=CONVENTIONS.__getitem__,
+        required=True,
         help="AUROC is the same in both. AUPR-in always takes ID as positive, AUPR-out always OOD.",
-    )  # fmt: skip
+        **bound(view, "convention"),
+    )
     table = tabulated(run, metrics, {*images.sets.ood, AVERAGE}, view.convention)
     st.dataframe(
         table,
@@ -51,7 +53,7 @@ def draw(run: Run, view: View, images: ScoredImages) -> None:
     )
 
 
-def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention: str) -> pd.DataFrame:
+def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention: Convention) -> pd.DataFrame:
     """A row for each wanted OOD set and method, in percent, the best AUROC of a set first."""
     rows = []
     other = _ood_positive(run, metrics) if convention == OOD_POSITIVE else {}

@@ -8,16 +8,17 @@ from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import frame, gallery
-from ..shared.operating_point import OUTCOMES
-from ..shared.scored_images import SORTS, ScoredImages
-from ..shared.view import View, change
+from ..shared.operating_point import OUTCOMES, TPR95
+from ..shared.scored_images import ScoredImages
+from ..shared.view import SORTS, bound, change, now, picked
 from ..shared.words import percent, plain
 from . import metrics_table, threshold_controls
+from .view import CURVES, ExploreView
 
-CURVES = {"roc": "ROC", "pr": "Precision–recall"}
+ANEW: dict[str, Any] = {"page": 1, "low": None, "high": None}  # a score range means nothing for other images or scores
 
 
-def draw(run: Run, view: View) -> None:
+def draw(run: Run, view: ExploreView) -> None:
     st.caption(
         "Does a picture show one of your classes (in-distribution, ID) or something else (out-of-distribution, OOD)? "
         "Each image gets a score; **higher = more in-distribution**. ID is the positive class: an image at or above "
@@ -37,40 +38,46 @@ def draw(run: Run, view: View) -> None:
         _pictures(run, view, images)
 
 
-def _choose_what(run: Run, view: View, images: ScoredImages) -> None:
+def _choose_what(run: Run, view: ExploreView, images: ScoredImages) -> None:
     left, middle, right = st.columns([2, 5, 3])
-    st.session_state["pick_id"] = images.sets.id
     left.selectbox(
-        "ID images", run.scored_sets, key="pick_id", format_func=_readable, on_change=lambda: _filter_anew(view, "id"),
+        "ID images",
+        run.scored_sets,
+        format_func=_readable,
         help="The image set whose classes are the ID labels (in-distribution, the positive class).",
-    )  # fmt: skip
-    st.session_state["pick_ood"] = list(images.sets.ood)
+        **bound(view, "id", images.sets.id, **ANEW),
+    )
     middle.pills(
-        "OOD images, pooled", images.sets.others, selection_mode="multi", wrap=True, key="pick_ood",
-        format_func=_readable, on_change=lambda: _filter_anew(view, "ood"),
+        "OOD images, pooled",
+        images.sets.others,
+        selection_mode="multi",
+        wrap=True,
+        format_func=_readable,
         help="The image sets that show something else (out-of-distribution). Several are taken together as one.",
-    )  # fmt: skip
-    st.session_state["pick_score"] = images.score.column
+        **bound(view, "ood", list(images.sets.ood)) | {"on_change": lambda: _choose_ood(view)},
+    )
     labels = {score.column: score.label for score in images.offered}
     right.selectbox(
-        "Score", labels, key="pick_score", format_func=labels.__getitem__,
-        on_change=lambda: _filter_anew(view, "score"),
+        "Score",
+        labels,
+        format_func=labels.__getitem__,
         help="\n".join(f"- **{score.label}**: {score.meaning}" for score in images.offered),
-    )  # fmt: skip
+        **bound(view, "score", images.score.column) | {"on_change": lambda: _choose_score(view)},
+    )
 
 
-def _filter_anew(view: View, name: str) -> None:
-    """Change the data or the score: a threshold and a score range set by hand mean nothing on another scale."""
-    value: Any = st.session_state[f"pick_{name}"]
-    if name == "ood" and not value:  # the last one stays chosen: none would mean all
-        return
-    changes: dict[str, Any] = {name: tuple(value) if name == "ood" else value, "page": 1, "low": None, "high": None}
-    if name == "score" and view.threshold not in threshold_controls.RULES:
-        changes["threshold"] = View().threshold
-    change(view, **changes)
+def _choose_ood(view: ExploreView) -> None:
+    if chosen := picked("ood"):  # the last one stays chosen: none would mean all
+        change(view, ood=tuple(chosen), **ANEW)
 
 
-def _charts(view: View, images: ScoredImages) -> None:
+def _choose_score(view: ExploreView) -> None:
+    """A threshold set by hand means nothing on another scale."""
+    rule = now(view).threshold
+    change(view, score=picked("score"), threshold=rule if rule in threshold_controls.RULES else TPR95, **ANEW)
+
+
+def _charts(view: ExploreView, images: ScoredImages) -> None:
     left, right = st.columns([3, 2], gap="medium")
     score, at = images.score, images.threshold
     with left:
@@ -83,11 +90,14 @@ def _charts(view: View, images: ScoredImages) -> None:
             alt=f"Histogram of the {score.label} scores of ID and OOD images, threshold at {images.text(at)}",
         )  # fmt: skip
     with right:
-        st.session_state["pick_curve"] = view.curve
         st.segmented_control(
-            "Curve", list(CURVES), key="pick_curve", format_func=CURVES.__getitem__, label_visibility="collapsed",
-            required=True, on_change=lambda: change(view, curve=st.session_state["pick_curve"]),
-        )  # fmt: skip
+            "Curve",
+            list(CURVES),
+            format_func=CURVES.__getitem__,
+            label_visibility="collapsed",
+            required=True,
+            **bound(view, "curve"),
+        )
         draw_curve = charts.roc if view.curve == "roc" else charts.precision_recall
         st.plotly_chart(
             draw_curve(images.table, score.column, at), key="curve", config={"displayModeBar": False},
@@ -95,7 +105,7 @@ def _charts(view: View, images: ScoredImages) -> None:
         )  # fmt: skip
 
 
-def _brush(view: View, key: str) -> None:
+def _brush(view: ExploreView, key: str) -> None:
     """A box drawn on the histogram becomes the score range; only its horizontal extent counts."""
     boxes = st.session_state[key]["selection"]["box"]
     if boxes:
@@ -103,7 +113,7 @@ def _brush(view: View, key: str) -> None:
         change(view, low=float(low), high=float(high), page=1, show="pictures")
 
 
-def _outcome_tiles(view: View, images: ScoredImages) -> None:
+def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:
     """The confusion matrix as four buttons; each filters the gallery."""
     counts = images.table["outcome"].value_counts()
     totals = images.table["is_id"].value_counts()
@@ -123,17 +133,20 @@ def _outcome_tiles(view: View, images: ScoredImages) -> None:
             )
 
 
-def _choose_section(run: Run, view: View) -> str:
+def _choose_section(run: Run, view: ExploreView) -> str:
     labels = {"pictures": "Pictures", "metrics": "Metrics", "unreadable": f"Unreadable images ({len(run.skipped):,})"}
-    st.session_state["pick_show"] = view.show
     st.segmented_control(
-        "Below", list(labels), key="pick_show", format_func=labels.__getitem__, label_visibility="collapsed",
-        required=True, on_change=lambda: change(view, show=st.session_state["pick_show"]),
-    )  # fmt: skip
+        "Below",
+        list(labels),
+        format_func=labels.__getitem__,
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, "show"),
+    )
     return view.show
 
 
-def _pictures(run: Run, view: View, images: ScoredImages) -> None:
+def _pictures(run: Run, view: ExploreView, images: ScoredImages) -> None:
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _choose_sort(view, images)
@@ -149,21 +162,23 @@ def _pictures(run: Run, view: View, images: ScoredImages) -> None:
         gallery.draw(run, view, images, shown, note=_range(view, images))
 
 
-def _range(view: View, images: ScoredImages) -> str:
+def _range(view: ExploreView, images: ScoredImages) -> str:
     if not view.chosen_scores:
         return ""
     low, high = view.chosen_scores
     return f" with scores from {images.text(low)} to {images.text(high)}, as drawn on the histogram"
 
 
-def _choose_sort(view: View, images: ScoredImages) -> None:
+def _choose_sort(view: ExploreView, images: ScoredImages) -> None:
     offered = [sort for sort in SORTS if sort != "changed" or "csp" in images.table]
-    st.session_state["pick_sort"] = view.sort if view.sort in offered else offered[0]
     st.selectbox(
-        "Order", offered, key="pick_sort", format_func=lambda sort: SORTS[sort][0], width=260,
-        on_change=lambda: change(view, sort=st.session_state["pick_sort"], page=1),
+        "Order",
+        offered,
+        format_func=lambda sort: SORTS[sort][0],
+        width=260,
         help="\n".join(f"- **{label}**: {meaning}" for label, meaning in SORTS.values()),
-    )  # fmt: skip
+        **bound(view, "sort", view.sort if view.sort in offered else offered[0], page=1),
+    )
 
 
 def _export(run: Run, images: ScoredImages, shown: Any) -> None:
@@ -197,4 +212,4 @@ def _readable(image_set: str) -> str:
 
 
 def explore() -> None:
-    frame.page("explore", "Explore", draw)
+    frame.page("explore", "Explore", ExploreView, draw)

@@ -1,7 +1,7 @@
 """The labels that one image matches: on one axis, with the decisions on the negatives, and switched off one by one."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import streamlit as st
@@ -16,9 +16,10 @@ from ..shared import background, features, links, operating_point, pictures
 from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
 from ..shared.scores import DEFAULT
-from ..shared.view import View, change
+from ..shared.view import View, change, now
 from ..shared.words import plain
 from . import own_class as image_own_class
+from .view import ImageView
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +47,7 @@ def parts(run: Run, image: pd.Series) -> None:
     )
 
 
-def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
+def draw(run: Run, view: ImageView, images: ScoredImages, image: pd.Series) -> None:
     """The matches of a scored image, its labels' switches, and the score without those that are off."""
     off = view.off or view.off_ids
     found = _rescored(run, view, image) if off else None
@@ -75,7 +76,7 @@ def matches(image: pd.Series, title: str) -> None:
     )  # fmt: skip
 
 
-def _rescored(run: Run, view: View, image: pd.Series) -> tuple[pd.Series, pd.Series] | None:
+def _rescored(run: Run, view: ImageView, image: pd.Series) -> tuple[pd.Series, pd.Series] | None:
     """The image's rows with all labels and without those that are off; None and a sign of what is missing."""
     try:
         file = pictures.locate(run, image["image_set"], image["path"])
@@ -87,7 +88,7 @@ def _rescored(run: Run, view: View, image: pd.Series) -> tuple[pd.Series, pd.Ser
 
 
 def computed(
-    run: Run, key: tuple[object, ...], feature: Callable[[], "Tensor"], view: View
+    run: Run, key: tuple[object, ...], feature: Callable[[], "Tensor"], view: ImageView
 ) -> tuple[pd.Series, pd.Series] | None:
     """The scores of one image, with all labels and without those that are off, worked out aside from the page."""
     there = features.checked(run, "Looking up the features")
@@ -100,7 +101,7 @@ def computed(
     return background.result(key, lambda: _score(run, feature(), view), "Computing the score")
 
 
-def _score(run: Run, feature: "Tensor", view: View) -> tuple[pd.Series, pd.Series]:
+def _score(run: Run, feature: "Tensor", view: ImageView) -> tuple[pd.Series, pd.Series]:
     from negrefine_core.detector import Without
 
     detector, off = features.detector(run), Without(frozenset(view.off_ids), frozenset(view.off))
@@ -114,7 +115,7 @@ def threshold(view: View, images: ScoredImages) -> float:
     return operating_point.threshold(images.table, DEFAULT.column, rule)
 
 
-def _change(view: View, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:
+def _change(view: ImageView, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:
     """Old and new score and its parts, and whether the decision flips."""
     at = threshold(view, images)
     with st.container(horizontal=True, gap="small"):
@@ -135,7 +136,7 @@ def _change(view: View, images: ScoredImages, before: pd.Series, after: pd.Serie
                    icon=":material/swap_vert:")  # fmt: skip
 
 
-def _switches(run: Run, view: View, image: pd.Series, without: pd.Series) -> None:
+def _switches(run: Run, view: ImageView, image: pd.Series, without: pd.Series) -> None:
     """A switch for each top label; those that move up when others are off are there too."""
     st.markdown("**Labels**", help=SWITCHES)
     left, right = st.columns([2, 3], gap="medium")
@@ -161,18 +162,19 @@ def _listed(*labels: object) -> list[str]:
     return list(dict.fromkeys(str(label) for each in labels for label in each))  # type: ignore[attr-defined]
 
 
-def _switch(view: View, field: str, label: str) -> None:
-    chosen = getattr(view, field)
+def _switch(view: ImageView, field: Literal["off_ids", "off"], label: str) -> None:
     key = f"switch_{field}_{label}"
-    st.session_state[key] = label not in chosen
-    others = tuple(other for other in chosen if other != label)
-    st.checkbox(
-        plain(label), key=key, on_change=change, args=(view,),
-        kwargs={field: others if label in chosen else (*others, label)},
-    )  # fmt: skip
+    st.session_state[key] = label not in getattr(view, field)
+    st.checkbox(plain(label), key=key, on_change=_switched, args=(view, field, label))
 
 
-def _badge(view: View, label: str, override: Override | None) -> None:
+def _switched(view: ImageView, field: Literal["off_ids", "off"], label: str) -> None:
+    others = tuple(other for other in getattr(now(view), field) if other != label)
+    is_on = st.session_state[f"switch_{field}_{label}"]
+    change(view, **{field: others if is_on else (*others, label)})
+
+
+def _badge(view: ImageView, label: str, override: Override | None) -> None:
     """Whether the negative is kept or dropped, as a link to its review."""
     dropped = override is not None and override.new == DROPPED
     words = "dropped" if dropped else "kept"

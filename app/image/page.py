@@ -12,16 +12,17 @@ from ..shared import frame, links, pictures
 from ..shared.gallery import described
 from ..shared.operating_point import BY_CODE
 from ..shared.scored_images import ScoredImages
-from ..shared.view import View, change
+from ..shared.view import change
 from ..shared.words import percent, plain
 from . import labels as image_labels
 from . import neighbours as image_neighbours
 from . import upload as image_upload
+from .view import ImageView
 
 BACK = {"explore": "Explore", "compare": "Compare", "review": "Review"}  # the galleries that open images
 
 
-def draw(run: Run, view: View) -> None:
+def draw(run: Run, view: ImageView) -> None:
     images = ScoredImages.of(run, view)
     if image_upload.draw(run, view, images):
         return
@@ -67,7 +68,7 @@ def _address(image: pd.Series) -> str:
     return f"{image['image_set']}/{image['path']}"
 
 
-def _back(view: View) -> None:
+def _back(view: ImageView) -> None:
     st.page_link(
         links.page(view.back),
         label=f"Back to {BACK[view.back]}",
@@ -76,7 +77,7 @@ def _back(view: View) -> None:
     )
 
 
-def _walk(view: View, shown: pd.DataFrame, place: int | None) -> None:
+def _walk(view: ImageView, shown: pd.DataFrame, place: int | None) -> None:
     """Back to the gallery, and previous and next in the gallery's order."""
     with st.container(horizontal=True, vertical_alignment="center"):
         _back(view)
@@ -132,4 +133,4 @@ def _verdict(images: ScoredImages, image: pd.Series) -> None:
 
 
 def image() -> None:
-    frame.page("image", "Image", draw)
+    frame.page("image", "Image", ImageView, draw)

@@ -13,14 +13,14 @@ from negrefine_core.runs import Run
 
 from ..shared import features, pictures
 from ..shared.scored_images import ScoredImages
-from ..shared.view import View
 from ..shared.words import percent, plain
 from . import labels as image_labels
+from .view import ImageView
 
 TYPES = ("png", "jpg", "jpeg", "webp")
 
 
-def draw(run: Run, view: View, images: ScoredImages) -> bool:
+def draw(run: Run, view: ImageView, images: ScoredImages) -> bool:
     """The uploader and, with a picture in it, that picture instead of the run's; whether there is one."""
     with st.expander("Try a picture of your own", icon=":material/add_photo_alternate:"):
         file = st.file_uploader(
@@ -59,14 +59,14 @@ def _read(content: bytes) -> Image.Image:
 def _scored(run: Run, content: bytes, picture: Image.Image) -> pd.Series | None:
     key = ("upload", hashlib.blake2b(content, digest_size=16).hexdigest())
     try:
-        found = image_labels.computed(run, key, lambda: features.encoder(run).encode_images([picture]), View())
+        found = image_labels.computed(run, key, lambda: features.encoder(run).encode_images([picture]), ImageView())
     except NegRefineError as error:
         st.info(plain(str(error)), icon=":material/info:")
         return None
     return None if found is None else found[0]
 
 
-def _show(run: Run, view: View, images: ScoredImages, row: pd.Series) -> None:
+def _show(run: Run, view: ImageView, images: ScoredImages, row: pd.Series) -> None:
     at, score = image_labels.threshold(view, images), row["negrefine"]
     taken = "ID" if score >= at else "OOD"
     inside = images.table.loc[images.table["is_id"], "negrefine"]

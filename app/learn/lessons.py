@@ -1,6 +1,5 @@
 """The lessons of the Learn page: each one picture or plot, a few sentences, and figures of the run itself."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,24 +14,19 @@ from negrefine_core.show import charts
 
 from ..compare.differences import METRICS, differences, overall, statement
 from ..compare.sides import choose, join
+from ..compare.view import CompareView
 from ..shared import gallery, links, pictures
+from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
-from ..shared.view import View
 from ..shared.words import percent, plain
+from .view import LearnView
 
 PICTURES = 6
 
 
-@dataclass(frozen=True)
-class Lesson:
-    code: str
-    title: str
-    draw: Callable[[Run, View], None]
-
-
-def _with(run: Run, view: View, score: str, **changes: object) -> tuple[View, ScoredImages]:
+def _with(run: Run, view: LearnView, score: str, **changes: object) -> tuple[LearnView, ScoredImages]:
     """The view on one score, without the filters set elsewhere, and its images."""
-    fresh = replace(View(), run=view.run, id=view.id, ood=view.ood, score=score, lesson=view.lesson)
+    fresh = LearnView(run=view.run, id=view.id, ood=view.ood, score=score, lesson=view.lesson)
     fresh = replace(fresh, **changes)  # type: ignore[arg-type]
     return fresh, ScoredImages.of(run, fresh)
 
@@ -45,16 +39,16 @@ def _histogram(images: ScoredImages, key: str) -> None:
     )  # fmt: skip
 
 
-def _grid(run: Run, view: View, images: ScoredImages, shown: pd.DataFrame) -> None:
+def _grid(run: Run, view: LearnView, images: ScoredImages, shown: pd.DataFrame) -> None:
     with st.container(key="gallery_lesson"):
         for position, (_, image) in enumerate(shown.iloc[:PICTURES].iterrows()):
             with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
                 gallery.card(run, view, images, image)
 
 
-def _what_changes(run: Run, view: View, first: str, second: str) -> None:
+def _what_changes(run: Run, view: LearnView, first: str, second: str) -> None:
     """What the metrics of two scores differ by, as far as the run's images can tell, and the way to Compare."""
-    pair = replace(view, compare="methods", first=first, second=second, threshold=View().threshold)
+    pair = CompareView.parse(view.query(compare="methods", first=first, second=second, threshold=TPR95))
     sides = choose(run, pair)
     if sides.sets is None or (sides.first.score.column, sides.second.score.column) != (first, second):
         return
@@ -68,7 +62,7 @@ def _what_changes(run: Run, view: View, first: str, second: str) -> None:
     )  # fmt: skip
 
 
-def similarity(run: Run, view: View) -> None:
+def similarity(run: Run, view: LearnView) -> None:
     here, images = _with(run, view, "mcm", outcome="FP", sort="wrong")
     table = images.table
     let_in = int((table["outcome"] == "FP").sum())
@@ -89,7 +83,7 @@ def similarity(run: Run, view: View) -> None:
     )
 
 
-def negatives(run: Run, view: View) -> None:
+def negatives(run: Run, view: LearnView) -> None:
     mined = run.initial_negatives
     nouns = [negative.label for negative in mined if negative.pos == "noun"]
     phrases = [negative.label for negative in mined if negative.pos == "adjective"]
@@ -106,7 +100,7 @@ def negatives(run: Run, view: View) -> None:
     _what_changes(run, view, "mcm", "csp")
 
 
-def harm(run: Run, view: View) -> None:
+def harm(run: Run, view: LearnView) -> None:
     _, images = _with(run, view, "negrefine")
     table = images.table
     counts = table.loc[table["is_id"], "negative_labels"].explode().value_counts()
@@ -154,7 +148,7 @@ def _filtered(_run: Run, state: tuple[Any, ...]) -> _Filtered:
     return _Filtered(identity, sum(verdict.judge == identity for verdict in _run.verdicts), steps, example)
 
 
-def judge(run: Run, view: View) -> None:
+def judge(run: Run, view: LearnView) -> None:
     found = _filtered(run, run.state("verdicts.jsonl", "overrides.jsonl", "negatives.csv", "initial_negatives.csv"))
     st.markdown(
         "NegFilter asks a judge about each negative: is it a proper noun? If not, is it a subcategory of one of the 10 "
@@ -174,7 +168,7 @@ def judge(run: Run, view: View) -> None:
     _what_changes(run, view, "csp", "neglabel")
 
 
-def matching(run: Run, view: View) -> None:
+def matching(run: Run, view: LearnView) -> None:
     _, images = _with(run, view, "negrefine")
     table = images.table
     inside = table[table["is_id"]]
@@ -200,13 +194,13 @@ def matching(run: Run, view: View) -> None:
     )
     st.page_link(
         links.page("image"), label="Open this image and switch labels off", icon=":material/image:",
-        query_params=view.query(image=f"{image['image_set']}/{image['path']}", off=(), off_ids=()),
+        query_params=view.query(image=f"{image['image_set']}/{image['path']}", off="", off_ids=""),
     )  # fmt: skip
     st.markdown("Over all images, with the part against without it:")
     _what_changes(run, view, "neglabel", "negrefine")
 
 
-def scores(run: Run, view: View) -> None:
+def scores(run: Run, view: LearnView) -> None:
     methods = run.metrics["methods"]
     st.markdown(
         "Two figures sum a score up. **AUROC**: how often an ID image scores higher than an OOD image; 50% is chance. "
@@ -242,11 +236,11 @@ def _some(labels: list[str], count: int = 3) -> str:
     return ", ".join(f"“{plain(label)}”" for label in labels[::step][:count]) or "none"
 
 
-LESSONS = (
-    Lesson("similarity", "What similarity alone gets wrong", similarity),
-    Lesson("negatives", "Negative labels from WordNet", negatives),
-    Lesson("harm", "Why some negatives hurt", harm),
-    Lesson("judge", "The judge", judge),
-    Lesson("matching", "Matching two labels at once", matching),
-    Lesson("scores", "The scores and the metrics", scores),
-)
+LESSONS = {
+    "similarity": similarity,
+    "negatives": negatives,
+    "harm": harm,
+    "judge": judge,
+    "matching": matching,
+    "scores": scores,
+}

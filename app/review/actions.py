@@ -12,15 +12,16 @@ from negrefine_core.overrides import DROPPED, KEPT
 from negrefine_core.runs import Run
 
 from ..shared.reviewer import reviewer
-from ..shared.view import View, change
+from ..shared.view import change
 from ..shared.words import plain
 from .queue import Queue
+from .view import ReviewView
 
 TROUBLE = "review_trouble"  # a callback's error, shown by the page after it
 BULK = "review_bulk"  # (lines in the log, how many of them one bulk action wrote): one undo takes them all
 
 
-def buttons(run: Run, view: View, queue: Queue, row: pd.Series) -> None:
+def buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -> None:
     """The row of buttons; each names its key."""
     label, kept = row["label"], row["decision"] == KEPT
     onward = queue.open_after(label) or queue.neighbour(label, 1) or label
@@ -61,11 +62,11 @@ def _any_decision(run: Run) -> bool:
     return any(entry.undoes is None and i not in undone for i, entry in enumerate(log))
 
 
-def _go(view: View, label: str) -> None:
+def _go(view: ReviewView, label: str) -> None:
     change(view, label=label)
 
 
-def _decide(run: Run, view: View, label: str, decision: str, onward: str) -> None:
+def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str) -> None:
     name, reason = reviewer(), str(st.session_state.get("review_reason", "")).strip()
     try:
         changed = overrides.override(run, [label], decision, name, reason)
@@ -80,7 +81,7 @@ def _decide(run: Run, view: View, label: str, decision: str, onward: str) -> Non
     st.toast(f"{done} “{plain(label)}”. U takes it back.")
 
 
-def _undo(run: Run, view: View) -> None:
+def _undo(run: Run, view: ReviewView) -> None:
     lines, count = st.session_state.pop(BULK, (0, 1))
     try:
         undone = overrides.undo(run, reviewer(), count if len(run.overrides) == lines else 1)

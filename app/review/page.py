@@ -7,17 +7,18 @@ from negrefine_core.overrides import KEPT
 from negrefine_core.runs import Run
 
 from ..shared import frame, links, outdated, reviewer
-from ..shared.view import View, change
+from ..shared.view import bound
 from ..shared.words import plain
 from . import actions as review_actions
 from . import bulk as review_bulk
 from . import card as review_card
 from . import effect as review_effect
 from . import queue as review_queue
-from .queue import ORDERS, QUEUES, Judged, Queue
+from .queue import Judged, Queue
+from .view import ORDERS, QUEUES, ReviewView
 
 
-def draw(run: Run, view: View) -> None:
+def draw(run: Run, view: ReviewView) -> None:
     reviewer.name_field()
     judged = review_queue.judged(run)
     _choose(run, view, judged)
@@ -47,44 +48,48 @@ def _impact(run: Run) -> pd.Series:
     return stored if rejected is None else stored.add(rejected, fill_value=0)
 
 
-def _choose(run: Run, view: View, judged: Judged) -> None:
+def _choose(run: Run, view: ReviewView, judged: Judged) -> None:
     first, second, third, fourth = st.columns([3, 3, 3, 3])
-    st.session_state["pick_queue"] = view.queue
     first.selectbox(
-        "Queue", list(QUEUES), key="pick_queue", format_func=QUEUES.__getitem__,
-        on_change=lambda: change(view, queue=st.session_state["pick_queue"], label=""),
+        "Queue",
+        list(QUEUES),
+        format_func=QUEUES.__getitem__,
         help="Which negatives to go through. Rejections are labels that the judge threw out.",
-    )  # fmt: skip
-    st.session_state["pick_search"] = view.search
+        **bound(view, "queue", label=""),
+    )
     second.text_input(
-        "Search", key="pick_search", placeholder="text in the label", max_chars=80, icon=":material/search:",
-        on_change=lambda: change(view, search=st.session_state["pick_search"].strip(), label=""),
-    )  # fmt: skip
+        "Search",
+        placeholder="text in the label",
+        max_chars=80,
+        icon=":material/search:",
+        **bound(view, "search", label=""),
+    )
     counts = judged.table.loc[judged.table["id_label"] != "", "id_label"].value_counts()
     classes = ["", *sorted(counts.index)]
-    st.session_state["pick_class"] = view.id_class if view.id_class in classes else ""
     third.selectbox(
-        "For the ID class", classes, key="pick_class",
+        "For the ID class",
+        classes,
         format_func=lambda name: f"{name} ({counts[name]:,})" if name else "any",
-        on_change=lambda: change(view, id_class=st.session_state["pick_class"], label=""),
         help="Labels that were rejected as a subcategory of this class, or as the same word.",
-    )  # fmt: skip
+        **bound(view, "id_class", view.id_class if view.id_class in classes else "", label=""),
+    )
     offered = [order for order in ORDERS if order != "impact" or run.scored_sets]
-    st.session_state["pick_order"] = view.order if view.order in offered else offered[0]
     fourth.selectbox(
-        "Order", offered, key="pick_order", format_func=lambda order: ORDERS[order][0],
-        on_change=lambda: change(view, order=st.session_state["pick_order"], label=""),
+        "Order",
+        offered,
+        format_func=lambda order: ORDERS[order][0],
         help="\n".join(f"- **{name}**: {meaning}" for name, meaning in ORDERS.values()),
-    )  # fmt: skip
+        **bound(view, "order", view.order if view.order in offered else offered[0], label=""),
+    )
 
 
-def _progress(view: View, queue: Queue) -> None:
+def _progress(view: ReviewView, queue: Queue) -> None:
     reviewed, total = queue.progress
     if total:
         st.progress(reviewed / total, f"**{reviewed:,} of {total:,}** reviewed")
 
 
-def _outdated(run: Run, view: View) -> None:
+def _outdated(run: Run, view: ReviewView) -> None:
     """Say that the stored scores are of other negatives than the run has now."""
     if found := outdated.outdated(run):
         st.caption(
@@ -94,7 +99,7 @@ def _outdated(run: Run, view: View) -> None:
         st.page_link(links.page("score"), label="Score again", icon=":material/play_circle:", query_params=view.query())
 
 
-def _row(view: View, queue: Queue) -> pd.Series | None:
+def _row(view: ReviewView, queue: Queue) -> pd.Series | None:
     """The label on the card: the URL's, else the next that nobody has reviewed."""
     if view.label:
         row = queue.row(view.label)
@@ -109,7 +114,7 @@ def _row(view: View, queue: Queue) -> pd.Series | None:
     return queue.row(label)
 
 
-def _empty(view: View, queue: Queue) -> str:
+def _empty(view: ReviewView, queue: Queue) -> str:
     if view.search or view.id_class:
         return "No label passes these filters. Empty the search, or choose another class or queue."
     if view.queue == "unreviewed":
@@ -119,7 +124,7 @@ def _empty(view: View, queue: Queue) -> str:
     return "This queue is empty. Choose another, such as “Every negative”."
 
 
-def _heading(view: View, queue: Queue, row: pd.Series) -> None:
+def _heading(view: ReviewView, queue: Queue, row: pd.Series) -> None:
     place, total = queue.place(row["label"]), int(queue.inside.sum())
     where = f"{place:,} of {total:,}" if place else "not in this queue"
     kept = row["decision"] == KEPT
@@ -143,4 +148,4 @@ def _heading(view: View, queue: Queue, row: pd.Series) -> None:
 
 
 def review() -> None:
-    frame.page("review", "Review", draw)
+    frame.page("review", "Review", ReviewView, draw)

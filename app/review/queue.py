@@ -13,27 +13,10 @@ from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
 from ..shared.scored_images import scores
-from ..shared.view import View
 from ..shared.wordnet import WORDNET_LOCK, wordnet
+from .view import ReviewView
 
-QUEUES = {
-    "rejected": "All rejections",
-    "unreviewed": "Not reviewed yet",
-    "proper": "Proper nouns",
-    "subcategory": "Subcategories",
-    "same": "Same as an ID class",
-    "kept": "Kept by the judge",
-    "overridden": "Overridden",
-    "all": "Every negative",
-}
 KINDS = {"proper": "proper noun", "subcategory": "subcategory", "same": "same", "kept": KEPT}
-ORDERS = {
-    "suspicion": ("Most doubtful", "suspicion: another judge disagrees, or WordNet or the spelling speaks against it"),
-    "impact": ("Most images", "impact: of how many images it is, or would be, among the top negatives"),
-    "similarity": ("Most like an ID class", "highest CLIP similarity with any ID class, as it was mined"),
-    "alphabet": ("A to Z", "by the negative’s name"),
-    "mined": ("As mined", "least similar to the ID classes first, nouns before adjectives; or the published order"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,7 +106,7 @@ class Queue:
         return int(found[0]) if len(found) else -1
 
 
-def queue(run: Run, view: View, impact: pd.Series | None = None) -> Queue:
+def queue(run: Run, view: ReviewView, impact: pd.Series | None = None) -> Queue:
     """The view's queue. `impact` is the number of images by label, where it is known."""
     table = decided(judged(run).table, run.overrides)
     table["impact"] = table["label"].map(impact).fillna(0).astype(int) if impact is not None else 0

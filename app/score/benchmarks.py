@@ -15,8 +15,9 @@ from negrefine_core.labels import PAPER_FORM, class_list_presets, read_class_lis
 from negrefine_core.runs import Run
 
 from ..shared import background
-from ..shared.view import View, change
+from ..shared.view import bound
 from ..shared.words import contamination, plain
+from .view import ScoreView
 
 USUAL = paths.DATA / "datasets"
 LOOKS = "benchmark_looks"  # counts how often the session has asked to look again
@@ -24,11 +25,11 @@ STATES = ("complete", "incomplete", "missing")
 Survey = list[tuple[Dataset, Found | NegRefineError]]
 
 
-def root(view: View) -> Path:
+def root(view: ScoreView) -> Path:
     return Path(view.root or USUAL).expanduser()
 
 
-def choose(run: Run, view: View) -> dict[str, tuple[Found, bool]] | None:
+def choose(run: Run, view: ScoreView) -> dict[str, tuple[Found, bool]] | None:
     """The widgets; the chosen sets by name with whether they show the ID classes. None until something is chosen."""
     _ask_root(view)
     folder = root(view)
@@ -61,14 +62,14 @@ def choose(run: Run, view: View) -> dict[str, tuple[Found, bool]] | None:
     return _chosen(run, found)
 
 
-def _ask_root(view: View) -> None:
-    st.session_state["score_root"] = view.root
+def _ask_root(view: ScoreView) -> None:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     left.text_input(
-        "Folder that holds the image sets", key="score_root", placeholder=str(USUAL),
-        on_change=lambda: change(view, root=st.session_state["score_root"].strip()),
+        "Folder that holds the image sets",
+        placeholder=str(USUAL),
         help="A folder on the computer that runs this app, with a subfolder for each set as it is unpacked.",
-    )  # fmt: skip
+        **bound(view, "root"),
+    )
     if right.button("Look again", icon=":material/refresh:", help="After a download or a move.", width="stretch"):
         st.session_state[LOOKS] = st.session_state.get(LOOKS, 0) + 1
 

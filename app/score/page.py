@@ -18,6 +18,7 @@ from . import estimate as score_estimate
 from . import sources as score_sources
 from .devices import devices
 from .sources import Chosen
+from .view import ScoreView
 
 NEWS = 900  # seconds: how long a finished job is told of
 REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
@@ -29,7 +30,7 @@ ROLES = {
 }
 
 
-def draw(run: Run, view: View) -> None:
+def draw(run: Run, view: ScoreView) -> None:
     st.caption(
         "Each picture is compared with the run’s ID classes and negative labels, and gets a score: **higher = more "
         "in-distribution (ID)**. The work goes on when you leave this page, reload it or restart the app."
@@ -50,7 +51,7 @@ def draw(run: Run, view: View) -> None:
     _scored(run)
 
 
-def _jobs(run: Run, view: View) -> None:
+def _jobs(run: Run, view: ScoreView) -> None:
     """The jobs at work, of every run since they share a queue; and how this run's last one ended."""
     active = jobs.active()
     for job in reversed(active):
@@ -61,7 +62,7 @@ def _jobs(run: Run, view: View) -> None:
         _after(run, last, view)
 
 
-def _after(run: Run, job: Job, view: View) -> None:
+def _after(run: Run, job: Job, view: ScoreView) -> None:
     """Where to see what a scoring brought."""
     steps = [step for step in job.spec.steps if isinstance(step, Score)]
     if job.state != "done" or not steps:
@@ -75,11 +76,11 @@ def _after(run: Run, job: Job, view: View) -> None:
     if outdated.overridden(run):
         st.page_link(
             links.page("compare"), label="Compare before and after your overrides", icon=":material/compare_arrows:",
-            query_params=View(run=view.run, first=outdated.BEFORE_OVERRIDES).query(),
+            query_params=View(run=view.run).query(first=outdated.BEFORE_OVERRIDES),
         )  # fmt: skip
 
 
-def _new(run: Run, view: View) -> None:
+def _new(run: Run, view: ScoreView) -> None:
     chosen = score_sources.choose(run, view)
     if not chosen:
         return
@@ -249,4 +250,4 @@ def _forget(run: Run, name: str) -> None:
 
 
 def score() -> None:
-    frame.page("score", "Score", draw)
+    frame.page("score", "Score", ScoreView, draw)

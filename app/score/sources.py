@@ -12,18 +12,12 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import ImageSet, check_name, open_image_set
 from negrefine_core.runs import Run
 
-from ..shared.view import View, change
+from ..shared.view import bound
 from ..shared.words import plain
 from . import benchmarks as benchmark_sets
 from . import uploads
+from .view import SOURCES, ScoreView
 
-SOURCES = {
-    "bundled": "Bundled pictures",
-    "files": "Upload files or a zip",
-    "directory": "Upload a folder",
-    "server": "Folder on the server",
-    "benchmark": "Benchmarks",
-}
 ROUND = "score_round"  # counts the uploads of a session: a new key empties the uploader
 
 
@@ -50,13 +44,16 @@ class Chosen:
         return sum(map(len, self.image_sets)) or None
 
 
-def choose(run: Run, view: View) -> Chosen | None:
+def choose(run: Run, view: ScoreView) -> Chosen | None:
     """The widgets of one source, and what is chosen with them; None until something is."""
-    st.session_state["pick_source"] = view.source
     st.segmented_control(
-        "Pictures", list(SOURCES), key="pick_source", format_func=SOURCES.__getitem__, label_visibility="collapsed",
-        required=True, on_change=lambda: change(view, source=st.session_state["pick_source"]),
-    )  # fmt: skip
+        "Pictures",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, "source"),
+    )
     if view.source == "bundled":
         return _bundled(run)
     if view.source == "benchmark":
@@ -99,7 +96,7 @@ def _server() -> Chosen | None:
     return Chosen((found,))
 
 
-def _benchmark(run: Run, view: View) -> Chosen | None:
+def _benchmark(run: Run, view: ScoreView) -> Chosen | None:
     chosen = benchmark_sets.choose(run, view)
     if not chosen:
         return None

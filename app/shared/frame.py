@@ -14,8 +14,9 @@ from . import (
     job_panel,
     outdated,
 )
+from .links import PageName
 from .scored_images import scores
-from .view import View, change, current
+from .view import AnyView, View, current, go_to_run
 from .words import plain
 
 NO_RUN = "There is no finished run yet. Make one with the bundled model and pictures, then reload this page:"
@@ -24,10 +25,10 @@ EDITED_FROM = "edited_from"  # in a run's info: the run whose class list was edi
 MAKE_RUN = "negrefine run"
 
 
-def page(name: str, title: str, draw: Callable[[Run, View], None]) -> None:
-    """Draw one page on the view's run."""
+def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, AnyView], None]) -> None:
+    """Draw one page on the run of its view, which is of this kind."""
     st.html(Path(__file__).with_name("style.css"))
-    view = current(name)
+    view = current(name, kind)
     st.title(title)
     names = known_runs()
     if not names:
@@ -60,7 +61,7 @@ def _picked_run(view: View, names: list[str]) -> Run:
         names,
         index=0 if name in names else None,
         key="pick_run",
-        on_change=lambda: change(None, run=st.session_state["pick_run"] or "", source=view.source, root=view.root),
+        on_change=lambda: go_to_run(st.session_state["pick_run"] or ""),
         help="A run is one folder in data/runs: labels, negatives, verdicts, scores and metrics.",
     )
     if name not in names:

@@ -61,7 +61,7 @@ def card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: st
         links.page("image"),
         label=f"{picture} {plain(name)}  \n{words}",
         query_params=view.query(
-            image=f"{image['image_set']}/{image['path']}", back=_opened_from(view), off=(), off_ids=()
+            image=f"{image['image_set']}/{image['path']}", back=_opened_from(view), off="", off_ids=""
         ),
         width="stretch",
     )

@@ -14,14 +14,6 @@ from . import operating_point
 from .scores import Score, available, by_column
 from .view import View
 
-SORTS = {
-    "wrong": ("Most wrong", "furthest on the wrong side of the threshold first"),
-    "nearest": ("Nearest the threshold", "the closest calls first"),
-    "highest": ("Highest score", "most in-distribution first"),
-    "lowest": ("Lowest score", "most out-of-distribution first"),
-    "changed": ("Most changed by refinement", "largest move in rank from CSP to NegRefine first"),
-}
-
 
 @dataclass(frozen=True)
 class Sets:

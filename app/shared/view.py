@@ -1,34 +1,110 @@
-"""What a page shows, as one value that is kept in the URL: a link reopens the same view."""
+"""What a page shows, as one value that is kept in the URL: a link reopens the same view.
+
+Each page has a view of its own over the fields that all share: a control is one field there, made by `choice`,
+`number`, `names`, `lines` or a plain text, and one widget that is `bound` to it.
+"""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from typing import Any, Literal, Self, TypedDict, TypeVar
 from urllib.parse import unquote
 
 import streamlit as st
 
+from negrefine_core.metrics import Convention
+
+from .links import PageName
 from .operating_point import BY_CODE, TPR95, YOUDEN
 from .scores import DEFAULT
 
-KEPT = "view"  # the session's last view: the menu's links carry no query
-ID_POSITIVE, OOD_POSITIVE = "id-positive", "ood-positive"
-CHOICES = {  # what a parameter may be; its first value is the default
-    "sort": ("wrong", "nearest", "highest", "lowest", "changed"),
-    "curve": ("roc", "pr"),
-    "show": ("pictures", "metrics", "unreadable"),
-    "convention": (ID_POSITIVE, OOD_POSITIVE),
-    "source": ("bundled", "files", "directory", "server", "benchmark"),
-    "queue": ("rejected", "unreviewed", "proper", "subcategory", "same", "kept", "overridden", "all"),
-    "order": ("suspicion", "impact", "similarity", "alphabet", "mined"),
-    "step": ("edit", "changes", "refine"),
-    "compare": ("methods", "runs", "judges"),
-    "flip": ("fixed", "broken", "wrong", "right"),
-    "differ": ("pictures", "labels"),
-    "back": ("explore", "compare", "review"),
-    "lesson": ("similarity", "negatives", "harm", "judge", "matching", "scores"),
+KEPT = "view"  # the session's last query: the menu's links carry none
+WITH_ANY_RUN = ("source", "root")  # parameters that stay when another run is chosen
+ID_POSITIVE: Convention = "id-positive"
+OOD_POSITIVE: Convention = "ood-positive"
+SORTS = {
+    "wrong": ("Most wrong", "furthest on the wrong side of the threshold first"),
+    "nearest": ("Nearest the threshold", "the closest calls first"),
+    "highest": ("Highest score", "most in-distribution first"),
+    "lowest": ("Lowest score", "most out-of-distribution first"),
+    "changed": ("Most changed by refinement", "largest move in rank from CSP to NegRefine first"),
 }
-_LINES = ("off_ids", "off")  # one a line, since labels may hold commas; image sets have them written as %2C
+Choice = TypeVar("Choice", bound=str)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How a field is written in the URL. `read` raises ValueError for what makes no sense."""
+
+    read: Callable[[str], Any] = str
+    write: Callable[[Any], str] = str
+
+
+def choice(*values: Choice) -> Choice:
+    """A field that is one of these; the first is the default."""
+    return _written(values[0], _Form(lambda text: values[values.index(text)]))
+
+
+def choice_or_number(*values: str) -> str:
+    """One of these, or a finite number as text."""
+
+    def read(text: str) -> str:
+        if text not in values:
+            _finite(text)
+        return text
+
+    return _written(values[0], _Form(read))
+
+
+def number() -> float | None:
+    """A finite number, or None."""
+    nothing: float | None = None
+    return _written(nothing, _Form(_finite))
+
+
+def count() -> int:
+    """A number from 1."""
+    return _written(1, _Form(_counted))
+
+
+def names() -> tuple[str, ...]:
+    """Names with commas between them; a comma inside one is written as %2C."""
+    nothing: tuple[str, ...] = ()
+    return _written(nothing, _Form(_split_names, _joined_names))
+
+
+def lines() -> tuple[str, ...]:
+    """Texts, one a line, as labels may hold commas."""
+    nothing: tuple[str, ...] = ()
+    return _written(nothing, _Form(lambda text: tuple(filter(None, text.split("\n"))), "\n".join))
+
+
+Value = TypeVar("Value")
+
+
+def _written(default: Value, form: _Form) -> Value:
+    return field(default=default, metadata={"form": form})
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _counted(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise ValueError(text)
+    return max(1, int(text))
+
+
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(unquote(name) for name in text.split(",") if name)
+
+
+def _joined_names(parts: tuple[str, ...]) -> str:
+    return ",".join(part.replace("%", "%25").replace(",", "%2C") for part in parts)
 
 
 @dataclass(frozen=True)
@@ -36,110 +112,109 @@ class View:
     """The fields are the URL's query parameters; a default is left out of the URL.
 
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every other set. `threshold` is a rule or
-    a number. `low` and `high` bound the brushed scores.
-    `image` is SET/PATH, and `back` the page whose gallery it was opened from. `queue`, `order`, `search` and `id_class`
-    choose the negatives to review, `label` is the one on the card. `root` holds the benchmark sets to score. `first`
-    and `second` are the scores compared, `other` the first side's run, `judge` and `other_judge` the judges; `find`
-    searches the labels that differ. `off_ids` and `off` are the labels switched off on an image.
+    a number. `outcome`, and `low` and `high` around the scores, say which images are shown, `sort` and `page` in what
+    order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened from.
+
+    `carried` are the parameters of other pages, which are kept as they came: the way back finds them.
     """
 
     run: str = ""
     id: str = ""
-    ood: tuple[str, ...] = ()
+    ood: tuple[str, ...] = names()
     score: str = DEFAULT.column
-    threshold: str = TPR95
-    outcome: str = ""
-    low: float | None = None
-    high: float | None = None
-    sort: str = "wrong"
-    page: int = 1
-    curve: str = "roc"
-    show: str = "pictures"
-    convention: str = ID_POSITIVE
+    threshold: str = choice_or_number(TPR95, YOUDEN)
+    convention: Convention = choice(ID_POSITIVE, OOD_POSITIVE)  # noqa: RUF009 - it makes a field
+    outcome: str = choice("", *BY_CODE)
+    low: float | None = number()
+    high: float | None = number()
+    sort: str = choice(*SORTS)
+    page: int = count()
     image: str = ""
-    back: str = "explore"
-    source: str = "bundled"
-    root: str = ""
-    queue: str = "rejected"
-    order: str = "suspicion"
-    search: str = ""
-    id_class: str = ""
-    label: str = ""
-    step: str = "edit"
-    compare: str = "methods"
-    first: str = ""
-    second: str = DEFAULT.column
-    other: str = ""
-    judge: str = ""
-    other_judge: str = ""
-    flip: str = "fixed"
-    differ: str = "pictures"
-    find: str = ""
-    off_ids: tuple[str, ...] = ()
-    off: tuple[str, ...] = ()
-    lesson: str = "similarity"
+    back: Literal["explore", "compare", "review"] = choice("explore", "compare", "review")
+    carried: Mapping[str, str] = field(default_factory=dict, kw_only=True)
 
     @classmethod
-    def parse(cls, query: Mapping[str, str]) -> "View":
+    def parse(cls, query: Mapping[str, str]) -> Self:
         """The view of a query; what makes no sense is left at its default, since anyone may edit a URL."""
-        return cls(**{f.name: _read(f.name, query[f.name], f.default) for f in fields(cls) if f.name in query})
+        own = {f.name: f for f in _parameters(cls)}
+        values: dict[str, Any] = {}
+        for name in own.keys() & query.keys():
+            try:
+                values[name] = _form(own[name]).read(query[name])
+            except ValueError:
+                continue
+        return cls(**values, carried={name: text for name, text in query.items() if name not in own})
 
     def query(self, **changes: Any) -> dict[str, str]:
-        """The query that reopens this view, with some fields changed."""
-        view = replace(self, **changes)
-        kept = {f.name: getattr(view, f.name) for f in fields(view) if getattr(view, f.name) != f.default}
-        return {name: _joined(name, value) if isinstance(value, tuple) else str(value) for name, value in kept.items()}
+        """The query that reopens this view with some fields changed; another page's are given as the URL has them."""
+        own = {f.name: f for f in _parameters(self)}
+        view = replace(self, **{name: value for name, value in changes.items() if name in own})
+        others = {name: text for name, text in changes.items() if name not in own}
+        written = {
+            name: _form(f).write(getattr(view, name)) for name, f in own.items() if getattr(view, name) != f.default
+        }
+        return written | {name: text for name, text in ({**self.carried} | others).items() if text}
 
     @property
     def chosen_scores(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
-def _joined(name: str, parts: tuple[str, ...]) -> str:
-    if name in _LINES:
-        return "\n".join(parts)
-    return ",".join(part.replace("%", "%25").replace(",", "%2C") for part in parts)
+AnyView = TypeVar("AnyView", bound=View)
 
 
-def _read(name: str, text: str, default: Any) -> Any:
-    if name in CHOICES:
-        return text if text in CHOICES[name] else default
-    if isinstance(default, tuple):
-        parts = text.split("\n") if name in _LINES else [unquote(part) for part in text.split(",")]
-        return tuple(part for part in parts if part)
-    if name == "outcome":
-        return text if text in BY_CODE else default
-    if name == "page":
-        return max(1, int(text)) if text.isdecimal() and len(text) < 10 else default
-    if name in ("low", "high"):
-        return _finite(text)
-    if name == "threshold":
-        return text if text in (TPR95, YOUDEN) or _finite(text) is not None else default
-    return text
+def _parameters(view: View | type[View]) -> list[Field[Any]]:
+    return [f for f in fields(view) if f.name != "carried"]
 
 
-def _finite(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+def _form(f: Field[Any]) -> _Form:
+    form: _Form = f.metadata.get("form", _Form())
+    return form
 
 
-def current(page: str) -> View:
+def current(page: PageName, kind: type[AnyView]) -> AnyView:
     """The URL's view; the session's last one where the menu led to another page without a query."""
     arrived = st.session_state.get("page") != page
     if arrived and not st.query_params.to_dict() and KEPT in st.session_state:
-        st.query_params.from_dict(st.session_state[KEPT].query())
-    view = View.parse(st.query_params.to_dict())
-    st.session_state["page"], st.session_state[KEPT] = page, view
+        st.query_params.from_dict(st.session_state[KEPT])
+    view = kind.parse(st.query_params.to_dict())
+    st.session_state["page"], st.session_state[KEPT] = page, view.query()
     return view
 
 
-def change(view: View | None, **changes: Any) -> None:
-    """Go to the page's view with some fields changed, or to a blank one with None; for widgets' callbacks.
+def now(view: AnyView) -> AnyView:
+    """The URL's view at this moment, for a callback: it may be ahead of the one that its widget was drawn with."""
+    return type(view).parse(st.query_params.to_dict())
 
-    The URL may be ahead of the view that a widget was drawn with: what a click before it changed stays.
+
+def change(view: View, **changes: Any) -> None:
+    """Go to the URL's view with some fields changed, from a callback: what a click before it changed stays."""
+    st.query_params.from_dict(now(view).query(**changes))
+
+
+def go_to_run(run: str, **parameters: str) -> None:
+    """Show another run with nothing chosen, but where pictures to score are looked for."""
+    query = st.query_params.to_dict()
+    kept = {name: query[name] for name in WITH_ANY_RUN if name in query}
+    st.query_params.from_dict(View(run=run, carried=kept).query(**parameters))
+
+
+class Bound(TypedDict):
+    key: str
+    on_change: Callable[[], None]
+
+
+def bound(view: View, name: str, shown: object = None, /, **also: Any) -> Bound:
+    """The arguments that bind a widget to a field: it shows the field's value, or `shown` where the run knows better.
+
+    Its change goes to the URL, with the fields in `also`.
     """
-    start = View.parse(st.query_params.to_dict()) if view else View()
-    st.query_params.from_dict(start.query(**changes))
+    key = f"pick_{name}"
+    st.session_state[key] = getattr(view, name) if shown is None else shown
+    return {"key": key, "on_change": lambda: change(view, **{name: picked(name)}, **also)}
+
+
+def picked(name: str) -> Any:
+    """What the widget bound to a field stands at."""
+    value = st.session_state[f"pick_{name}"]
+    return value.strip() if isinstance(value, str) else value

@@ -2,10 +2,18 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from negrefine_app.classes.view import ClassesView
+from negrefine_app.compare.view import CompareView
+from negrefine_app.explore.view import ExploreView
+from negrefine_app.image.view import ImageView
+from negrefine_app.learn.view import LearnView
+from negrefine_app.review.view import ReviewView
+from negrefine_app.score.view import ScoreView
 from negrefine_app.shared import operating_point
 from negrefine_app.shared.scores import SCORES
 from negrefine_app.shared.view import View
@@ -152,17 +160,50 @@ def test_an_unknown_image_gets_a_message(run: Run) -> None:
 
 
 def test_a_view_survives_the_url() -> None:
-    view = View(
-        run="r", id="i", ood=("a", "b"), score="csp", threshold="1.25", outcome="FP", low=-1.5, high=2.0,
-        sort="nearest", page=3, curve="pr", show="metrics", convention="ood-positive", image="a/b", step="refine",
-        compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",
-        differ="labels", find="sage", off_ids=("salt, pepper",), off=("mud", "rust"), lesson="harm",
-        queue="kept", order="impact", search="sage", id_class="safe", label="common sage", source="files",
-        back="compare", root="/data",
+    shared: dict[str, Any] = {
+        "run": "r", "id": "i", "ood": ("a", "b"), "score": "csp", "threshold": "1.25", "convention": "ood-positive",
+        "outcome": "FP", "low": -1.5, "high": 2.0, "sort": "nearest", "page": 3, "image": "a/b", "back": "compare",
+    }  # fmt: skip
+    views: tuple[View, ...] = (
+        ExploreView(**shared, curve="pr", show="metrics"),
+        ImageView(**shared, off_ids=("salt, pepper",), off=("mud", "rust")),
+        ReviewView(**shared, queue="kept", order="impact", search="sage", id_class="safe", label="common sage"),
+        CompareView(
+            **shared, compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",
+            differ="labels", find="sage",
+        ),
+        ClassesView(**shared, step="refine"),
+        ScoreView(**shared, source="files", root="/data"),
+        LearnView(**shared, lesson="harm"),
     )  # fmt: skip
-    assert len(view.query()) == len(fields(View))
-    assert View.parse(view.query()) == view
-    assert View().query() == {}
+    for view in views:
+        assert len(view.query()) == len(fields(view)) - 1  # all but what other pages' links brought
+        assert type(view).parse(view.query()) == view
+        assert type(view)().query() == {}
+
+
+def test_a_page_carries_what_was_chosen_on_the_others_and_lets_it_be_changed_by_a_link() -> None:
+    arrived = ImageView.parse({"run": "r", "queue": "kept", "off": "mud\nrust", "sort": "nonsense"})
+    assert arrived == ImageView("r", off=("mud", "rust"), carried={"queue": "kept"})
+    assert arrived.query() == {"run": "r", "queue": "kept", "off": "mud\nrust"}
+    assert arrived.query(off=(), queue="", label="sage") == {"run": "r", "label": "sage"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"low": "nan"},
+        {"high": "far"},
+        {"page": "0"},
+        {"page": "1" * 10},
+        {"threshold": "inf"},
+        {"outcome": "XY"},
+        {"curve": "line"},
+        {"ood": ","},
+    ],
+)
+def test_what_makes_no_sense_in_a_url_is_left_at_its_default(query: dict[str, str]) -> None:
+    assert ExploreView.parse(query) == ExploreView()
 
 
 def test_curves_agree_with_the_metrics_and_a_naive_count() -> None:

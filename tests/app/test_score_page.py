@@ -300,10 +300,10 @@ def test_without_image_sets_the_page_says_where_they_are_expected(run: Run, no_j
     assert set(table["State"]) == {"missing"}
     assert f"expected in {paths.DATA / 'datasets' / 'imagenet' / 'val'}" in table["Problem"].tolist()
     assert "Download one, or type the folder" in texts(app)
-    app.text_input(key="score_root").set_value(str(tmp_path / "nowhere")).run()
+    app.text_input(key="pick_root").set_value(str(tmp_path / "nowhere")).run()
     assert query(app)["root"] == str(tmp_path / "nowhere")
     assert "give the one that holds the image sets" in app.error[0].value
-    app.text_input(key="score_root").set_value("datasets").run()
+    app.text_input(key="pick_root").set_value("datasets").run()
     assert "is not a whole path" in app.error[0].value
 
 

@@ -1,0 +1,32 @@
+"""What Compare shows, beyond what all pages share."""
+
+from dataclasses import dataclass
+
+from ..shared.scores import DEFAULT
+from ..shared.view import View, choice
+
+MODES = {"methods": "Two methods", "runs": "Two runs", "judges": "Two judges"}
+FLIPS = {
+    "fixed": ("Fixed", "Wrong by the first, right by the second."),
+    "broken": ("Broken", "Right by the first, wrong by the second."),
+    "wrong": ("Still wrong", "Wrong by both."),
+    "right": ("Still right", "Right by both."),
+}
+
+
+@dataclass(frozen=True)
+class CompareView(View):
+    """`first` and `second` are the scores compared, `other` the first side's run, `judge` and `other_judge` the judges.
+
+    `flip` says which images are shown and `differ` what of both sides; `find` searches the labels that differ.
+    """
+
+    compare: str = choice(*MODES)
+    first: str = ""
+    second: str = DEFAULT.column
+    other: str = ""
+    judge: str = ""
+    other_judge: str = ""
+    flip: str = choice(*FLIPS)
+    differ: str = choice("pictures", "labels")
+    find: str = ""

@@ -1,0 +1,34 @@
+"""What Review shows, beyond what all pages share."""
+
+from dataclasses import dataclass
+
+from ..shared.view import View, choice
+
+QUEUES = {
+    "rejected": "All rejections",
+    "unreviewed": "Not reviewed yet",
+    "proper": "Proper nouns",
+    "subcategory": "Subcategories",
+    "same": "Same as an ID class",
+    "kept": "Kept by the judge",
+    "overridden": "Overridden",
+    "all": "Every negative",
+}
+ORDERS = {
+    "suspicion": ("Most doubtful", "suspicion: another judge disagrees, or WordNet or the spelling speaks against it"),
+    "impact": ("Most images", "impact: of how many images it is, or would be, among the top negatives"),
+    "similarity": ("Most like an ID class", "highest CLIP similarity with any ID class, as it was mined"),
+    "alphabet": ("A to Z", "by the negative’s name"),
+    "mined": ("As mined", "least similar to the ID classes first, nouns before adjectives; or the published order"),
+}
+
+
+@dataclass(frozen=True)
+class ReviewView(View):
+    """`queue`, `order`, `search` and `id_class` choose the negatives to review; `label` is the one on the card."""
+
+    queue: str = choice(*QUEUES)
+    order: str = choice(*ORDERS)
+    search: str = ""
+    id_class: str = ""
+    label: str = ""
