@@ -4,13 +4,14 @@ import re
 import subprocess
 import sys
 
+from tests.support.jobs import HANG
 from tests.support.project import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def _run(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANG)
 
 
 def test_the_readmes_python_lines_print_a_row_for_each_picture() -> None:

@@ -313,7 +313,7 @@ def test_how_long_mining_takes_is_said_before_it_begins(
     ahead = mining_step._ahead(run.folder)
     words = pipeline.candidates(run)
     assert ahead.words == 2 * len(words.nouns) + len(words.adjective_phrases) + len(words.adjectives) - 4 * 5
-    assert 0 < ahead.seconds < 60
+    assert ahead.seconds > 0
 
 
 def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Run, encoder: OpenClipEncoder) -> None:

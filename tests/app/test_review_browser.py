@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from negrefine_core import overrides
 from negrefine_core.runs import Run, Settings
-from tests.support.browser import WAIT, drawn, expect_text, expect_url
+from tests.support.browser import drawn, expect_text, expect_url
 from tests.support.runs import REVIEWED_IDS, write_verdicts
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("walked")]
@@ -30,14 +30,14 @@ def review(page: Page, address: str, run: Run) -> Page:
 
 
 def expect_card(page: Page, label: str) -> None:
-    expect(page.locator("h4").first).to_have_text(label, timeout=WAIT)
+    expect(page.locator("h4").first).to_have_text(label)
 
 
 def press(page: Page, key: str) -> None:
     """Press a key once the page is drawn: while it first loads, its buttons do not listen yet."""
     expect_text(page, "0 unreadable")  # the foot of the page
     drawn(page)
-    page.wait_for_load_state("networkidle", timeout=WAIT)
+    page.wait_for_load_state("networkidle")
     page.keyboard.press(key)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.support.browser import RAN
+from tests.support.browser import WAIT, drawn, expect_text
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +18,10 @@ PAGES = {
     "explore": "Explore", "image": "Image", "review": "Review", "compare": "Compare", "classes": "ID classes",
     "score": "Score", "learn": "Learn",
 }  # fmt: skip
+CHARTS_FIT = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(place => {
+  const chart = place.querySelector('.main-svg');
+  return chart && Math.abs(chart.getBoundingClientRect().width - place.getBoundingClientRect().width) < 2;
+})"""  # charts are drawn after the script has run, and again for another width
 OVERFLOW = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
 WORDLESS = "[...document.images].filter(i => !i.alt && i.offsetWidth > 1).map(i => i.src.slice(0, 80))"
 HEIGHT = "Math.max(1000, ...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollHeight))"
@@ -26,6 +30,7 @@ HEIGHT = "Math.max(1000, ...[...document.querySelectorAll('[data-testid=stMain]'
 @pytest.fixture(scope="module", params=["light", "dark"])
 def opened(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     page = browser.new_page(color_scheme=request.param)
+    page.set_default_timeout(WAIT)
     yield page
     page.close()
 
@@ -36,13 +41,13 @@ def test_a_page_is_whole_wide_and_narrow(name: str, opened: Page, address: str, 
     opened.goto(f"{address}/{name if name != 'explore' else ''}")
     for width in (1280, 700):
         opened.set_viewport_size({"width": width, "height": 1000})
-        opened.get_by_text("weights").wait_for(timeout=60_000)  # the page's foot
-        opened.wait_for_selector(RAN)
-        opened.wait_for_timeout(500)  # charts are drawn after the script has run
+        expect_text(opened, "weights")  # the page's foot
+        drawn(opened)
+        opened.wait_for_function(CHARTS_FIT)
         assert opened.locator("[data-testid=stException]").count() == 0
         assert opened.locator("h1").inner_text() == PAGES[name]
-        assert opened.evaluate(OVERFLOW) <= 0, f"{name} is wider than {width} pixels"
-        assert opened.evaluate(WORDLESS) == []
+        opened.wait_for_function(f"{OVERFLOW} <= 0")  # else the page is wider than the window
+        opened.wait_for_function(f"{WORDLESS}.length === 0")
         opened.set_viewport_size({"width": width, "height": min(3000, opened.evaluate(HEIGHT))})
         scheme = "dark" if opened.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
         folder = Path(os.environ.get("NEGREFINE_SCREENSHOTS", tmp_path))

@@ -4,7 +4,6 @@ The run is small: five classes against WordNet's words for food, and a few hundr
 """
 
 import re
-import time
 import zipfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from negrefine_core.image_sets import open_image_set
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.runs import Run, Settings
-from tests.support.browser import WAIT, drawn, expect_text, expect_url
+from tests.support.browser import drawn, expect_text, expect_url
 from tests.support.jobs import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("no_jobs_left")]
@@ -127,7 +126,6 @@ def score_a_zip_through_a_reload_and_a_cancel(page: Page, file: Path) -> None:
     drawn(page)
     page.get_by_role("button", name="Cancel").click()
     until(lambda: not job.is_alive)
-    assert time.time() - (job.folder / "cancelled").stat().st_mtime < 2
     assert job.state == "cancelled"
     expect_text(page, "Score dinner was cancelled")
     page.get_by_role("button", name="Resume").click()
@@ -217,7 +215,7 @@ def export(page: Page, run: Run) -> None:
 
 def menu(page: Page, name: str) -> None:
     page.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(name, timeout=WAIT)
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
 
 
 def press(page: Page, key: str) -> str:

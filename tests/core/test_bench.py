@@ -11,6 +11,7 @@ from negrefine_core.benchmarks import speed as bench
 from negrefine_core.detector import NegRefineDetector
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import open_image_set, read_image
+from negrefine_core.judges.openai import IN_FLIGHT
 
 
 def test_the_fast_scores_equal_the_plain_loops_on_the_bundled_model_and_pictures() -> None:
@@ -26,15 +27,36 @@ def test_the_fast_scores_equal_the_plain_loops_on_the_bundled_model_and_pictures
         np.testing.assert_allclose([row.neglabel, row.multi_matching], [neglabel, multi_matching], atol=1e-5)
 
 
-def test_every_measurement_is_made_with_its_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ratio_says_how_many_times_as_long_the_plain_way_takes() -> None:
+    assert bench.Measurement("x", 10, "images", seconds=2.0, plain=6.0).ratio == 3
+    assert bench.Measurement("x", 10, "images", seconds=2.0).ratio is None
+
+
+@pytest.mark.slow
+def test_every_measurement_is_made_and_the_judges_beside_one_question_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[tuple[int, int]] = []
+
+    def judging_seconds(url: str, labels: int, in_flight: int) -> float:
+        judged.append((labels, in_flight))
+        return really_judging_seconds(url, labels, in_flight)
+
+    really_judging_seconds = bench.speed_judge.judging_seconds
+    monkeypatch.setattr(bench.speed_judge, "judging_seconds", judging_seconds)
     monkeypatch.setattr(bench, "RESCORED", 200)
     monkeypatch.setattr(bench, "LEXICON_SAMPLE", 16)
-    monkeypatch.setattr(bench.bench_judge, "LABELS", 200)
-    monkeypatch.setattr(bench.bench_judge, "LABELS_ONE_BY_ONE", 5)
+    monkeypatch.setattr(bench.speed_judge, "LABELS", 200)
+    monkeypatch.setattr(bench.speed_judge, "LABELS_ONE_BY_ONE", 5)
     rows = {row.name: row for row in bench.measure("demo", None, "cpu", n_images=4, n_plain=1)}
-    assert rows["scoring, cold"].ratio is not None
-    assert rows["scoring, cold"].ratio > 1
-    assert rows["judging"].ratio is not None
-    assert rows["judging"].ratio > 2
+    assert [name for name, row in rows.items() if row.ratio] == [
+        "image encoding alone",
+        "scoring, cold",
+        "scoring, pairs known",
+        "scoring, all known",
+        "embedding the lexicon, cold",
+        "judging",
+    ]
+    assert judged == [(5, 1), (200, IN_FLIGHT)]
     assert "peak memory" in rows["scoring known features"].note
     assert all(row.seconds > 0 for row in rows.values())

@@ -11,6 +11,7 @@ from negrefine_core import pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
 from negrefine_core.runs import Run, unpack_bundled_run
+from tests.support.jobs import HANG
 from tests.support.project import ROOT
 
 FAR = ("food", "objects", "plants", "vehicles")
@@ -31,7 +32,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Run:
     environment = os.environ | {"NEGREFINE_DATA": str(data)}
     environment.pop("OMP_NUM_THREADS", None)
     command = [sys.executable, "-m", "negrefine_core", "run"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3 * HANG)
     assert done.returncode == 0, done.stderr
     return Run.open("demo", data / "runs")
 

@@ -15,12 +15,15 @@ from urllib.request import urlopen
 from playwright.sync_api import Page, expect
 
 from negrefine_core import paths
+from tests.support.jobs import HANG
 from tests.support.project import ROOT
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-WAIT = 180_000  # milliseconds until a wait gives up: a busy machine draws a first page slowly
+WAIT = 1000 * HANG  # milliseconds
 RAN = '[data-test-script-state="notRunning"]'
+
+expect.set_options(timeout=WAIT)
 
 
 @contextmanager
@@ -56,17 +59,17 @@ def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
 
 def expect_text(page: Page, pattern: str) -> None:
     """Wait until a text that matches is seen."""
-    expect(page.get_by_text(re.compile(pattern)).first).to_be_visible(timeout=WAIT)
+    expect(page.get_by_text(re.compile(pattern)).first).to_be_visible()
 
 
 def expect_url(page: Page, pattern: str) -> None:
     """Wait until the page's address matches."""
-    expect(page).to_have_url(re.compile(pattern), timeout=WAIT)
+    expect(page).to_have_url(re.compile(pattern))
 
 
 def drawn(page: Page) -> None:
     """Wait until the page's script has run to its end: a click before may hold what was drawn before."""
-    page.locator(RAN).wait_for(timeout=WAIT)
+    page.locator(RAN).wait_for()
 
 
 def insist(page: Page, act: Callable[[], None], condition: Callable[[], bool], seconds: float = 10) -> None:

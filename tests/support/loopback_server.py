@@ -1,6 +1,6 @@
 """An OpenAI-compatible server on loopback that can answer, delay, refuse, fail, talk garbage, hang and die.
 
-In a test it runs in a thread of its own; `python tests/loopback_server.py DELAY` runs it alone, for benchmarks.
+In a test it runs in a thread of its own; `python tests/support/loopback_server.py DELAY` runs it alone, for benchmarks.
 """
 
 import asyncio

@@ -31,9 +31,9 @@ def write_miniature(entry: Dataset, layout: str, root: Path, seed: int = 0) -> i
     """Write a set below `root`; returns how many pictures it should be found to have."""
     kind, _, folder = layout.partition(":")
     if kind == "torchvision":
-        return {"Food101": food, "OxfordIIITPet": pets, "StanfordCars": cars, "DTD": textures}[entry.split.reader](
-            root, seed
-        )
+        assert entry.split
+        writers = {"Food101": food, "OxfordIIITPet": pets, "StanfordCars": cars, "DTD": textures}
+        return writers[entry.split.reader](root, seed)
     if kind == "drawn":
         names = class_folders(entry.class_folders)[:CLASSES]
         others = [name for name in class_folders("imagenet") if name not in class_folders(entry.class_folders)]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from negrefine_core import overrides, pipeline
 from negrefine_core.judge import Question
-from negrefine_core.records import Negative, Verdict
+from negrefine_core.records import Answer, Kind, Negative, Verdict
 from negrefine_core.runs import Run, Settings
 
 # --- scored without a model ------------------------------------------------------------------------------------------
@@ -49,9 +49,9 @@ def drawn_scores(files: list[str], centre: float, seed: int) -> pd.DataFrame:
         table[score.column] = generator.normal(centre, 0.3, len(files)).astype("float32")
     labels, similarities = ["cat", "*dog*", "fox"], np.array([28.0, 27.0, 25.5], dtype="float32")
     table["id_labels"] = [labels] * len(files)
-    table["id_sims"] = [similarities] * len(files)
+    table["id_sims"] = pd.Series([similarities] * len(files))
     table["negative_labels"] = [["<b>pie</b>", "rust", "cat"]] * len(files)
-    table["negative_sims"] = [similarities - 1] * len(files)
+    table["negative_sims"] = pd.Series([similarities - 1] * len(files))
     return table.assign(pair_id="cat", pair_negative="<b>pie</b>", pair_sim=np.float32(29.0))
 
 
@@ -62,7 +62,8 @@ def refined(run: Run) -> Run:
     """The run with five mined negatives, of which the judge rejects two; a second judge rejects one of them."""
     run.write_initial_negatives([Negative(x, "noun", 0.1) for x in ("paris", "<b>poodle</b>", "rust", "mud", "sky")])
     with run.verdict_log() as log:
-        for judge, dog in (("wordnet", "yes"), ("second", "no")):
+        for judge in ("wordnet", "second"):
+            dog: Answer = "yes" if judge == "wordnet" else "no"
             log.append(_answered("paris", "proper noun", None, "yes", judge))
             log.append(_answered("bpoodleb", "subcategory", "*dog*", dog, judge))
             log.append(_answered("rust", "proper noun", None, "no", judge))
@@ -71,7 +72,7 @@ def refined(run: Run) -> Run:
     return run
 
 
-def _answered(negative: str, kind: str, id_label: str | None, answer: str, judge: str) -> Verdict:
+def _answered(negative: str, kind: Kind, id_label: str | None, answer: Answer, judge: str) -> Verdict:
     prompt = f"{negative}: {kind} {id_label or ''}"
     return Verdict(negative, kind, id_label, 0.5, prompt, answer.title(), answer, judge, "", 0.0)
 
@@ -102,9 +103,9 @@ def write_verdicts(run: Run) -> None:
     run.write_negatives(overrides.final_negatives(run))
 
 
-def _replied(negative: str, id_label: str | None, answer: str, judge: str = "llm") -> Verdict:
+def _replied(negative: str, id_label: str | None, answer: Answer, judge: str = "llm") -> Verdict:
     """A language model's verdict, with a reply that would be HTML if it were obeyed."""
-    kind = "subcategory" if id_label else "proper noun"
+    kind: Kind = "subcategory" if id_label else "proper noun"
     if negative == id_label:
         kind = "same"
     return Verdict(
