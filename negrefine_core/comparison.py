@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .methods import Negatives, method
 from .metrics import Convention, bootstrap_draws, interval, ood_metrics
-from .overrides import DROPPED, changes, in_force, judged_negatives, rejections
+from .overrides import DROPPED, changes, in_force, negatives_of, rejections
 from .records import Negative
 from .runs import Run
 
 AVERAGE = "average"
 FIXED, BROKEN, STILL_WRONG, STILL_RIGHT = "fixed", "broken", "wrong", "right"
-REFINED = ("negrefine", "neglabel", "multi_matching", "negrefine_judged")  # scores over the filtered negatives
-WITHOUT_NEGATIVES = ("mcm", "mcm_scaled")
 
 
 @dataclass(frozen=True)
@@ -77,27 +76,17 @@ def flips(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> ND
     )
 
 
-def negatives_of(run: Run, column: str) -> list[Negative]:
-    """The negatives that a score compares with; none for MCM."""
-    if column in WITHOUT_NEGATIVES:
-        return []
-    if column == "neglabel_baseline":
-        return run.neglabel_negatives
-    if column == "csp":
-        return run.initial_negatives
-    return judged_negatives(run) if column == "negrefine_judged" else run.negatives
-
-
 def label_diff(first: tuple[Run, str], second: tuple[Run, str]) -> pd.DataFrame:
     """The negatives of only one side (run, score's column): `label`, `pos`, `change` from the first side to the second
     ("removed" or "added"), and why the other side lacks it: `kind` and, of a rejection, the `id_label`."""
-    ours, theirs = ({n.label: n for n in negatives_of(*side)} for side in (first, second))
-    removed = _lacking(second, (n for label, n in ours.items() if label not in theirs), "removed")
-    added = _lacking(first, (n for label, n in theirs.items() if label not in ours), "added")
+    sides = [(run, method(column).negatives) for run, column in (first, second)]
+    ours, theirs = ({n.label: n for n in negatives_of(*side)} for side in sides)
+    removed = _lacking(sides[1], (n for label, n in ours.items() if label not in theirs), "removed")
+    added = _lacking(sides[0], (n for label, n in theirs.items() if label not in ours), "added")
     return pd.DataFrame([*removed, *added], columns=["label", "pos", "change", "kind", "id_label"])
 
 
-def _lacking(side: tuple[Run, str], negatives: Iterable[Negative], change: str) -> list[dict[str, str]]:
+def _lacking(side: tuple[Run, Negatives], negatives: Iterable[Negative], change: str) -> list[dict[str, str]]:
     """A row for each negative that a side does without, and why it does."""
     negatives = list(negatives)
     reasons = _reasons(*side) if negatives else {}
@@ -112,13 +101,13 @@ def _lacking(side: tuple[Run, str], negatives: Iterable[Negative], change: str) 
     return rows
 
 
-def _reasons(run: Run, column: str) -> Mapping[str, tuple[str, str]]:
-    """label -> (why the score's negatives lack it, the ID label of a rejection)."""
-    if column not in REFINED:
+def _reasons(run: Run, kind: Negatives) -> Mapping[str, tuple[str, str]]:
+    """label -> (why the negatives of this kind lack it, the ID label of a rejection)."""
+    if kind not in ("refined", "judged"):
         return {}
     reasons = {negative.label: ("cleaned", "") for negative in run.initial_negatives}
     reasons |= {label: (v.kind, v.id_label or "") for label, v in rejections(run).items()}
-    if column != "negrefine_judged":
+    if kind == "refined":
         dropped = (override.negative for override in changes(run.overrides) if override.new == DROPPED)
         reasons |= dict.fromkeys(dropped, ("dropped by a person", ""))
     else:

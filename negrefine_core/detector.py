@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from . import scoring
+from . import methods, scoring
 from .encoder import Encoder, Progress
 from .errors import NegRefineError
 from .image_sets import read_image, upright_rgb
 from .labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES, label_list
+from .methods import Matches, Method, Similarities
 
 SCORE_CHUNK = 512  # images scored at once: bounds the memory to SCORE_CHUNK x (P + N) similarities
 PAIR_CHUNK = 64  # images compared with their pairs at once: bounds it to PAIR_CHUNK x 25 x D
@@ -120,8 +121,8 @@ class NegRefineDetector:
     ) -> pd.DataFrame:
         """Score L2-normalised image features (B, D), as if the labels of `without` were not there. Columns:
 
-        `negrefine`, its parts `neglabel` and `multi_matching`, `mcm` (temperature of the config) and `mcm_scaled`
-        (temperature 0.01, CLIP's own scale); `id_labels`, `id_sims`, `negative_labels`, `negative_sims`: the top 5
+        those of `methods` that compare with the detector's negatives or with none: `negrefine`, its parts `neglabel`
+        and `multi_matching`, `mcm` and others; `id_labels`, `id_sims`, `negative_labels`, `negative_sims`: the top 5
         with their logits; `pair_id`, `pair_negative`, `pair_sim`: the pair behind the multi-matching score.
 
         Raises NegRefineError when no ID label or no negative would be left.
@@ -132,34 +133,57 @@ class NegRefineDetector:
             tables.append(self._score_chunk(chunk, progress, without))
         return pd.concat(tables, ignore_index=True) if tables else self._score_chunk(features, None, without)
 
+    def score_with(self, wanted: Sequence[Method], features: Tensor) -> pd.DataFrame:
+        """These scores alone of L2-normalised image features (B, D), a column each."""
+        tables = []
+        for chunk in torch.split(features, SCORE_CHUNK):
+            images = self._similarities(chunk)
+            tables.append(pd.DataFrame({row.column: row.score(images).numpy() for row in wanted}))
+        return pd.concat(tables, ignore_index=True)
+
     def _score_chunk(self, features: Tensor, progress: Progress | None, without: Without) -> pd.DataFrame:
-        config = self.config
-        pos_sim = _without(scoring.similarity(features, self.id_features), self.id_labels, without.id_labels)  # (B, P)
+        images = self._similarities(features, progress, without)
+        top = images.matches
+        scores = {row.column: row.score(images).numpy() for row in methods.comparing_with("refined", "none")}
+        best = (top.pair_sim - top.neg_sim.unsqueeze(1)).flatten(1).argmax(1)  # (B,)
+        row, best_pos, best_neg = torch.arange(len(best)), best // top.neg.shape[1], best % top.neg.shape[1]  # (B,)
+        return pd.DataFrame(
+            {
+                **scores,
+                "id_labels": _names(self.id_labels, top.pos),
+                "id_sims": list(top.pos_sim.numpy()),
+                "negative_labels": _names(self.negatives, top.neg),
+                "negative_sims": list(top.neg_sim.numpy()),
+                "pair_id": np.array(self.id_labels, dtype=object)[top.pos[row, best_pos].numpy()],
+                "pair_negative": np.array(self.negatives, dtype=object)[top.neg[row, best_neg].numpy()],
+                "pair_sim": top.pair_sim[row, best_pos, best_neg].numpy(),
+            }
+        )
+
+    def _similarities(
+        self, features: Tensor, progress: Progress | None = None, without: Without | None = None
+    ) -> Similarities:
+        """What the scores of images (B, D) are made of."""
+        config, without = self.config, without or Without()
+        pos_sim = scoring.similarity(features, self.id_features)  # (B, P)
         neg_sim = scoring.similarity(features, self.negative_features)  # (B, N)
-        neg_sim = _without(neg_sim, self.negatives, without.negatives)  # (B, N)
-        neglabel = scoring.neglabel_score(pos_sim, neg_sim, config.n_groups, self.permutation)  # (B,)
+        pos_sim = _without(pos_sim, self.id_labels, without.id_labels)
+        neg_sim = _without(neg_sim, self.negatives, without.negatives)
+        return Similarities(
+            pos_sim=pos_sim,
+            neg_sim=neg_sim,
+            permutation=self.permutation,
+            n_groups=config.n_groups,
+            alpha=config.alpha,
+            mcm_temperature=config.mcm_temperature,
+            match=lambda: self._matches(features, pos_sim, neg_sim, progress),
+        )
+
+    def _matches(self, features: Tensor, pos_sim: Tensor, neg_sim: Tensor, progress: Progress | None) -> Matches:
         top_pos_sim, top_pos = self._top(pos_sim)  # (B, K)
         top_neg_sim, top_neg = self._top(neg_sim)  # (B, M)
         pair_sim = self.pair_similarity(features, top_pos, top_neg, progress)  # (B, K, M)
-        multi_matching = scoring.multi_matching_score(pair_sim, top_neg_sim)  # (B,)
-        best = (pair_sim - top_neg_sim.unsqueeze(1)).flatten(1).argmax(1)  # (B,)
-        row, (best_pos, best_neg) = torch.arange(len(best)), (best // top_neg.shape[1], best % top_neg.shape[1])
-        return pd.DataFrame(
-            {
-                "negrefine": scoring.negrefine_score(neglabel, multi_matching, config.alpha).numpy(),
-                "neglabel": neglabel.numpy(),
-                "multi_matching": multi_matching.numpy(),
-                "mcm": scoring.mcm_score(pos_sim, config.mcm_temperature).numpy(),
-                "mcm_scaled": scoring.mcm_score(pos_sim, 1 / scoring.LOGIT_SCALE).numpy(),
-                "id_labels": _names(self.id_labels, top_pos),
-                "id_sims": list(top_pos_sim.numpy()),
-                "negative_labels": _names(self.negatives, top_neg),
-                "negative_sims": list(top_neg_sim.numpy()),
-                "pair_id": np.array(self.id_labels, dtype=object)[top_pos[row, best_pos].numpy()],
-                "pair_negative": np.array(self.negatives, dtype=object)[top_neg[row, best_neg].numpy()],
-                "pair_sim": pair_sim[row, best_pos, best_neg].numpy(),
-            }
-        )
+        return Matches(top_pos_sim, top_pos, top_neg_sim, top_neg, pair_sim)
 
     def _top(self, sim: Tensor) -> tuple[Tensor, Tensor]:
         left = int(sim[0].isfinite().sum()) if len(sim) else sim.shape[1]

@@ -10,6 +10,7 @@ from typing import IO, Any
 import pandas as pd
 
 from .errors import NegRefineError
+from .methods import Negatives
 from .negfilter import clean_negatives
 from .paths import write_atomically
 from .records import Negative, Verdict
@@ -113,6 +114,21 @@ def judged_negatives(run: Run) -> list[Negative]:
     """What the verdicts alone leave, as if there were no overrides."""
     rejected = rejections(run)
     return [negative for negative in reviewable(run) if negative.label not in rejected]
+
+
+def negatives_of(run: Run, kind: Negatives) -> list[Negative]:
+    """The negatives of a kind that a method compares with."""
+    match kind:
+        case "none":
+            return []
+        case "mined":
+            return run.initial_negatives
+        case "neglabel":
+            return run.neglabel_negatives
+        case "judged":
+            return judged_negatives(run)
+        case "refined":
+            return run.negatives
 
 
 def outdated_scores(run: Run) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from . import lexicon, mining, scoring
+from . import lexicon, methods, mining
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .effects import Effects
@@ -28,19 +28,12 @@ from .labels import (
     NOUN_TEMPLATES,
     SKETCH_TEMPLATES,
 )
+from .methods import Negatives
 from .metrics import bootstrap_draws, interval, ood_metrics
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
 from .overrides import final_negatives, judged_negatives
 from .runs import Run
-
-METHODS = {  # method: its column in the scores
-    "MCM": "mcm",
-    "MCM (T = 0.01)": "mcm_scaled",
-    "NegLabel": "neglabel_baseline",
-    "CSP": "csp",
-    "NegRefine": "negrefine",
-}
 
 AVERAGED = ("auroc", "fpr95", "aupr_in", "aupr_out")  # over OOD sets
 
@@ -131,16 +124,45 @@ def question_estimate(
 
 def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:
     """The run's detector, with its final negatives or with those given."""
-    check_model(run, encoder)
-    settings, final = run.settings, run.negatives
+    final = run.negatives
     negatives = final if negatives is None else negatives
-    config = DetectorConfig(
-        settings.alpha, settings.top_k, settings.n_groups, mcm_temperature=settings.mcm_temperature,
-        noun_templates=noun_templates(run),
-    )  # fmt: skip
-    nouns, adjectives = _by_pos(negatives)
     stored = torch.tensor(run.info.get("permutation", []), dtype=torch.long) if negatives == final else None
-    return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config, stored)
+    return _detector(run, encoder, negatives, noun_templates(run), ADJECTIVE_TEMPLATES, stored)
+
+
+def _detector(
+    run: Run,
+    encoder: CachedEncoder,
+    negatives: Sequence[Negative],
+    noun_templates: tuple[str, ...],
+    adjective_templates: tuple[str, ...],
+    permutation: torch.Tensor | None = None,
+) -> NegRefineDetector:
+    check_model(run, encoder)
+    settings = run.settings
+    config = DetectorConfig(
+        alpha=settings.alpha,
+        top_k=settings.top_k,
+        n_groups=settings.n_groups,
+        mcm_temperature=settings.mcm_temperature,
+        noun_templates=noun_templates,
+        adjective_templates=adjective_templates,
+    )
+    nouns, adjectives = ([n.label for n in negatives if n.pos == pos] for pos in ("noun", "adjective"))
+    return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config, permutation)
+
+
+def _baselines(run: Run, encoder: CachedEncoder) -> dict[Negatives, NegRefineDetector]:
+    """Detectors over the other negatives that the run's methods compare with, as far as it has them."""
+    found: dict[Negatives, NegRefineDetector] = {"mined": detector(run, encoder, run.initial_negatives)}
+    if run.path("neglabel_negatives.csv").exists():  # an imported run has none
+        found["neglabel"] = _detector(
+            run, encoder, run.neglabel_negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES
+        )
+    judged = judged_negatives(run) if run.overrides else run.negatives
+    if judged and judged != run.negatives:
+        found["judged"] = detector(run, encoder, judged)
+    return found
 
 
 def image_features(run: Run, encoder: CachedEncoder, images: pd.DataFrame) -> torch.Tensor:
@@ -175,18 +197,8 @@ def score(
     Where overrides change the negatives, `negrefine_judged` is NegRefine's score with the verdicts alone.
     Returns how many images of each were scored. Scores go to disk as they come: memory does not grow with the set.
     """
-    check_model(run, encoder)
     negatives, known_overrides = run.negatives, len(run.overrides)
-    scorer = detector(run, encoder)
-    baselines = {"csp": _baseline(run, encoder, run.initial_negatives, noun_templates(run), ADJECTIVE_TEMPLATES)}
-    if run.path("neglabel_negatives.csv").exists():  # an imported run has none
-        baselines["neglabel_baseline"] = _baseline(
-            run, encoder, run.neglabel_negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES
-        )
-    judged = judged_negatives(run) if known_overrides else negatives
-    if judged and judged != negatives:
-        before = detector(run, encoder, judged)
-        baselines["negrefine_judged"] = lambda images: before.score_features(images)["negrefine"].to_numpy()
+    scorer, baselines = detector(run, encoder), _baselines(run, encoder)
     counts = []
     for image_set in image_sets:
         skipped: list[tuple[str, str]] = []
@@ -204,7 +216,7 @@ def score(
 
 def _score_chunks(
     scorer: NegRefineDetector,
-    baselines: Mapping[str, Callable[[torch.Tensor], Any]],
+    baselines: Mapping[Negatives, NegRefineDetector],
     image_set: ImageSet,
     chunks: Iterable[EmbeddedChunk],
     skipped: list[tuple[str, str]],
@@ -214,38 +226,14 @@ def _score_chunks(
     for chunk in chunks:
         skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
         table = scorer.score_features(chunk.features)
-        for column, baseline in baselines.items():
-            table[column] = baseline(chunk.features)
+        others = [
+            baseline.score_with(methods.comparing_with(negatives), chunk.features)
+            for negatives, baseline in baselines.items()
+        ]
+        table = pd.concat([table, *others], axis="columns")
         table.insert(0, "path", [image_set.paths[i] for i in chunk.indices])
         table.insert(1, "class", [classes[i] for i in chunk.indices])
         yield table
-
-
-def _by_pos(negatives: Sequence[Negative]) -> tuple[list[str], list[str]]:
-    """(nouns, adjectives), each in its order."""
-    return ([n.label for n in negatives if n.pos == "noun"], [n.label for n in negatives if n.pos == "adjective"])
-
-
-def _baseline(
-    run: Run,
-    encoder: CachedEncoder,
-    negatives: Sequence[Negative],
-    noun_templates: Sequence[str],
-    adjective_templates: Sequence[str],
-) -> Callable[[torch.Tensor], Any]:
-    """NegLabel's score over these negatives, as a function of image features (B, D)."""
-    nouns, adjectives = _by_pos(negatives)
-    ids = encoder.encode_labels(run.id_labels, noun_templates)  # (P, D)
-    features = torch.cat(  # (N, D)
-        [encoder.encode_labels(nouns, noun_templates), encoder.encode_labels(adjectives, adjective_templates)]
-    )
-    permutation = scoring.group_permutation(len(negatives), run.settings.n_groups)
-
-    def neglabel(images: torch.Tensor) -> Any:
-        pos_sim, neg_sim = scoring.similarity(images, ids), scoring.similarity(images, features)  # (B, P), (B, N)
-        return scoring.neglabel_score(pos_sim, neg_sim, run.settings.n_groups, permutation).numpy()  # (B,)
-
-    return neglabel
 
 
 def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 1000) -> dict[str, Any]:
@@ -253,18 +241,18 @@ def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 
     if not ood_sets:
         raise NegRefineError("metrics need at least one OOD image set beside the ID set")
     inside, outside = run.scores(id_set), {name: run.scores(name) for name in ood_sets}
+    measured_methods = methods.measured(inside, *outside.values())
     metrics: dict[str, Any] = {"convention": "ID is the positive class; higher score = more ID", "id_set": id_set,
                                "images": {id_set: len(inside)} | {n: len(t) for n, t in outside.items()},
                                "methods": {}}  # fmt: skip
-    for method, column in METHODS.items():
-        if column not in inside:
-            continue
-        ids, oods = inside[column].to_numpy(), {name: table[column].to_numpy() for name, table in outside.items()}
+    for row in measured_methods:
+        ids = inside[row.column].to_numpy()
+        oods = {name: table[row.column].to_numpy() for name, table in outside.items()}
         measured = {name: asdict(ood_metrics(ids, scores)) for name, scores in oods.items()}
         draws = [bootstrap_draws(ids, scores, n_bootstrap, stream=i) for i, scores in enumerate(oods.values())]
-        rows = {name: row | _intervals(draws[i : i + 1]) for i, (name, row) in enumerate(measured.items())}
-        averages = {key: sum(row[key] for row in measured.values()) / len(measured) for key in AVERAGED}
-        metrics["methods"][method] = rows | {"average": averages | _intervals(draws)}
+        rows = {name: figures | _intervals(draws[i : i + 1]) for i, (name, figures) in enumerate(measured.items())}
+        averages = {key: sum(figures[key] for figures in measured.values()) / len(measured) for key in AVERAGED}
+        metrics["methods"][row.name] = rows | {"average": averages | _intervals(draws)}
     run.write_metrics(metrics)
     return metrics
 

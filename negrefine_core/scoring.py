@@ -1,16 +1,21 @@
 """The scores, as pure functions of tensors (paper, section 4.2): NegLabel, multi-matching, NegRefine, MCM.
 
 Similarities ("logits") are 100 x cosine. Shapes: B images, P ID labels, N negatives, G groups. Higher = more ID.
+`methods` lists which of them a run is scored with. Importing them does not import torch, which takes seconds.
 """
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from .errors import NegRefineError
 from .hyperparameters import ALPHA as ALPHA
 from .hyperparameters import MCM_TEMPERATURE as MCM_TEMPERATURE
 from .hyperparameters import N_GROUPS as N_GROUPS
 from .hyperparameters import TOP_K as TOP_K
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LOGIT_SCALE = 100.0
 
@@ -25,6 +30,8 @@ def group_permutation(n_negatives: int, n_groups: int = N_GROUPS, seed: int = 0)
 
     With fewer negatives than groups there is one group that holds them all, which is the score without grouping.
     """
+    import torch
+
     if n_negatives < 1:
         raise NegRefineError("no negative labels are left to score with; keep or restore at least one")
     grouped = n_negatives - n_negatives % n_groups if n_negatives >= n_groups else n_negatives
@@ -47,7 +54,7 @@ def neglabel_score(
     size = len(permutation) // groups
     grouped = neg_sim[:, permutation.to(neg_sim.device)].view(len(neg_sim), groups, size)  # (B, G, N // G)
     positive = pos_sim.logsumexp(1, keepdim=True)  # (B, 1)
-    return torch.sigmoid(positive - grouped.logsumexp(2)).mean(1)  # (B, G) -> (B,)
+    return (positive - grouped.logsumexp(2)).sigmoid().mean(1)  # (B, G) -> (B,)
 
 
 def multi_matching_score(pair_sim: Tensor, neg_sim: Tensor) -> Tensor:
@@ -57,7 +64,7 @@ def multi_matching_score(pair_sim: Tensor, neg_sim: Tensor) -> Tensor:
         pair_sim: (B, K, M) logits with the texts of the top K ID labels and top M negatives.
         neg_sim: (B, M) logits with those negatives.
     """
-    return torch.sigmoid(pair_sim - neg_sim.unsqueeze(1)).flatten(1).amax(1)  # (B, K, M) -> (B,)
+    return (pair_sim - neg_sim.unsqueeze(1)).sigmoid().flatten(1).amax(1)  # (B, K, M) -> (B,)
 
 
 def negrefine_score(neglabel: Tensor, multi_matching: Tensor, alpha: float = ALPHA) -> Tensor:
@@ -67,7 +74,7 @@ def negrefine_score(neglabel: Tensor, multi_matching: Tensor, alpha: float = ALP
 
 def mcm_score(pos_sim: Tensor, temperature: float = MCM_TEMPERATURE) -> Tensor:
     """(B,) maximum softmax probability over the ID labels, of cosine / temperature (MCM)."""
-    return torch.softmax(pos_sim / LOGIT_SCALE / temperature, dim=1).amax(1)  # (B, P) -> (B,)
+    return (pos_sim / LOGIT_SCALE / temperature).softmax(1).amax(1)  # (B, P) -> (B,)
 
 
 def top_labels(sim: Tensor, k: int = TOP_K) -> tuple[Tensor, Tensor]:

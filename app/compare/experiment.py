@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.benchmarks.experiments import Experiment, experiments, seeds_of, times
+from negrefine_core.methods import measured
 from negrefine_core.metrics import Convention
 from negrefine_core.runs import Run
 
@@ -25,9 +26,9 @@ def draw(run: Run, view: View) -> None:
             st.info("No seed of this experiment is scored whole yet. Its command goes on where it stopped:")
             st.code(f"negrefine benchmark {entry.name}", language="bash")
             return
-        measured = _measured(entry, runs, view.convention)
-        if measured is not None:
-            _draw_table(entry, runs, measured, view.convention)
+        found = _measured(entry, runs, view.convention)
+        if found is not None:
+            _draw_table(entry, runs, found, view.convention)
 
 
 def _measured(entry: Experiment, runs: list[Run], convention: Convention) -> pd.DataFrame | None:
@@ -36,16 +37,15 @@ def _measured(entry: Experiment, runs: list[Run], convention: Convention) -> pd.
 
     def measure() -> pd.DataFrame:
         from negrefine_core.benchmarks.seeds import results  # here: it imports torch
-        from negrefine_core.pipeline import METHODS
 
-        return results(entry, runs, list(METHODS), convention)
+        return results(entry, runs, measured(), convention)
 
     return background.result(key, measure, f"Measuring {len(runs)} runs of {len(entry.image_sets)} image sets")
 
 
-def _draw_table(entry: Experiment, runs: list[Run], measured: pd.DataFrame, convention: Convention) -> None:
+def _draw_table(entry: Experiment, runs: list[Run], found: pd.DataFrame, convention: Convention) -> None:
     st.dataframe(
-        tabulated(measured), hide_index=True, placeholder="–", height=38 + 35 * 10,
+        tabulated(found), hide_index=True, placeholder="–", height=38 + 35 * 10,
         column_config={name: st.column_config.NumberColumn(name, format="%.2f") for name in NUMBERS},
         alt=f"AUROC and FPR@95 of each method in the experiment {entry.title}, beside the paper’s",
     )  # fmt: skip
@@ -67,18 +67,18 @@ _PAPER = ("The paper’s averages are over seeds, as quoted second-hand; its sin
           "which is seed 0. ")  # fmt: skip
 
 
-def tabulated(measured: pd.DataFrame) -> pd.DataFrame:
+def tabulated(found: pd.DataFrame) -> pd.DataFrame:
     """`benchmark.results` under the columns' names for people, the average first."""
     table = pd.DataFrame(
         {
-            "OOD images": measured["ood_set"],
-            "Method": measured["method"],
-            "AUROC": measured["auroc"],
-            "AUROC ±": measured["auroc_deviation"],
-            "FPR@95": measured["fpr95"],
-            "FPR@95 ±": measured["fpr95_deviation"],
-            "Paper: AUROC": measured["paper_auroc"].astype(float),
-            "Paper: FPR@95": measured["paper_fpr95"].astype(float),
+            "OOD images": found["ood_set"],
+            "Method": found["method"],
+            "AUROC": found["auroc"],
+            "AUROC ±": found["auroc_deviation"],
+            "FPR@95": found["fpr95"],
+            "FPR@95 ±": found["fpr95_deviation"],
+            "Paper: AUROC": found["paper_auroc"].astype(float),
+            "Paper: FPR@95": found["paper_fpr95"].astype(float),
         }
     )
     table = table.dropna(axis="columns", how="all")  # one seed has no deviation, and few experiments known figures

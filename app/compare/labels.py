@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from negrefine_core.comparison import WITHOUT_NEGATIVES, label_diff
+from negrefine_core.comparison import label_diff
 from negrefine_core.runs import Run
 
 from ..shared.view import bound
@@ -25,11 +25,11 @@ MEANING = (
 
 def draw(view: CompareView, sides: Sides) -> None:
     st.markdown("**Negatives that differ**", help=MEANING)
-    if all(side.score.column in WITHOUT_NEGATIVES for side in sides.both):
-        st.info("MCM compares with no negatives, so there are none that differ. Choose another score above.")
+    if all(side.score.negatives == "none" for side in sides.both):
+        st.info("These scores compare with no negatives, so there are none that differ. Choose another score above.")
         return
     for side in sides.both:
-        if side.score.column in WITHOUT_NEGATIVES:
+        if side.score.negatives == "none":
             st.caption(f"{plain(side.name)} compares with no negatives at all.")
     table = _diff(sides, tuple((side.run.state(*FILES), side.score.column) for side in sides.both))
     if table.empty:

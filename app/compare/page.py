@@ -1,17 +1,18 @@
 """Compare: two methods, runs or judges side by side: what differs in figures, in single images and in labels."""
 
+from dataclasses import replace
+
 import pandas as pd
 import streamlit as st
 
 from negrefine_core.comparison import Difference
+from negrefine_core.methods import JUDGED
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import frame, gallery, links
 from ..shared.operating_point import YOUDEN
-from ..shared.outdated import BEFORE_OVERRIDES
 from ..shared.scored_images import ScoredImages, Sets
-from ..shared.scores import Score
 from ..shared.view import OOD_POSITIVE, bound, change
 from ..shared.words import contamination, plain, points
 from . import experiment as compare_experiment
@@ -76,18 +77,18 @@ def _choose_sides(run: Run, view: CompareView, sides: Sides) -> None:
         )
     for name, side, column in ((FIRST, sides.first, columns[-2]), (SECOND, sides.second, columns[-1])):
         labels = {score.column: score for score in [*offered_scores(side.run, sides.sets), side.score]}
-        names = {column: score.label for column, score in labels.items()}
+        names = {column: score.name for column, score in labels.items()}
         column.selectbox(
             f"{name.capitalize()} side" + (f" ({plain(side.run.name)})" if len(columns) > 2 else ""),
             names,
             format_func=names.__getitem__,
-            help="\n".join(f"- **{score.label}**: {score.meaning}" for score in labels.values()),
+            help="\n".join(f"- **{score.name}**: {score.meaning}" for score in labels.values()),
             **bound(view, name, side.score.column, page=1),
         )
 
 
 def _nothing_shared(run: Run, view: CompareView, sides: Sides) -> None:
-    if BEFORE_OVERRIDES in (side.score.column for side in sides.both) and len(run.scored_sets) > 1:
+    if JUDGED in (side.score.column for side in sides.both) and len(run.scored_sets) > 1:
         st.info("The scores before the overrides are not there yet. Score the images again to have both.")
         st.page_link(links.page("score"), label="Score again", icon=":material/play_circle:", query_params=view.query())
     elif view.compare == "runs":
@@ -206,7 +207,7 @@ def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
     places = joined.decimals
     margin = (shown[SECOND] - joined.thresholds[1]).abs()
     shown = shown.loc[margin.sort_values(ascending=False, kind="stable").index]
-    score = Score(SECOND, sides.second.score.label, sides.second.score.meaning)
+    score = replace(sides.second.score, column=SECOND)
     images = ScoredImages(joined.table, sides.sets, score, [score], joined.thresholds[1])  # type: ignore[arg-type]
     gallery.draw(
         run, view, images, shown, lambda image: f"{image[FIRST]:.{places[0]}f} → **{image[SECOND]:.{places[1]}f}**"

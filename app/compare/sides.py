@@ -6,15 +6,15 @@ import pandas as pd
 
 from negrefine_core.comparison import flips
 from negrefine_core.errors import NegRefineError
+from negrefine_core.methods import JUDGED, Method, offered
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import operating_point
 from ..shared.frame import EDITED_FROM, known_runs
 from ..shared.operating_point import TPR95, YOUDEN
-from ..shared.outdated import BEFORE_OVERRIDES, overridden
+from ..shared.outdated import overridden
 from ..shared.scored_images import Sets, choose_sets, scores
-from ..shared.scores import SCORES, Score
 from .view import CompareView
 
 FIRST, SECOND = "first", "second"
@@ -23,7 +23,7 @@ FIRST, SECOND = "first", "second"
 @dataclass(frozen=True)
 class Side:
     run: Run
-    score: Score
+    score: Method
     name: str
 
 
@@ -64,29 +64,28 @@ def choose(run: Run, view: CompareView) -> Sides:
     sets = _shared(run, before, view)
     second = _picked(offered_scores(run, sets), view.second)
     first = _picked(offered_scores(before, sets), view.first, "csp" if before is run else second.column)
-    names = [first.label, second.label]
+    names = [first.name, second.name]
     if before is not run:
-        names = [f"{first.label} ({before.name})", f"{second.label} ({run.name})"]
+        names = [f"{first.name} ({before.name})", f"{second.name} ({run.name})"]
     sides = Sides(Side(before, first, names[0]), Side(run, second, names[1]), sets)
     return sides if all(_scored(side, sets) for side in sides.both) else replace(sides, sets=None)
 
 
-def _picked(offered: list[Score], *columns: str) -> Score:
+def _picked(there: list[Method], *columns: str) -> Method:
     """The score of the first of these columns that is on offer, else the first score there is."""
-    found = {score.column: score for score in offered}
-    return next((found[column] for column in columns if column in found), offered[0])
+    found = {score.column: score for score in there}
+    return next((found[column] for column in columns if column in found), there[0])
 
 
-def offered_scores(run: Run, sets: Sets | None) -> list[Score]:
+def offered_scores(run: Run, sets: Sets | None) -> list[Method]:
     """The scores that the run's image sets hold, and those whose negatives can be compared."""
-    columns = {BEFORE_OVERRIDES} if overridden(run) else set()
+    held: set[str] = {JUDGED} if overridden(run) else set()
     if sets:
-        tables = [set(scores(run, name).columns) for name in (sets.id, *sets.ood)]
-        columns |= set.intersection(*tables)
+        held |= {score.column for score in offered(*(scores(run, name) for name in (sets.id, *sets.ood)))}
     else:
-        columns |= {"negrefine", "csp"}
-        columns |= {"neglabel_baseline"} if run.path("neglabel_negatives.csv").exists() else set()
-    return [score for score in SCORES if score.column in columns]
+        held |= {"negrefine", "csp"}
+        held |= {"neglabel_baseline"} if run.path("neglabel_negatives.csv").exists() else set()
+    return offered(held)
 
 
 def _shared(first: Run, second: Run, view: CompareView) -> Sets | None:

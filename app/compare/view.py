@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..shared.scores import DEFAULT
+from negrefine_core.methods import DEFAULT
+
 from ..shared.view import View, choice
 
 MODES = {"methods": "Two methods", "runs": "Two runs", "judges": "Two judges"}
@@ -23,7 +24,7 @@ class CompareView(View):
 
     compare: str = choice(*MODES)
     first: str = ""
-    second: str = DEFAULT.column
+    second: str = DEFAULT
     other: str = ""
     judge: str = ""
     other_judge: str = ""

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from negrefine_core.methods import measured
 from negrefine_core.metrics import Convention, bootstrap_draws, fpr_at_recall
 from negrefine_core.metrics import interval as bootstrap_interval
 from negrefine_core.runs import Run
 
 from ..shared.scored_images import ScoredImages, scores
-from ..shared.scores import SCORES
 from ..shared.view import ID_POSITIVE, OOD_POSITIVE, View, bound
 from ..shared.words import contamination, interval, plain
 
@@ -93,7 +93,7 @@ def _measured(
     del state
     found = {}
     for method, sets in methods.items():
-        column = next(score.column for score in SCORES if score.label == method)
+        column = next(row.column for row in measured() if row.name == method)
         inside, draws, rates = scores(_run, id_set)[column].to_numpy(), [], []
         for stream, name in enumerate(sets):
             outside = scores(_run, name)[column].to_numpy()

@@ -56,12 +56,12 @@ def _choose_what(run: Run, view: ExploreView, images: ScoredImages) -> None:
         help="The image sets that show something else (out-of-distribution). Several are taken together as one.",
         **bound(view, "ood", list(images.sets.ood)) | {"on_change": lambda: _choose_ood(view)},
     )
-    labels = {score.column: score.label for score in images.offered}
+    labels = {score.column: score.name for score in images.offered}
     right.selectbox(
         "Score",
         labels,
         format_func=labels.__getitem__,
-        help="\n".join(f"- **{score.label}**: {score.meaning}" for score in images.offered),
+        help="\n".join(f"- **{score.name}**: {score.meaning}" for score in images.offered),
         **bound(view, "score", images.score.column) | {"on_change": lambda: _choose_score(view)},
     )
 
@@ -82,12 +82,12 @@ def _charts(view: ExploreView, images: ScoredImages) -> None:
     score, at = images.score, images.threshold
     with left:
         st.markdown("**Scores of ID and OOD images**", help="Drag across the chart to see the images of a score range.")
-        chart = charts.histogram(images.table, score.column, at, view.chosen_scores, f"{score.label} score")
+        chart = charts.histogram(images.table, score.column, at, view.chosen_scores, f"{score.name} score")
         key = f"brush_{score.column}_{view.chosen_scores}"
         st.plotly_chart(
             chart, key=key, on_select=lambda: _brush(view, key), selection_mode="box",
             config={"displayModeBar": False},
-            alt=f"Histogram of the {score.label} scores of ID and OOD images, threshold at {images.text(at)}",
+            alt=f"Histogram of the {score.name} scores of ID and OOD images, threshold at {images.text(at)}",
         )  # fmt: skip
     with right:
         st.segmented_control(
@@ -101,7 +101,7 @@ def _charts(view: ExploreView, images: ScoredImages) -> None:
         draw_curve = charts.roc if view.curve == "roc" else charts.precision_recall
         st.plotly_chart(
             draw_curve(images.table, score.column, at), key="curve", config={"displayModeBar": False},
-            alt=f"{CURVES[view.curve]} curve of the {score.label} score with the threshold's operating point",
+            alt=f"{CURVES[view.curve]} curve of the {score.name} score with the threshold's operating point",
         )  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def _export(run: Run, images: ScoredImages, shown: Any) -> None:
     table = shown.drop(columns=[name for name in lists if name in shown])
     st.download_button(
         "Export as CSV",
-        data=lambda: table.assign(score=images.score.label, threshold=images.threshold).to_csv(index=False),
+        data=lambda: table.assign(score=images.score.name, threshold=images.threshold).to_csv(index=False),
         file_name=f"{run.name}-{images.score.column}.csv",
         mime="text/csv",
         icon=":material/download:",

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.methods import DEFAULT
 from negrefine_core.overrides import DROPPED, in_force
 from negrefine_core.paths import file_state
 from negrefine_core.runs import Override, Run
@@ -15,7 +16,6 @@ from negrefine_core.show import charts
 from ..shared import background, features, links, operating_point, pictures
 from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
-from ..shared.scores import DEFAULT
 from ..shared.view import View, change, now
 from ..shared.words import plain
 from . import own_class as image_own_class
@@ -111,8 +111,8 @@ def _score(run: Run, feature: "Tensor", view: ImageView) -> tuple[pd.Series, pd.
 def threshold(view: View, images: ScoredImages) -> float:
     """NegRefine's threshold by the view's rule; set by hand it counts where it was set for NegRefine."""
     by_rule = view.threshold in (operating_point.TPR95, operating_point.YOUDEN)
-    rule = view.threshold if by_rule or images.score.column == DEFAULT.column else TPR95
-    return operating_point.threshold(images.table, DEFAULT.column, rule)
+    rule = view.threshold if by_rule or images.score.column == DEFAULT else TPR95
+    return operating_point.threshold(images.table, DEFAULT, rule)
 
 
 def _change(view: ImageView, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:

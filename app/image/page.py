@@ -109,7 +109,7 @@ def _every_score(images: ScoredImages, image: pd.Series) -> None:
     )
     inside = images.table[images.table["is_id"]]
     rows = {
-        score.label: {
+        score.name: {
             "Value": f"{image[score.column]:.{charts.decimals(images.table[score.column])}f}",
             "ID images below": percent((inside[score.column] < image[score.column]).mean()),
         }
@@ -126,7 +126,7 @@ def _verdict(images: ScoredImages, image: pd.Series) -> None:
     st.subheader(f"{plain(described(image))}: {outcome.words}", help=outcome.meaning)
     right = outcome.accepted == outcome.is_id
     (st.success if right else st.warning)(
-        f"{images.score.label} score **{value}** {side} threshold {images.text(images.threshold)}: "
+        f"{images.score.name} score **{value}** {side} threshold {images.text(images.threshold)}: "
         f"taken for **{taken}**, and it is {truth} ({outcome.code}).",
         icon=":material/check:" if right else ":material/close:",
     )

@@ -33,9 +33,9 @@ def _with(run: Run, view: LearnView, score: str, **changes: object) -> tuple[Lea
 
 def _histogram(images: ScoredImages, key: str) -> None:
     st.plotly_chart(
-        charts.histogram(images.table, images.score.column, images.threshold, title=f"{images.score.label} score"),
+        charts.histogram(images.table, images.score.column, images.threshold, title=f"{images.score.name} score"),
         key=key, config={"displayModeBar": False},
-        alt=f"Histogram of the {images.score.label} scores of ID and OOD images",
+        alt=f"Histogram of the {images.score.name} scores of ID and OOD images",
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ class Change:
 
 def draw(run: Run, view: View, row: pd.Series) -> None:
     if not run.scored_sets:
-        background.begin(("torch",), lambda: import_module("negrefine_core.scoring"))  # a first override waits for it
+        background.begin(("torch",), lambda: import_module("torch"))  # a first override waits for it
         st.info(NO_IMAGES, icon=":material/image_not_supported:")
         st.page_link(
             links.page("score"), label="Score images", icon=":material/play_circle:", query_params=view.query()

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from negrefine_core.methods import DEFAULT
 from negrefine_core.metrics import ood_metrics
 
 from ..shared import operating_point
 from ..shared.operating_point import TPR95
-from ..shared.scores import DEFAULT
 from ..shared.view import View
 
 
@@ -20,7 +20,7 @@ def draw(view: View, found: pd.DataFrame, columns: tuple[str, str, str]) -> None
         st.info("Choose an ID and an OOD image set in Explore to see AUROC and FPR@95.")
         return
     was, now = (ood_metrics(scores[inside], scores[~inside]) for scores in (before, after))
-    rule = view.threshold if view.score == DEFAULT.column else TPR95
+    rule = view.threshold if view.score == DEFAULT else TPR95
     accepted = [
         scores >= operating_point.threshold(pd.DataFrame({"s": scores, "is_id": inside}), "s", rule)
         for scores in (before, after)

@@ -8,6 +8,7 @@ import streamlit as st
 from negrefine_core import jobs, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Evaluate, Job, Score, Spec
+from negrefine_core.methods import JUDGED
 from negrefine_core.runs import Run
 
 from ..shared import frame, job_panel, links, outdated
@@ -76,7 +77,7 @@ def _after(run: Run, job: Job, view: ScoreView) -> None:
     if outdated.overridden(run):
         st.page_link(
             links.page("compare"), label="Compare before and after your overrides", icon=":material/compare_arrows:",
-            query_params=View(run=view.run).query(first=outdated.BEFORE_OVERRIDES),
+            query_params=View(run=view.run).query(first=JUDGED),
         )  # fmt: skip
 
 

@@ -12,8 +12,6 @@ from negrefine_core.runs import Run
 from . import links
 from .view import View
 
-BEFORE_OVERRIDES = "negrefine_judged"  # the score by the judge's verdicts alone
-
 
 def outdated(run: Run) -> dict[str, int]:
     """The image sets concerned, and how many decisions have changed since."""

@@ -7,11 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.methods import Method, offered
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
 from . import operating_point
-from .scores import Score, available, by_column
 from .view import View
 
 
@@ -58,8 +58,8 @@ class ScoredImages:
 
     table: pd.DataFrame
     sets: Sets
-    score: Score
-    offered: list[Score]
+    score: Method
+    offered: list[Method]
     threshold: float
 
     @classmethod
@@ -68,11 +68,11 @@ class ScoredImages:
         names = (sets.id, *sets.ood)
         parts = [scores(run, name).assign(image_set=name, is_id=name == sets.id) for name in names]
         table = pd.concat(parts, ignore_index=True)
-        offered = available(table)
-        score = by_column(view.score, offered)
+        there = offered(*parts)
+        score = next((score for score in there if score.column == view.score), there[0])
         at = operating_point.threshold(table, score.column, view.threshold)
         table["outcome"] = operating_point.outcomes(table, score.column, at)
-        return cls(table, sets, score, offered, at)
+        return cls(table, sets, score, there, at)
 
     def text(self, value: float) -> str:
         """A value of the score with as many decimals as tell its images apart."""

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 
 import streamlit as st
 
+from negrefine_core.methods import DEFAULT
 from negrefine_core.metrics import Convention
 
 from .links import PageName
 from .operating_point import BY_CODE, TPR95, YOUDEN
-from .scores import DEFAULT
 
 KEPT = "view"  # the session's last query: the menu's links carry none
 WITH_ANY_RUN = ("source", "root")  # parameters that stay when another run is chosen
@@ -121,7 +121,7 @@ class View:
     run: str = ""
     id: str = ""
     ood: tuple[str, ...] = names()
-    score: str = DEFAULT.column
+    score: str = DEFAULT
     threshold: str = choice_or_number(TPR95, YOUDEN)
     convention: Convention = choice(ID_POSITIVE, OOD_POSITIVE)  # noqa: RUF009 - it makes a field
     outcome: str = choice("", *BY_CODE)

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import NegRefineError
+from ..methods import measured
 from ..paths import write_atomically
-from ..pipeline import METHODS
 from ..runs import Run
 
 SIGN = "higher = more in-distribution (ID)"
@@ -45,7 +45,7 @@ def export_scores(run: Run, file: str | Path, id_sets: Sequence[str] = (), image
     if not inside.intersection(names):
         raise NegRefineError(f"no ID set among the scored ones ({', '.join(names) or 'none'}); name it with --id")
     table = pd.concat([_scores(run, name, name in inside) for name in names], ignore_index=True)
-    methods = {column: method for method, column in METHODS.items() if column in table}
+    methods = {method.column: method.name for method in measured(table)}
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".csv":
         write_atomically(file, table.to_csv(index=False))
@@ -60,7 +60,7 @@ def export_scores(run: Run, file: str | Path, id_sets: Sequence[str] = (), image
 
 def _scores(run: Run, name: str, is_id: bool) -> pd.DataFrame:
     scores = run.scores(name)
-    columns = [column for column in METHODS.values() if column in scores]
+    columns = [method.column for method in measured(scores)]
     return scores[["path", *columns]].assign(image_set=name, is_id=is_id)[["path", "image_set", "is_id", *columns]]
 
 

@@ -15,8 +15,9 @@ from ..hyperparameters import WORKERS
 from ..image_sets import ImageSet
 from ..judge import Judge
 from ..labels import read_class_list
+from ..methods import Method, measured
 from ..metrics import Convention, ood_metrics
-from ..pipeline import METHODS, Report, silent
+from ..pipeline import Report, silent
 from ..runs import Run, Settings, class_list_hash
 from .experiments import Experiment, times
 from .folders import Found
@@ -26,17 +27,18 @@ METRICS = ("auroc", "fpr95", "aupr_in", "aupr_out")
 BOOTSTRAP = 200  # resamples behind the intervals in a run's own metrics.json; the table's spread is over seeds
 
 
-def chosen_methods(names: str) -> list[str]:
+def chosen_methods(names: str) -> list[Method]:
     """Methods of a comma-separated list, whatever their case; all for an empty one.
 
     Raises NegRefineError for an unknown one.
     """
-    known = {method.casefold(): method for method in METHODS}
+    known = {method.name.casefold(): method for method in measured()}
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     unknown = [name for name in wanted if name.casefold() not in known]
     if unknown:
-        raise NegRefineError(f"no method {unknown[0]!r}; choose of {', '.join(METHODS)}")
-    return [known[name.casefold()] for name in wanted] or list(METHODS)
+        names_there = ", ".join(method.name for method in known.values())
+        raise NegRefineError(f"no method {unknown[0]!r}; choose of {names_there}")
+    return [known[name.casefold()] for name in wanted] or list(known.values())
 
 
 def check_complete(sets: Sequence[Found]) -> list[str]:
@@ -99,25 +101,27 @@ def _timed(run: Run, step: str) -> Iterator[None]:
 
 
 def results(
-    entry: Experiment, runs: Sequence[Run], methods: Sequence[str], convention: Convention = "id-positive"
+    entry: Experiment, runs: Sequence[Run], methods: Sequence[Method], convention: Convention = "id-positive"
 ) -> pd.DataFrame:
-    """A row for each method and OOD set, and their `average` over `entry.ood`, in percent: the mean and the standard
-    deviation over seeds of each metric, and the paper's figures where they are known."""
+    """A row for each method that all runs have and OOD set, and their `average` over `entry.ood`, in percent: the mean
+    and the standard deviation over seeds of each metric, and the paper's figures where they are known."""
     rows = []
     for run in runs:
         inside = run.scores(entry.id)
         for ood_set in entry.image_sets[1:]:
             outside = run.scores(ood_set)
-            for method in methods:
-                measured = ood_metrics(inside[METHODS[method]], outside[METHODS[method]], convention)
-                rows.append({"method": method, "ood_set": ood_set, "seed": run.settings.seed}
-                            | {metric: 100 * getattr(measured, metric) for metric in METRICS})  # fmt: skip
+            for method in [method for method in methods if method.column in inside and method.column in outside]:
+                found = ood_metrics(inside[method.column], outside[method.column], convention)
+                rows.append({"method": method.name, "ood_set": ood_set, "seed": run.settings.seed}
+                            | {metric: 100 * getattr(found, metric) for metric in METRICS})  # fmt: skip
     each = pd.DataFrame(rows)
+    found_in = each["method"].value_counts()  # runs that were scored before a method was added lack it
+    names = [m.name for m in methods if found_in.get(m.name, 0) == len(runs) * len(entry.image_sets[1:])]
     averages = each[each["ood_set"].isin(entry.ood)].groupby(["method", "seed"], as_index=False)[list(METRICS)].mean()
     each = pd.concat([each, averages.assign(ood_set=AVERAGE)])
     groups = each.groupby(["method", "ood_set"])[list(METRICS)]
     table = groups.mean().join(groups.std().add_suffix("_deviation"))
-    table = table.reindex([(m, s) for s in [*entry.image_sets[1:], AVERAGE] for m in methods]).reset_index()
+    table = table.reindex([(m, s) for s in [*entry.image_sets[1:], AVERAGE] for m in names]).reset_index()
     pairs = zip(table["method"], table["ood_set"], strict=True)
     reported = [entry.paper.get(method, {}).get(ood_set) for method, ood_set in pairs]
     table["paper_auroc"] = [figures and figures[0] for figures in reported]

@@ -15,11 +15,11 @@ from negrefine_app.learn.view import LearnView
 from negrefine_app.review.view import ReviewView
 from negrefine_app.score.view import ScoreView
 from negrefine_app.shared import operating_point
-from negrefine_app.shared.scores import SCORES
 from negrefine_app.shared.view import View
 from streamlit.testing.v1 import AppTest
 
-from negrefine_core import paths, pipeline
+from negrefine_core import methods, paths
+from negrefine_core.methods import METHODS, Method
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
@@ -222,9 +222,30 @@ def test_curves_agree_with_the_metrics_and_a_naive_count() -> None:
     assert operating_point.threshold(table, "s", "youden") == best.threshold
 
 
-def test_every_method_of_the_metrics_can_be_looked_at() -> None:
-    offered = {score.label: score.column for score in SCORES}
-    assert pipeline.METHODS.items() <= offered.items()
+def test_every_score_is_on_offer_negrefine_first_and_one_that_a_run_lacks_is_left_out(run: Run) -> None:
+    offered = opened().selectbox(key="pick_score")
+    assert set(offered.options) == {score.name for score in METHODS}
+    assert offered.options[0] == "NegRefine"
+    table = run.scores("food")
+    run.write_scores("food", run.image_root("food"), table.drop(columns="mcm"))
+    try:
+        assert "MCM" not in opened(ood="food", score="mcm").selectbox(key="pick_score").options
+    finally:
+        run.write_scores("food", run.image_root("food"), table)
+
+
+def test_a_method_that_is_added_as_a_row_can_be_looked_at(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = Method("lowest", "Lowest", "lowest similarity", lambda images: images.pos_sim.amin(1), "none")
+    monkeypatch.setattr(methods, "METHODS", (*METHODS, new))
+    assert "Lowest" not in opened().selectbox(key="pick_score").options  # the run's scores are older
+    tables = {name: run.scores(name) for name in run.scored_sets}
+    try:
+        for name, table in tables.items():
+            run.write_scores(name, run.image_root(name), table.assign(lowest=table["mcm"]))
+        assert opened(score="lowest").selectbox(key="pick_score").value == "lowest"
+    finally:
+        for name, table in tables.items():
+            run.write_scores(name, run.image_root(name), table)
 
 
 def test_image_sets_with_commas_in_their_names_are_kept_in_the_url() -> None:

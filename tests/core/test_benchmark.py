@@ -14,8 +14,9 @@ from negrefine_core.benchmarks.experiments import experiment, experiments, seeds
 from negrefine_core.cli import app
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import SKETCH_TEMPLATES, read_class_list
+from negrefine_core.methods import measured
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.pipeline import METHODS, noun_templates
+from negrefine_core.pipeline import noun_templates
 from negrefine_core.runs import Run
 from tests.support.miniatures import write_all
 
@@ -63,7 +64,7 @@ def test_each_experiment_of_the_paper_runs_from_its_sets_to_its_table(name: str,
     assert (noun_templates(run) == SKETCH_TEMPLATES) == (name == "imagenet-sketch")
     table = pd.read_csv(paths.DATA / "benchmarks" / f"{name}.csv")
     assert set(table["ood_set"]) == {*entry.image_sets[1:], "average"}
-    assert len(table) == len(METHODS) * len(entry.image_sets)
+    assert len(table) == len(measured()) * len(entry.image_sets)
     assert table[["auroc", "fpr95"]].notna().all(axis=None)
     document = (paths.DATA / "benchmarks" / f"{name}.md").read_text(encoding="utf-8")
     assert document.startswith(f"# {entry.title}\n\nModel demo, judge wordnet, ")
@@ -157,7 +158,7 @@ def test_incomplete_sets_stop_a_benchmark_before_anything_is_computed(root: Path
 def test_an_unknown_method_or_convention_names_the_known_ones(root: Path) -> None:
     with pytest.raises(NegRefineError, match="no method 'odin'; choose of MCM, "):
         benchmark.chosen_methods("mcm, odin")
-    assert benchmark.chosen_methods("csp,mcm") == ["CSP", "MCM"]
+    assert [method.name for method in benchmark.chosen_methods("csp,mcm")] == ["CSP", "MCM"]
     done = run_benchmark("cub-200", "--root", root, "--convention", "auroc")
     assert "--convention takes id, ood, both, not 'auroc'" in str(done.exception)
 

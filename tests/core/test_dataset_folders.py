@@ -13,7 +13,7 @@ from negrefine_core.cli import app
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import read_image
 from negrefine_core.labels import class_list_presets, read_class_list
-from negrefine_core.pipeline import METHODS
+from negrefine_core.methods import measured
 from tests.support.miniatures import jpeg, layouts, write, write_all, write_miniature
 
 
@@ -120,7 +120,7 @@ def test_every_experiment_has_its_sets_classes_and_methods() -> None:
             assert dataset(image_set).title
         assert {entry.labels, entry.paper_labels} <= set(class_list_presets())
         assert dataset(entry.id).labels == entry.labels
-        assert set(entry.paper) <= set(METHODS)
+        assert set(entry.paper) <= {method.name for method in measured()}
         assert {name for rows in entry.paper.values() for name in rows} <= {*entry.image_sets, "average"}
     assert [entry.name for entry in experiments() if entry.sketch_templates] == ["imagenet-sketch"]
     assert experiment("imagenet").paper["NegRefine"]["average"] == (91.79, 30.12)

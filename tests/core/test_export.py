@@ -18,8 +18,8 @@ from negrefine_core.cli import app
 from negrefine_core.detector import NegRefineDetector
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
+from negrefine_core.methods import measured
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.pipeline import METHODS
 from negrefine_core.runs import Run, unpack_bundled_run
 from tests.support.pictures import picture
 
@@ -37,7 +37,8 @@ def test_the_table_has_every_image_with_its_set_and_scores(run: Run, tmp_path: P
     count = export_scores(run, file)
     table = pd.read_parquet(file) if suffix == "parquet" else pd.read_csv(file)
     assert count == len(table) == sum(len(run.scores(name)) for name in run.scored_sets)
-    assert list(table.columns) == ["path", "image_set", "is_id", *METHODS.values()]
+    columns = [method.column for method in measured(run.scores("food"))]
+    assert list(table.columns) == ["path", "image_set", "is_id", *columns]
     assert set(table[table["is_id"]]["image_set"]) == {"animals"}
     food = table[table["image_set"] == "food"]
     np.testing.assert_allclose(food["negrefine"], run.scores("food")["negrefine"], rtol=1e-6)
@@ -50,9 +51,9 @@ def test_parquet_states_the_sign_in_the_file_and_in_every_score(run: Run, tmp_pa
     export_scores(run, tmp_path / "scores.parquet", image_sets=["animals", "food"])
     schema = pq.read_schema(tmp_path / "scores.parquet")
     assert schema.metadata[b"sign"] == SIGN.encode()
-    for method, column in METHODS.items():
-        metadata = schema.field(column).metadata
-        assert (metadata[b"sign"], metadata[b"method"]) == (SIGN.encode(), method.encode())
+    for method in measured(run.scores("food")):
+        metadata = schema.field(method.column).metadata
+        assert (metadata[b"sign"], metadata[b"method"]) == (SIGN.encode(), method.name.encode())
 
 
 def test_the_notes_line_for_pytorch_ood_gives_its_users_our_figures(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from negrefine_core import embedding, overrides, pipeline, scoring
+from negrefine_core import embedding, methods, overrides, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
@@ -18,6 +18,7 @@ from negrefine_core.image_sets import open_image_set, read_image
 from negrefine_core.judge import Question, Reply
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES, SKETCH_TEMPLATES
+from negrefine_core.methods import Method, measured
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import clean_negatives
@@ -171,10 +172,10 @@ def test_the_metrics_file_holds_each_methods_metrics_and_their_average(
     copied.write_scores("near", pictures, finished.scores("far").assign(negrefine=2.0))
     metrics = pipeline.evaluate(copied, "pets", ["far", "near"], n_bootstrap=20)
     assert copied.metrics == json.loads(json.dumps(metrics))
-    assert set(metrics["methods"]) == set(pipeline.METHODS)
+    assert list(metrics["methods"]) == [method.name for method in measured()]
     assert metrics["images"] == {"pets": 12, "far": 9, "near": 9}
-    for method, column in pipeline.METHODS.items():
-        rows = metrics["methods"][method]
+    for method in measured():
+        column, rows = method.column, metrics["methods"][method.name]
         for name in ("far", "near"):
             expected = ood_metrics(copied.scores("pets")[column], copied.scores(name)[column])
             assert rows[name]["auroc"] == expected.auroc
@@ -182,6 +183,28 @@ def test_the_metrics_file_holds_each_methods_metrics_and_their_average(
             low, high = rows[name]["auroc_interval"]
             assert low <= high
         assert rows["average"]["auroc"] == pytest.approx((rows["far"]["auroc"] + rows["near"]["auroc"]) / 2)
+
+
+def test_a_method_is_added_with_one_function_and_one_row(
+    copied: Run, pictures: Path, model: CachedEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def margin_score(pos_sim: torch.Tensor, neg_sim: torch.Tensor) -> torch.Tensor:
+        """(B,) how much nearer the nearest ID label is than the nearest negative."""
+        return pos_sim.amax(1) - neg_sim.amax(1)  # (B, P), (B, N) -> (B,)
+
+    meaning = "highest similarity with an ID label minus the highest with a mined negative"
+    row = Method("margin", "Margin", meaning, lambda images: margin_score(images.pos_sim, images.neg_sim), "mined")
+    before = pipeline.evaluate(copied, "pets", ["far"], n_bootstrap=20)["methods"]
+    monkeypatch.setattr(methods, "METHODS", (*methods.METHODS, row))
+    assert pipeline.evaluate(copied, "pets", ["far"], n_bootstrap=20)["methods"] == before  # older scores lack it
+    pipeline.score(copied, model, [open_image_set(pictures / name) for name in SETS])
+    after = pipeline.evaluate(copied, "pets", ["far"], n_bootstrap=20)["methods"]
+    assert list(after) == [*before, "Margin"]
+    ids = model.encode_labels(IDS, NOUN_TEMPLATES)
+    mined = features(model.encoder, copied.initial_negatives, NOUN_TEMPLATES, ADJECTIVE_TEMPLATES)
+    table = copied.scores("pets")
+    image = model.encode_images([read_image(pictures / "pets" / table["path"][0])])[0]
+    assert table["margin"][0] == pytest.approx(float(100 * (ids @ image).max() - 100 * (mined @ image).max()), abs=1e-3)
 
 
 def test_judged_questions_are_not_asked_again_and_the_log_does_not_grow(copied: Run, model: CachedEncoder) -> None:

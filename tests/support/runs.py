@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from negrefine_app.shared.scores import SCORES
 from PIL import Image
 
 from negrefine_core import overrides, pipeline
 from negrefine_core.judge import Question
+from negrefine_core.methods import METHODS
 from negrefine_core.records import Answer, Kind, Negative, Verdict
 from negrefine_core.runs import Run, Settings
 
@@ -45,7 +45,7 @@ def drawn_scores(files: list[str], centre: float, seed: int) -> pd.DataFrame:
     """An image set's table of scores, each method's drawn around `centre`; the same labels match every image."""
     generator = np.random.default_rng(seed)
     table = pd.DataFrame({"path": files, "class": [path.split("/")[0] for path in files]})
-    for score in SCORES:
+    for score in METHODS:
         table[score.column] = generator.normal(centre, 0.3, len(files)).astype("float32")
     labels, similarities = ["cat", "*dog*", "fox"], np.array([28.0, 27.0, 25.5], dtype="float32")
     table["id_labels"] = [labels] * len(files)
