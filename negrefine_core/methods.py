@@ -98,6 +98,20 @@ METHODS: tuple[Method, ...] = (
         negatives="none",
     ),
     Method(
+        column="max_logit",
+        name="MaxLogit",
+        meaning="highest similarity (100 × cosine) with an ID label; no negatives",
+        score=lambda images: scoring.max_logit_score(images.pos_sim),
+        negatives="none",
+    ),
+    Method(
+        column="energy",
+        name="Energy",
+        meaning="logsumexp of the similarities (100 × cosine) with the ID labels; no negatives",
+        score=lambda images: scoring.energy_score(images.pos_sim),
+        negatives="none",
+    ),
+    Method(
         column="neglabel_baseline",
         name="NegLabel",
         meaning="the NegLabel paper’s own settings",

@@ -77,6 +77,16 @@ def mcm_score(pos_sim: Tensor, temperature: float = MCM_TEMPERATURE) -> Tensor:
     return (pos_sim / LOGIT_SCALE / temperature).softmax(1).amax(1)  # (B, P) -> (B,)
 
 
+def max_logit_score(pos_sim: Tensor) -> Tensor:
+    """(B,) highest logit of an ID label (MaxLogit)."""
+    return pos_sim.amax(1)  # (B, P) -> (B,)
+
+
+def energy_score(pos_sim: Tensor) -> Tensor:
+    """(B,) logsumexp of the logits of the ID labels: the negative of their free energy (Energy)."""
+    return pos_sim.logsumexp(1)  # (B, P) -> (B,)
+
+
 def top_labels(sim: Tensor, k: int = TOP_K) -> tuple[Tensor, Tensor]:
     """(B, k) logits and indices of the k most similar labels, best first; k is cut to the number of labels."""
     top = sim.topk(min(k, sim.shape[1]), dim=1)

@@ -129,6 +129,8 @@ def test_every_score_column_is_its_plain_formula(finished: Run, encoder: OpenCli
                 "neglabel_baseline": plain_neglabel(100 * plain_ids @ image, 100 * baseline @ image),
                 "mcm": float(torch.softmax(pos / 100, 0).max()),
                 "mcm_scaled": float(torch.softmax(pos, 0).max()),
+                "max_logit": float(pos.max()),
+                "energy": float(pos.exp().sum().log()),
                 "negrefine": row["neglabel"] + 2 * row["multi_matching"],
             }
             assert {key: row[key] for key in expected} == pytest.approx(expected, abs=2e-4)

@@ -125,6 +125,17 @@ def test_one_id_label_has_an_mcm_of_one() -> None:
     assert scoring.mcm_score(100 * features(3, 1) @ features(1, 2).T).tolist() == [1, 1, 1]
 
 
+def test_max_logit_and_energy_equal_loops_over_the_id_labels() -> None:
+    pos = 100 * torch.rand(7, 5, generator=torch.Generator().manual_seed(0))
+    max_logit, energy = scoring.max_logit_score(pos), scoring.energy_score(pos)
+    for image, logits in enumerate(pos.double().tolist()):
+        highest = logits[0]
+        for logit in logits[1:]:
+            highest = logit if logit > highest else highest
+        assert float(max_logit[image]) == pytest.approx(highest, abs=1e-4)
+        assert float(energy[image]) == pytest.approx(math.log(sum(math.exp(logit) for logit in logits)), abs=1e-4)
+
+
 def test_top_labels_come_best_first_and_no_more_than_there_are() -> None:
     values, indices = scoring.top_labels(torch.tensor([[1.0, 3.0, 2.0]]))
     assert (values.tolist(), indices.tolist()) == ([[3, 2, 1]], [[1, 2, 0]])
@@ -144,4 +155,5 @@ def test_scoring_moves_no_input() -> None:
 def test_no_images_have_no_scores(n_negatives: int) -> None:
     assert scoring.neglabel_score(torch.empty(0, 3), torch.empty(0, n_negatives)).shape == (0,)
     assert scoring.multi_matching_score(torch.empty(0, 3, 5), torch.empty(0, 5)).shape == (0,)
-    assert scoring.mcm_score(torch.empty(0, 3)).shape == (0,)
+    for score in (scoring.mcm_score, scoring.max_logit_score, scoring.energy_score):
+        assert score(torch.empty(0, 3)).shape == (0,)
