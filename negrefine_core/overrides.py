@@ -13,8 +13,9 @@ from .errors import NegRefineError
 from .methods import Negatives
 from .negfilter import clean_negatives
 from .paths import write_atomically
-from .records import Negative, Verdict
-from .runs import Override, Run, class_list_hash
+from .records import Negative, Override, Verdict
+from .run_files.info import ScoredWith
+from .runs import Run, class_list_hash
 
 KEPT, DROPPED = "kept", "dropped"
 PUBLISHED = "published"  # the judge of imported runs
@@ -23,7 +24,7 @@ EXPORTED = ["negative", "decision", "reason", "who", "time"]
 
 def judge_of(run: Run) -> str:
     """The identity of the judge whose verdicts decide: the last that refined the run."""
-    return str(run.info.get("judge", run.settings.judge))
+    return run.info.judge or run.settings.judge
 
 
 def rejections(run: Run) -> dict[str, Verdict]:
@@ -110,6 +111,15 @@ def final_negatives(run: Run) -> list[Negative]:
     return [negative for negative in reviewable(run) if decision[negative.label] == KEPT]
 
 
+def write_final_negatives(run: Run) -> None:
+    """Work out `negatives.csv` anew, and draw the permutation of its scoring groups."""
+    from . import scoring  # here, since torch takes seconds to import
+
+    negatives = final_negatives(run)
+    permutation = scoring.group_permutation(len(negatives), run.settings.n_groups)
+    run.write_negatives(negatives, permutation.tolist())
+
+
 def judged_negatives(run: Run) -> list[Negative]:
     """What the verdicts alone leave, as if there were no overrides."""
     rejected = rejections(run)
@@ -136,7 +146,7 @@ def outdated_scores(run: Run) -> dict[str, int]:
 
     Scores without a record of their negatives are taken to be of the verdicts alone.
     """
-    log, records = run.overrides, run.info.get("scored_with", {})
+    log, records = run.overrides, run.info.scored_with
     if not log and not records:
         return {}
     verdicts = dict.fromkeys(rejections(run), DROPPED)
@@ -144,10 +154,10 @@ def outdated_scores(run: Run) -> dict[str, int]:
     now = verdicts | {o.negative: o.new for o in in_force(log).values()}
     outdated = {}
     for image_set in run.scored_sets:
-        record = records.get(image_set, {"negatives": "", "overrides": 0})
-        then = verdicts | {o.negative: o.new for o in in_force(log[: record["overrides"]]).values()}
+        record = records.get(image_set, ScoredWith(negatives="", overrides=0))
+        then = verdicts | {o.negative: o.new for o in in_force(log[: record.overrides]).values()}
         changes = sum(then.get(label, KEPT) != now.get(label, KEPT) for label in then.keys() | now.keys())
-        if record["negatives"] != current and (changes or record["negatives"]):
+        if record.negatives != current and (changes or record.negatives):
             outdated[image_set] = changes
     return outdated
 
@@ -238,7 +248,7 @@ def _record(run: Run, added: Sequence[Override]) -> None:
     if added:
         run.append_overrides(added)
     if any(entry.old != entry.new for entry in added):
-        run.write_negatives(final_negatives(run))
+        write_final_negatives(run)
 
 
 def export_csv(run: Run, path: str | Path) -> int:

@@ -32,7 +32,8 @@ from .methods import Negatives
 from .metrics import bootstrap_draws, interval, ood_metrics
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
-from .overrides import final_negatives, judged_negatives
+from .overrides import judged_negatives, write_final_negatives
+from .run_files.info import ModelInfo
 from .runs import Run
 
 AVERAGED = ("auroc", "fpr95", "aupr_in", "aupr_out")  # over OOD sets
@@ -65,7 +66,7 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
     """ID labels -> `initial_negatives.csv`, and the NegLabel baseline's own `neglabel_negatives.csv`."""
     settings, words = run.settings, candidates(run)
     run.update_info(
-        model={"name": encoder.name, "fingerprint": encoder.fingerprint, "precision": encoder.precision},
+        model=ModelInfo(name=encoder.name, fingerprint=encoder.fingerprint, precision=encoder.precision),
         device=encoder.device,
     )
     with report("Embedding the lexicon") as progress:
@@ -90,16 +91,18 @@ def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = sile
     if not filtered.kept:
         raise NegRefineError("the judge rejected every negative; nothing is left to score with")
     run.update_info(judge=judge.identity)
-    run.write_negatives(final_negatives(run))
+    write_final_negatives(run)
     return filtered
 
 
 def check_model(run: Run, encoder: CachedEncoder) -> None:
     """Raise where the run was made with other weights: labels and scores of two models do not go together."""
-    model = run.info.get("model")  # an imported run has none
-    if model and model.get("precision") == encoder.precision and model.get("fingerprint") != encoder.fingerprint:
-        raise NegRefineError(f"the run {run.name!r} was mined with other weights of {model['name']!r} than the model "
-                             "has now; start a new run, or give the model it was made with")  # fmt: skip
+    model = run.info.model
+    if model and model.precision == encoder.precision and model.fingerprint != encoder.fingerprint:
+        raise NegRefineError(
+            f"the run {run.name!r} was mined with other weights of {model.name!r} than the model has now; "
+            "start a new run, or give the model it was made with"
+        )
 
 
 def _known(run: Run, judge: Judge) -> dict[str, Verdict]:
@@ -126,7 +129,8 @@ def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | N
     """The run's detector, with its final negatives or with those given."""
     final = run.negatives
     negatives = final if negatives is None else negatives
-    stored = torch.tensor(run.info.get("permutation", []), dtype=torch.long) if negatives == final else None
+    permutation = run.info.permutation
+    stored = torch.tensor(permutation, dtype=torch.long) if permutation and negatives == final else None
     return _detector(run, encoder, negatives, noun_templates(run), ADJECTIVE_TEMPLATES, stored)
 
 

@@ -1,4 +1,4 @@
-"""What the steps hand to each other and a run keeps: mined negatives and the judge's verdicts."""
+"""What the steps hand to each other and a run keeps: mined negatives, the judge's verdicts, a person's overrides."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -37,3 +37,19 @@ class Verdict:
     model: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Override:
+    """A person's decision on a negative; `old` and `new` are "kept" or "dropped".
+
+    An undo is the inverse decision, with the line (from 0) in `overrides.jsonl` that it `undoes`.
+    """
+
+    negative: str
+    old: str
+    new: str
+    reason: str
+    who: str
+    time: str
+    undoes: int | None = None

@@ -8,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from open_clip import IMAGENET_CLASSNAMES
 
@@ -16,8 +15,9 @@ from .errors import NegRefineError
 from .judge import Answer, Kind, Question
 from .mining import Negative, PartOfSpeech
 from .negfilter import Verdict
-from .overrides import PUBLISHED, final_negatives, judge_of
+from .overrides import PUBLISHED, final_negatives, judge_of, write_final_negatives
 from .paths import RUNS
+from .run_files.info import Published, PublishedResult
 from .runs import Run, Settings
 
 PARTS: tuple[tuple[str, PartOfSpeech], ...] = (("noun", "noun"), ("adj", "adjective"))
@@ -48,7 +48,7 @@ def import_reference(
             f"{unknown[0]!r}; give the class list of that run"
         )
     published = _results(folder / "result.txt")
-    settings = Settings(model="paper", seed=published.get("seed", 0), judge=PUBLISHED)
+    settings = Settings(model="paper", seed=published.seed, judge=PUBLISHED)
     runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=runs, prefix=".import-") as partial:  # a killed import leaves no half run
         run = Run.create(name, settings, labels, Path(partial))
@@ -62,7 +62,7 @@ def import_reference(
                 f"{folder}: the log leaves {len(negatives)} negatives, neg_labels_*.txt lists "
                 f"{len(final)} others; the files belong to different runs"
             )
-        run.write_negatives(negatives)
+        write_final_negatives(run)
         run.update_info(judge=PUBLISHED, published=published)
         run.folder.rename(runs / name)
     return Run.open(name, runs)
@@ -134,20 +134,20 @@ def _verdict(negative: str, kind: Kind, id_label: str | None, answer: Answer) ->
     return Verdict(negative, kind, id_label, None, prompt, "", answer, PUBLISHED, "", 0.0)  # no raw reply was kept
 
 
-def _results(path: Path) -> dict[str, Any]:
+def _results(path: Path) -> Published:
     """Seed, architecture, ID set, seconds of each step, and AUROC and FPR@95 of each OOD set, as in `result.txt`."""
     if not path.exists():
-        return {}
+        return Published()
     text = "\n".join(_lines(path))
     seed, arch = re.search(r"\bseed=(\d+)", text), re.search(r"\barch='([^']*)'", text)
     id_set = re.search(r"\bin_dataset_name='([^']*)'", text)
     seconds = re.findall(r"^--- (.+)\n(?:(?!---).*\n)*?time: ([\d.]+) seconds$", text, re.MULTILINE)
     sets = re.findall(r"^-+ (\S+) -+\n\S+\s+auroc: ([\d.]+)\s+fpr: ([\d.]+)$", text, re.MULTILINE)
-    return {
-        "source": "result.txt of the published code",
-        "seed": int(seed[1]) if seed else 0,
-        "arch": arch[1] if arch else "",
-        "id_set": id_set[1] if id_set else "",
-        "seconds": {step: float(time) for step, time in seconds},
-        "results": {name: {"auroc": float(auroc), "fpr95": float(fpr)} for name, auroc, fpr in sets},
-    }
+    return Published(
+        source="result.txt of the published code",
+        seed=int(seed[1]) if seed else 0,
+        arch=arch[1] if arch else "",
+        id_set=id_set[1] if id_set else "",
+        seconds={step: float(time) for step, time in seconds},
+        results={name: PublishedResult(auroc=float(auroc), fpr95=float(fpr)) for name, auroc, fpr in sets},
+    )

@@ -26,7 +26,7 @@ class Ahead:
 
 def warm_up(run: Run) -> None:
     """Load the run's model in the background, where it is on this computer for sure."""
-    fingerprint = run.info.get("model", {}).get("fingerprint", "")
+    fingerprint = run.info.fingerprint
     if fingerprint and (paths.CACHE / "features" / fingerprint).exists():
         background.begin(("model", run.settings.model, run.settings.pretrained), partial(features.encoder, run))
 

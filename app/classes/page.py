@@ -120,7 +120,7 @@ def _after_scoring(run: Run, view: ClassesView) -> None:
 
 def _parent(run: Run) -> Run | None:
     """The run whose class list was edited to make this one, if it is still there."""
-    name = run.info.get(frame.EDITED_FROM, "")
+    name = run.info.edited_from
     try:
         return Run.open(name) if name in frame.known_runs() else None
     except NegRefineError:

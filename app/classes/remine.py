@@ -8,7 +8,6 @@ from negrefine_core import overrides
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 
-from ..shared.frame import EDITED_FROM
 from ..shared.view import go_to_run
 from ..shared.words import duration, plain
 from . import draft as draft
@@ -64,7 +63,7 @@ def draw(run: Run, names: list[str], chosen: Settings) -> None:
 def _time(run: Run, chosen: Settings) -> None:
     """How long mining takes: next to nothing where every word is embedded."""
     words = tuple(getattr(run.settings, name) for name in WORDS)
-    if words != tuple(getattr(chosen, name) for name in WORDS) or "fingerprint" not in run.info.get("model", {}):
+    if words != tuple(getattr(chosen, name) for name in WORDS) or not run.info.fingerprint:
         st.caption(":material/timer: Another model or other prompts: some 57,000 words are embedded first, once. "
                    "The job says how long that takes, and can be cancelled and resumed.")  # fmt: skip
         return
@@ -162,7 +161,7 @@ def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
     """Make the new run and go there, where it is mined."""
     try:
         made = Run.create(name, chosen, names)
-        made.update_info(**{EDITED_FROM: run.name})
+        made.update_info(edited_from=run.name)
         draft.discard(run)  # it went into the new run
         go_to_run(name, step="changes")
     except (NegRefineError, OSError) as error:

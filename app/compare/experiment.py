@@ -17,7 +17,7 @@ NUMBERS = ("AUROC", "AUROC ±", "FPR@95", "FPR@95 ±", "Paper: AUROC", "Paper: F
 
 def draw(run: Run, view: View) -> None:
     """Nothing for a run that no benchmark made."""
-    entry = next((entry for entry in experiments() if entry.name == run.info.get("experiment")), None)
+    entry = next((entry for entry in experiments() if entry.name == run.info.experiment), None)
     if not entry:
         return
     runs = seeds_of(run)

@@ -1,10 +1,13 @@
 """The figures that came with an imported run, beside the paper's table."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
 from negrefine_core.benchmarks.datasets import PUBLISHED_NAMES
 from negrefine_core.benchmarks.experiments import Experiment, experiments
+from negrefine_core.run_files.info import Published, PublishedResult
 from negrefine_core.runs import Run
 
 from ..shared.words import contamination, duration, plain
@@ -16,21 +19,19 @@ CONVENTION = "in percent, ID is the positive class"
 
 def draw(run: Run) -> None:
     """Nothing for a run that was made here."""
-    published = run.info.get("published", {})
-    if not published.get("results"):
+    published = run.info.published
+    if not published.results:
         return
-    named = {PUBLISHED_NAMES.get(name, name): values for name, values in published["results"].items()}
+    named = {PUBLISHED_NAMES.get(name, name): values for name, values in published.results.items()}
     entry = _experiment(published)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Figures published with this run**")
         _table(results(named, entry), "AUROC and FPR@95 of the published run on each OOD set")
-        took = "; ".join(
-            f"{plain(step)}: {duration(seconds)}" for step, seconds in published.get("seconds", {}).items()
-        )
+        took = "; ".join(f"{plain(step)}: {duration(seconds)}" for step, seconds in published.seconds.items())
         st.caption(
-            f"NegRefine, {plain(published['source'])}: seed {published['seed']}, "
-            f"{plain(published['arch'] or 'model unknown')}; {CONVENTION}. {contamination(named)}"
+            f"NegRefine, {plain(published.source)}: seed {published.seed}, "
+            f"{plain(published.arch or 'model unknown')}; {CONVENTION}. {contamination(named)}"
         )
         if took:
             st.caption(f":material/timer: {took}")
@@ -45,16 +46,16 @@ def draw(run: Run) -> None:
         )
 
 
-def _experiment(published: dict[str, object]) -> Experiment | None:
+def _experiment(published: Published) -> Experiment | None:
     """The experiment whose result it is. An import that did not note its ID set is ImageNet's."""
-    name = str(published.get("id_set") or "imagenet").replace("_", "-")
+    name = (published.id_set or "imagenet").replace("_", "-")
     return next((entry for entry in experiments() if entry.name == name), None)
 
 
-def results(published: dict[str, dict[str, float]], entry: Experiment | None) -> pd.DataFrame:
+def results(published: Mapping[str, PublishedResult], entry: Experiment | None) -> pd.DataFrame:
     """A row for each OOD set in percent, and after those that the paper averages over their mean."""
     rows = [
-        {"OOD images": name, "AUROC": 100 * values["auroc"], "FPR@95": 100 * values["fpr95"]}
+        {"OOD images": name, "AUROC": 100 * values.auroc, "FPR@95": 100 * values.fpr95}
         for name, values in published.items()
     ]
     averaged = [row for row in rows if entry and row["OOD images"] in entry.ood]

@@ -11,7 +11,7 @@ from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import operating_point
-from ..shared.frame import EDITED_FROM, known_runs
+from ..shared.frame import known_runs
 from ..shared.operating_point import TPR95, YOUDEN
 from ..shared.outdated import overridden
 from ..shared.scored_images import Sets, choose_sets, scores
@@ -59,7 +59,7 @@ def choose(run: Run, view: CompareView) -> Sides:
     others = other_runs(run)
     before = run
     if view.compare == "runs" and others:
-        parent = run.info.get(EDITED_FROM)
+        parent = run.info.edited_from
         before = Run.open(next(name for name in (view.other, parent, others[0]) if name in others))
     sets = _shared(run, before, view)
     second = _picked(offered_scores(run, sets), view.second)

@@ -10,7 +10,8 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import DEFAULT
 from negrefine_core.overrides import DROPPED, in_force
 from negrefine_core.paths import file_state
-from negrefine_core.runs import Override, Run
+from negrefine_core.records import Override
+from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import background, features, links, operating_point, pictures

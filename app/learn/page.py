@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from negrefine_core.runs import BUNDLED_RUN, Run
+from negrefine_core.run_files.bundled import BUNDLED_RUN
+from negrefine_core.runs import Run
 
 from ..shared import frame
 from ..shared.view import bound, change, go_to_run

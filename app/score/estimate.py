@@ -40,7 +40,7 @@ def _measured(fingerprint: str, device: str) -> list[Speed]:
 
 def draw(run: Run, device: str, images: int | None) -> None:
     """The estimate in words."""
-    fingerprint = run.info.get("model", {}).get("fingerprint", "")
+    fingerprint = run.info.fingerprint
     found = estimate(fingerprint, device, images)
     if found:
         speed = f"{found.rate:,.0f} images a second and {found.memory / 1024**2:,.0f} MB of memory"

@@ -107,7 +107,7 @@ def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
     """Whether the run's scores under this name are of the chosen folder, or of a published set that may have moved."""
     if chosen.root:
         return True
-    stored = run.info.get("image_sets", {}).get(name)
+    stored = run.info.image_sets.get(name)
     return any(image_set.name == name and paths.portable(image_set.root) == stored for image_set in chosen.image_sets)
 
 
@@ -141,7 +141,7 @@ def _looks_id(run: Run, chosen: Chosen) -> bool:
 def _device(run: Run, place: st.delta_generator.DeltaGenerator) -> str:
     """The chosen device; there is a choice only where there is more than the processor."""
     found = devices()
-    model = run.info.get("model", {}).get("name", run.settings.model)
+    model = run.info.model_name
     place.markdown(f"Model **{plain(model)}** on **{plain(next(iter(found.values())))}**", help="The run’s model.")
     if len(found) == 1:
         return "auto"
@@ -196,14 +196,14 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
                 "Negatives": STALE if name in stale else "current",
-                "Folder": run.info.get("image_sets", {}).get(name, "unknown"),
+                "Folder": run.info.image_sets.get(name, "unknown"),
             }
         )
     return pd.DataFrame(rows)
 
 
 def _folder_is_there(run: Run, name: str) -> bool:
-    return name in run.info.get("image_sets", {}) and run.image_root(name).is_dir()
+    return name in run.info.image_sets and run.image_root(name).is_dir()
 
 
 def _again(run: Run, there: list[str], is_stale: bool) -> None:

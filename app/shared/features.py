@@ -58,7 +58,7 @@ def checked(run: Run, doing: str) -> bool | None:
 
 def offer(run: Run) -> None:
     """Say that the labels are not embedded yet, and do so at the press of a button."""
-    model = run.info.get("model", {}).get("name", run.settings.model)
+    model = run.info.model_name
     st.info(
         f"The model {model} has not embedded this run’s {_missing(run):,} labels on this computer yet. It does so "
         "once: within a minute with the bundled model, longer with a larger one without a GPU.",
@@ -136,7 +136,7 @@ def effects(run: Run, image_sets: Sequence[str]) -> Effects:
 
 def _missing(run: Run) -> int:
     """How many labels have no cached features. Without a cache of this model no torch is imported to find out."""
-    fingerprint = run.info.get("model", {}).get("fingerprint")
+    fingerprint = run.info.fingerprint
     if not fingerprint:
         raise NegRefineError(
             f"The run {run.name!r} was imported without a model, so nothing can be computed with it. Choose another "

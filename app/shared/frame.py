@@ -7,8 +7,9 @@ import streamlit as st
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import changes
-from negrefine_core.runs import BUNDLED_RUN, Run, run_names
+from negrefine_core.overrides import changes, judge_of
+from negrefine_core.run_files.bundled import BUNDLED_RUN
+from negrefine_core.runs import Run, run_names
 
 from . import (
     job_panel,
@@ -21,7 +22,6 @@ from .words import plain
 
 NO_RUN = "There is no finished run yet. Make one with the bundled model and pictures, then reload this page:"
 SHOW_SCORES = ("explore", "image", "compare", "learn")
-EDITED_FROM = "edited_from"  # in a run's info: the run whose class list was edited
 MAKE_RUN = "negrefine run"
 
 
@@ -71,16 +71,15 @@ def _picked_run(view: View, names: list[str]) -> Run:
 
 def _provenance(run: Run) -> None:
     """Where the figures come from, so that a screenshot can be traced."""
-    model = run.info.get("model", {})
+    info = run.info
     counts = ", ".join(f"{plain(name)} {len(scores(run, name)):,}" for name in run.scored_sets)
     overrides = len(changes(run.overrides))
-    weights = f"weights {model['fingerprint'][:12]}" if "fingerprint" in model else "no weights yet"
+    weights = f"weights {info.fingerprint[:12]}" if info.fingerprint else "no weights yet"
     facts = [
         f"Run **{plain(run.name)}**",
-        f"model {plain(model.get('name', run.settings.model))} ({weights})"
-        + (f" on {plain(run.info['device'])}" if "device" in run.info else ""),
-        f"{len(run.id_labels):,} ID classes (hash {plain(run.info.get('class_list_hash', '?'))})",
-        f"judge {plain(str(run.info.get('judge', run.settings.judge)))}",
+        f"model {plain(info.model_name)} ({weights})" + (f" on {plain(info.device)}" if info.device else ""),
+        f"{len(run.id_labels):,} ID classes (hash {plain(info.class_list_hash or '?')})",
+        f"judge {plain(judge_of(run))}",
         "1 override" if overrides == 1 else f"{overrides:,} overrides",
         f"images: {counts or 'none scored'}",
         f"{len(run.skipped):,} unreadable",

@@ -63,7 +63,7 @@ def experiment(name: str) -> Experiment:
 
 def seeds_of(run: Run) -> list[Run]:
     """The runs of a benchmark that the run is one of, those that are scored whole, in their seeds' order."""
-    entry, name = experiment(run.info["experiment"]), run.name.removesuffix(f"-seed{run.settings.seed}")
+    entry, name = experiment(run.info.experiment), run.name.removesuffix(f"-seed{run.settings.seed}")
     runs = []
     for other in (Run(run.folder.parent / other) for other in run_names(run.folder.parent)):
         with contextlib.suppress(NegRefineError):  # a damaged run
@@ -78,7 +78,7 @@ def times(entry: Experiment, runs: Sequence[Run]) -> str:
     """Seconds of each step, the mean over seeds, beside the paper's."""
     parts = []
     for step in ("mining", "judging", "scoring"):
-        seconds = [run.info["seconds"][step] for run in runs if step in run.info.get("seconds", {})]
+        seconds = [run.info.seconds[step] for run in runs if step in run.info.seconds]
         paper = f" (paper: {entry.seconds[step]:,.0f})" if step in entry.seconds else ""
         if seconds:
             parts.append(f"{step} {sum(seconds) / len(seconds):,.1f}{paper}")

@@ -67,7 +67,7 @@ def finish_seed(
     workers: int = WORKERS,
 ) -> None:
     """Refine, score and evaluate what is not done yet; the first image set is the ID set."""
-    if not run.path("negatives.csv").exists() or run.info.get("judge") != judge.identity:
+    if not run.path("negatives.csv").exists() or run.info.judge != judge.identity:
         with _timed(run, "judging"):
             pipeline.refine(run, encoder, judge, report)
     todo = [image_set for image_set in image_sets if not _is_scored(run, image_set)]
@@ -82,10 +82,8 @@ def finish_seed(
 
 def _is_scored(run: Run, image_set: ImageSet) -> bool:
     """Whether the set has been scored whole with the run's final negatives."""
-    record = run.info.get("scored_with", {}).get(image_set.name, {})
-    if image_set.name not in run.scored_sets or record.get("negatives") != class_list_hash(
-        negative.label for negative in run.negatives
-    ):
+    record, current = run.info.scored_with.get(image_set.name), class_list_hash(n.label for n in run.negatives)
+    if image_set.name not in run.scored_sets or record is None or record.negatives != current:
         return False
     skipped = int((run.skipped["image_set"] == image_set.name).sum())
     return len(run.scores(image_set.name)) + skipped == len(image_set)
@@ -96,8 +94,9 @@ def _timed(run: Run, step: str) -> Iterator[None]:
     """Add a step's seconds to the run's own; a step that was cut short counts from its last start."""
     start = time.perf_counter()
     yield
-    seconds = run.info.get("seconds", {})
-    run.update_info(seconds=seconds | {step: round(seconds.get(step, 0) + time.perf_counter() - start, 2)})
+    with run.locked():
+        before = run.info.seconds
+        run.update_info(seconds={**before, step: round(before.get(step, 0) + time.perf_counter() - start, 2)})
 
 
 def results(
@@ -134,8 +133,8 @@ def results(
 def markdown(entry: Experiment, runs: Sequence[Run], tables: Sequence[pd.DataFrame], notes: Sequence[str] = ()) -> str:
     """The results for people: what was run, a table a convention, the time, and what to know when reading them."""
     first = runs[0]
-    classes = f"{len(first.id_labels):,} class names ({first.info.get('labels', 'its own')})"
-    lines = [f"# {entry.title}", "", f"Model {first.info['model']['name']}, judge {first.info['judge']}, {classes}, "
+    classes = f"{len(first.id_labels):,} class names ({first.info.labels or 'its own'})"
+    lines = [f"# {entry.title}", "", f"Model {first.info.model_name}, judge {first.info.judge}, {classes}, "
              f"{len(runs)} seed{'s' * (len(runs) > 1)}. In percent: mean ± standard deviation over seeds."]  # fmt: skip
     for table in tables:
         positive = "ID" if table["convention"][0] == "id-positive" else "OOD"

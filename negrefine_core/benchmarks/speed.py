@@ -27,7 +27,8 @@ from ..image_sets import open_image_set, read_image
 from ..labels import NOUN_TEMPLATES, fill, read_class_list
 from ..lexicon import Candidates, candidates
 from ..mining import mine_negatives
-from ..runs import BUNDLED_RUN, Run
+from ..run_files.bundled import BUNDLED_RUN
+from ..runs import Run
 from . import speed_judge
 
 N_NOUNS, N_ADJECTIVES = 4998, 1372  # the published run's final negatives

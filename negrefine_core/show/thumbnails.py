@@ -18,7 +18,7 @@ def locate(run: Run, image_set: str, path: str) -> Path:
 
     Raises NegRefineError when the path leaves the folder or the file is gone.
     """
-    if image_set not in run.info.get("image_sets", {}):
+    if image_set not in run.info.image_sets:
         raise NegRefineError(f"the run does not say where the image set {image_set!r} lies")
     root = run.image_root(image_set)
     if leaves(path):

@@ -43,7 +43,7 @@ def test_explore_opens_on_the_runs_own_sets_with_its_provenance(run: Run) -> Non
     assert not app.exception
     assert app.selectbox(key="pick_id").value == "animals"
     shown = texts(app)
-    for fact in ("drawn", "0123456789ab", run.info["class_list_hash"], "judge wordnet", "0 overrides", "1 unreadable"):
+    for fact in ("drawn", "0123456789ab", run.info.class_list_hash, "judge wordnet", "0 overrides", "1 unreadable"):
         assert fact in shown
 
 
@@ -267,7 +267,7 @@ def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str,
         return [link.proto.label for link in opened(page).get("page_link") if "Score again" in link.proto.label]
 
     assert links() == []
-    before = run.info
+    before = run.path("run.json").read_bytes()
     run.set_scored_with("animals", [Negative("rust", "noun", 0.1)], 0)
     run.write_negatives([Negative("mud", "noun", 0.1)])
     try:
@@ -278,4 +278,4 @@ def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str,
     finally:
         run.path("negatives.csv").unlink()
         run.path("verdicts.jsonl").unlink(missing_ok=True)
-        run._write_info(before)
+        run.path("run.json").write_bytes(before)

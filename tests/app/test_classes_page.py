@@ -16,7 +16,6 @@ from negrefine_app.classes.problems import mended, problems
 from negrefine_app.classes.prompts import Tokens
 from negrefine_app.classes.remine import free_name
 from negrefine_app.shared import features
-from negrefine_app.shared.frame import EDITED_FROM
 from playwright.sync_api import Page, Position
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button
@@ -324,7 +323,7 @@ def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Ru
     settled(app, lambda app: "questions are new" in texts(app))
     new = Run.open("pets-2")
     assert new.settings == run.settings.model_copy(update={"fraction": 0.2, "judge": "wordnet"})
-    assert new.info[EDITED_FROM] == "pets"
+    assert new.info.edited_from == "pets"
     before, after = ([(n.label, n.pos) for n in r.initial_negatives] for r in (run, new))
     came, went, stale = (frame.value for frame in app.dataframe)
     assert came["Negative"].tolist() == [label for label, pos in after if (label, pos) not in before]
@@ -368,7 +367,7 @@ def test_a_label_that_changed_only_its_place_neither_came_nor_went(run: Run) -> 
 
 def test_overrides_of_the_old_run_can_be_carried_over(run: Run, encoder: OpenClipEncoder, tiny_model: str) -> None:
     new = small_run("pets-9", tiny_model, encoder)
-    new.update_info(**{EDITED_FROM: "pets"})
+    new.update_info(edited_from="pets")
     label = run.negatives[0].label
     overrides.override(run, [label], "dropped", "ann", "no")
     app = settled(classes_page(run="pets-9", step="refine"), lambda app: "negatives kept" in texts(app))
@@ -426,7 +425,7 @@ def test_a_scored_successor_links_to_its_scores_and_to_the_comparison_with_its_p
     run: Run, encoder: OpenClipEncoder, tiny_model: str, tmp_path: Path
 ) -> None:
     new = small_run("pets-6", tiny_model, encoder)
-    new.update_info(**{EDITED_FROM: "pets"})
+    new.update_info(edited_from="pets")
     pond = write_pictures(tmp_path / "pond", 2)
     scoring = jobs.Score(image_set="pond", folder=str(pond), is_id=False)
     job = jobs.start(jobs.Spec(title="Score pets-6", run="pets-6", steps=(scoring,)))

@@ -120,7 +120,7 @@ def test_a_set_is_removed_with_its_uploaded_pictures_and_nothing_else(
     assert made.scored_sets == ["animals", "food"]
     assert not uploaded.exists()
     assert len(list((tmp_path / "food").rglob("*.png"))) == 30
-    assert "pets" not in made.info["image_sets"]
+    assert "pets" not in made.info.image_sets
     assert [step.step for spec in started for step in spec.steps] == ["evaluate"]
     with pytest.raises(NegRefineError, match="no scores of 'pets'"):
         made.remove_scores("pets")

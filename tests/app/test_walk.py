@@ -74,7 +74,7 @@ def refine(page: Page, run: Run) -> None:
     page.locator(".st-key-refine").get_by_role("button").click()
     expect_text(page, "negatives kept")
     assert run.id_labels == EDITED
-    assert run.info["judge"] == "wordnet"
+    assert run.info.judge == "wordnet"
 
 
 def review_by_keyboard(page: Page, run: Run) -> str:

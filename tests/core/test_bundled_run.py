@@ -10,7 +10,8 @@ import pytest
 from negrefine_core import pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
-from negrefine_core.runs import Run, unpack_bundled_run
+from negrefine_core.run_files.bundled import unpack_bundled_run
+from negrefine_core.runs import Run
 from tests.support.jobs import HANG
 from tests.support.project import ROOT
 

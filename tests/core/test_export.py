@@ -20,7 +20,8 @@ from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import measured
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.runs import Run, unpack_bundled_run
+from negrefine_core.run_files.bundled import unpack_bundled_run
+from negrefine_core.runs import Run
 from tests.support.pictures import picture
 
 

@@ -133,7 +133,7 @@ def test_a_cancelled_jobs_process_is_gone_even_where_it_does_not_listen(run: Run
         job.cancel()
         assert not job.is_alive
     assert job.state == "cancelled"
-    assert not list(run.folder.rglob(".*"))
+    assert {path.name for path in run.folder.rglob(".*")} <= {".lock"}  # nothing half-written
 
 
 def test_the_key_goes_to_the_server_and_into_no_file_nor_argument(run: Run) -> None:
@@ -222,11 +222,11 @@ def test_a_jobs_spec_is_a_plain_file_that_says_what_is_done() -> None:
 def test_two_processes_that_write_the_runs_info_lose_nothing_of_each_other(run: Run) -> None:
     def write(name: str) -> None:
         for i in range(40):
-            Run.open(run.name).update_info(**{f"{name}{i}": i})
+            Run.open(run.name).set_role(f"{name}{i}", is_id=True)
 
     threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(key[0] in "abc" and key[1:].isdecimal() for key in run.info) == 120
+    assert set(run.info.roles) >= {f"{name}{i}" for name in "abc" for i in range(40)}

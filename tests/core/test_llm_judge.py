@@ -243,7 +243,7 @@ def test_ten_kills_at_random_moments_change_no_file_and_ask_nothing_twice(tmp_pa
         pipeline.refine(run, HashEncoder(), CachedJudge(OpenAIJudge("m", server.url), tmp_path / "verdicts.sqlite"))
     calm = undisturbed(tmp_path)
     assert run.path("negatives.csv").read_bytes() == calm.path("negatives.csv").read_bytes()
-    assert run.info["permutation"] == calm.info["permutation"]
+    assert run.info.permutation == calm.info.permutation
     assert essence(run) == essence(calm)
     # A question is asked again only if its answer was under way when the process was killed.
     asked = [prompt for _, prompt in server.asked]

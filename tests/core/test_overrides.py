@@ -44,7 +44,7 @@ def test_the_final_negatives_are_what_verdicts_and_overrides_leave(tmp_path: Pat
     overrides.override(run, ["oslo"], "kept", "ann", "an opera")
     overrides.override(run, ["granite"], "dropped", "ann")
     assert labels(run) == ["oslo", "velvet", "st x"]  # in mined order
-    assert len(run.info["permutation"]) == 2
+    assert len(run.info.permutation) == 2
     run.path("negatives.csv").unlink()
     run.write_negatives(overrides.final_negatives(run))
     assert labels(run) == ["oslo", "velvet", "st x"]

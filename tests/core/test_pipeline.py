@@ -164,8 +164,8 @@ def test_scores_carry_paths_and_classes_and_skipped_images_are_listed(finished: 
 
 
 def test_the_stored_permutation_is_the_one_the_detector_uses(finished: Run, model: CachedEncoder) -> None:
-    assert finished.info["permutation"] == pipeline.detector(finished, model).permutation.tolist()
-    assert finished.info["model"]["fingerprint"] == model.fingerprint
+    assert list(finished.info.permutation) == pipeline.detector(finished, model).permutation.tolist()
+    assert finished.info.fingerprint == model.fingerprint
 
 
 def test_the_metrics_file_holds_each_methods_metrics_and_their_average(

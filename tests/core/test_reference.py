@@ -15,6 +15,7 @@ from negrefine_core.judges.replay import ReplayJudge
 from negrefine_core.negfilter import clean_negatives, judge_chains
 from negrefine_core.overrides import override, rejections, review_table, undo
 from negrefine_core.reference import import_reference, logged_verdicts
+from negrefine_core.run_files.info import PublishedResult
 from negrefine_core.runs import Run
 
 
@@ -53,11 +54,11 @@ def test_its_rejections_are_the_published_ones(published: Run) -> None:
 
 
 def test_its_figures_and_times_stay_with_the_run(published: Run) -> None:
-    info = published.info["published"]
-    assert info["results"]["inaturalist"] == {"auroc": 0.9957057860000001, "fpr95": 0.0151}
-    assert len(info["results"]) == 7
-    assert sorted(info["seconds"].values()) == [82.48, 5173.99, 8368.32]
-    assert (info["arch"], info["seed"]) == ("ViT-B/16", 0)
+    info = published.info.published
+    assert info.results["inaturalist"] == PublishedResult(auroc=0.9957057860000001, fpr95=0.0151)
+    assert len(info.results) == 7
+    assert sorted(info.seconds.values()) == [82.48, 5173.99, 8368.32]
+    assert (info.arch, info.seed) == ("ViT-B/16", 0)
     assert len(published.id_labels) == 1000
 
 

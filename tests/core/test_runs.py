@@ -17,6 +17,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
 from negrefine_core.paths import from_portable, portable, write_atomically
+from negrefine_core.run_files.bundled import unpack_bundled_run
 from negrefine_core.runs import Run, Settings
 from tests.support.project import ROOT
 
@@ -102,7 +103,7 @@ def test_a_damaged_run_file_is_named(run: Run, tmp_path: Path, content: str) -> 
 
 
 def test_a_setting_that_cannot_be_is_named(run: Run, tmp_path: Path) -> None:
-    info = run.info
+    info = json.loads(run.path("run.json").read_bytes())
     for key, value in (("fraction", 7), ("top_k", 0), ("no_such", 1)):
         damaged = info | {"settings": info["settings"] | {key: value}}
         run.path("run.json").write_text(json.dumps(damaged), encoding="utf-8")
@@ -125,7 +126,8 @@ def test_negatives_come_back_as_they_were_written(run: Run) -> None:
                         (run.write_neglabel_negatives, "neglabel_negatives")):  # fmt: skip
         write(negatives)
         assert getattr(run, read) == negatives
-    assert sorted(run.info["permutation"]) == [0, 1]
+    run.write_negatives(negatives, [1, 0])
+    assert run.info.permutation == (1, 0)
 
 
 def test_a_step_left_out_is_named(run: Run) -> None:
@@ -280,7 +282,7 @@ def test_a_runs_state_changes_with_its_files_and_differs_from_another_runs(run: 
 
 
 def test_the_shipped_runs_files_have_the_time_at_which_they_were_made(tmp_path: Path) -> None:
-    runs.unpack_bundled_run(tmp_path)
+    unpack_bundled_run(tmp_path)
     assert Run.open("demo", tmp_path).path("scores/animals.parquet").stat().st_mtime < time.time() - 3600
 
 

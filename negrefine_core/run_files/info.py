@@ -1,0 +1,178 @@
+"""`run.json`: what a run was made with, and what its steps note down about themselves."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .. import hyperparameters, lexicon
+from ..errors import NegRefineError
+from ..paths import file_state, write_atomically
+
+FORMAT_VERSION = 1  # of run.json; a file without one is from before there were versions
+
+Role = Literal["ID", "OOD"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Settings(_Part):
+    """What a run's results depend on, besides its ID labels. Defaults are the paper's."""
+
+    model: str = "demo"
+    pretrained: str | None = None
+    fraction: float = Field(default=hyperparameters.FRACTION, gt=0, le=1)
+    seed: int = 0
+    noun_files: tuple[str, ...] = lexicon.NOUN_FILES
+    adjective_files: tuple[str, ...] = lexicon.ADJECTIVE_FILES
+    wordnet: str = "bundled"
+    word_filter: bool = False
+    sketch_templates: bool = False
+    judge: str = "wordnet"
+    alpha: float = hyperparameters.ALPHA
+    top_k: int = Field(default=hyperparameters.TOP_K, ge=1)
+    n_groups: int = Field(default=hyperparameters.N_GROUPS, ge=1)
+    mcm_temperature: float = Field(default=hyperparameters.MCM_TEMPERATURE, gt=0)
+    id_images: str | None = None
+    ood_images: dict[str, str] = {}
+
+
+class ModelInfo(_Part):
+    """The model that mined the negatives; `fingerprint` is its weights' hash."""
+
+    name: str
+    fingerprint: str
+    precision: str = ""
+
+
+class PublishedResult(_Part):
+    """AUROC and FPR@95 on one OOD set, from 0 to 1."""
+
+    auroc: float
+    fpr95: float
+
+
+class Published(_Part):
+    """The figures that came with an imported run: results by OOD set, seconds by step."""
+
+    source: str = ""
+    seed: int = 0
+    arch: str = ""
+    id_set: str = ""
+    seconds: Mapping[str, float] = {}
+    results: Mapping[str, PublishedResult] = {}
+
+
+class ScoredWith(_Part):
+    """The negatives (their hash) that an image set was scored with, and how many lines the overrides' log had then."""
+
+    negatives: str
+    overrides: int = Field(ge=0)
+
+
+class RunInfo(_Part):
+    """All that `run.json` holds. What no step has noted yet is empty, and not written.
+
+    `image_sets`, `roles` and `scored_with` are by image set: its folder, what it shows, and what it was scored with.
+    """
+
+    format_version: int = Field(default=FORMAT_VERSION, ge=1, le=FORMAT_VERSION)
+    settings: Settings
+    class_list_hash: str = ""
+    versions: Mapping[str, str] = {}
+    edited_from: str = ""  # the run whose class list was edited to make this one
+    experiment: str = ""  # of the paper, by its name in experiments.toml
+    labels: str = ""  # the experiment's class list
+    model: ModelInfo | None = None  # an imported run has none
+    device: str = ""
+    judge: str = ""  # the identity of the last that refined the run
+    permutation: tuple[int, ...] = ()  # of the final negatives into their scoring groups
+    image_sets: Mapping[str, str] = {}
+    roles: Mapping[str, Role] = {}
+    scored_with: Mapping[str, ScoredWith] = {}
+    seconds: Mapping[str, float] = {}  # by step
+    published: Published = Published()
+
+    @property
+    def model_name(self) -> str:
+        return self.model.name if self.model else self.settings.model
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the model's weights; empty where there is no model."""
+        return self.model.fingerprint if self.model else ""
+
+    def changed(self, **values: object) -> "RunInfo":
+        """This with other values, checked as if they were read from a file."""
+        return RunInfo.model_validate(self._noted() | values)
+
+    def to_json(self) -> str:
+        noted = self._noted(mode="json")
+        return json.dumps({"format_version": FORMAT_VERSION} | noted, indent=1, ensure_ascii=False) + "\n"
+
+    def _noted(self, mode: Literal["json", "python"] = "python") -> dict[str, Any]:
+        return self.model_dump(mode=mode, include=self.model_fields_set)
+
+
+def read_info(path: Path) -> RunInfo:
+    """Raises NegRefineError naming the file and what is wrong in it."""
+    return _parsed(path, file_state(path))
+
+
+def write_info(path: Path, info: RunInfo) -> None:
+    write_atomically(path, info.to_json())
+
+
+@lru_cache(maxsize=16)
+def _parsed(path: Path, state: tuple[int, int, int]) -> RunInfo:
+    """The file, parsed again when it was replaced: a page asks for it with every picture."""
+    del state
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NegRefineError(f"{path} cannot be read ({error}); the run is damaged") from error
+    if isinstance(content, dict):
+        _check_version(path, content)
+        content = _with_device_outside_model(content)
+    try:
+        return RunInfo.model_validate(content)
+    except ValidationError as error:
+        raise NegRefineError(f"{path}: {first_fault(error)}; mend the file or make the run again") from error
+
+
+def _check_version(path: Path, content: Mapping[str, object]) -> None:
+    version = content.get("format_version", FORMAT_VERSION)
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise NegRefineError(
+            f"{path} has format version {version}, and this program knows up to {FORMAT_VERSION}; "
+            "update NegRefine Explorer to open the run"
+        )
+
+
+def _with_device_outside_model(content: dict[str, Any]) -> dict[str, Any]:
+    """The first runs noted the device with the model."""
+    model = content.get("model")
+    if not isinstance(model, dict) or "device" not in model:
+        return content
+    model = dict(model)
+    return content | {"device": model.pop("device"), "model": model}
+
+
+def checked_settings(values: object) -> Settings:
+    """Settings from outside. Raises NegRefineError naming the first one that cannot be."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise NegRefineError(f"settings.{first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first field that cannot be, and why."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
