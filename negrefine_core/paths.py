@@ -4,8 +4,15 @@ import os
 import tempfile
 from pathlib import Path
 
-BUNDLED = Path(__file__).resolve().parent.parent / "data"
-DATA = Path(os.environ.get("NEGREFINE_DATA", BUNDLED)).expanduser().resolve()
+from platformdirs import user_data_path
+
+PROJECT = Path(__file__).resolve().parent.parent  # the clone, or the folder that the packages are installed in
+_INSTALLED = PROJECT / "negrefine_data"  # the clone's data/ under the name that it is installed by
+IS_INSTALLED = _INSTALLED.is_dir()
+
+BUNDLED = _INSTALLED if IS_INSTALLED else PROJECT / "data"
+_OWN = user_data_path("negrefine", appauthor=False) if IS_INSTALLED else BUNDLED
+DATA = Path(os.environ.get("NEGREFINE_DATA", _OWN)).expanduser().resolve()
 RUNS = DATA / "runs"
 CACHE = DATA / "cache"
 
@@ -41,12 +48,20 @@ def file_state(path: Path) -> tuple[int, int, int]:
 
 
 def portable(path: str | Path) -> str:
-    """A path as a run file keeps it: relative to the project when it lies there, so that the run can be moved."""
+    """A path as a run file keeps it, so that the run can be moved: below `data/` what is bundled, wherever that lies,
+    and relative to the clone what else lies there.
+    """
     absolute = Path(path).expanduser().resolve()
-    project = BUNDLED.parent
-    return absolute.relative_to(project).as_posix() if absolute.is_relative_to(project) else absolute.as_posix()
+    if absolute.is_relative_to(BUNDLED):
+        return (Path("data") / absolute.relative_to(BUNDLED)).as_posix()
+    if absolute.is_relative_to(PROJECT) and not IS_INSTALLED:
+        return absolute.relative_to(PROJECT).as_posix()
+    return absolute.as_posix()
 
 
 def from_portable(stored: str) -> Path:
     """The inverse of `portable`."""
-    return BUNDLED.parent / stored
+    path = Path(stored)
+    if path.parts[:1] == ("data",):
+        return BUNDLED.joinpath(*path.parts[1:])
+    return PROJECT / path

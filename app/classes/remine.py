@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from negrefine_core import overrides
+from negrefine_core import overrides, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 
@@ -89,7 +89,7 @@ def _name(run: Run, place: Any) -> str:
     name: str = place.text_input(
         "Name of the new run", key="new_name", max_chars=80,
         on_change=lambda: draft.choose(run, name=st.session_state["new_name"].strip()),
-        help="Its folder is data/runs/NAME: letters, digits, '_', '-' and '.'.",
+        help=f"Its folder is {paths.RUNS}/NAME: letters, digits, '_', '-' and '.'.",
     )  # fmt: skip
     return name.strip()
 

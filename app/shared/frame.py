@@ -62,7 +62,7 @@ def _picked_run(view: View, names: list[str]) -> Run:
         index=0 if name in names else None,
         key="pick_run",
         on_change=lambda: go_to_run(st.session_state["pick_run"] or ""),
-        help="A run is one folder in data/runs: labels, negatives, verdicts, scores and metrics.",
+        help=f"A run is one folder in {paths.RUNS}: labels, negatives, verdicts, scores and metrics.",
     )
     if name not in names:
         raise NegRefineError(f"There is no run {name!r} here. Choose one under “Run” in the sidebar.")

@@ -115,11 +115,16 @@ class Job:
             file.truncate(0)  # of the former worker's process id
             environment = os.environ | {"NEGREFINE_DATA": str(paths.DATA)} | ({KEY: api_key} if api_key else {})
             with (self.folder / "log").open("ab") as log:
-                worker = subprocess.Popen(  # noqa: S603 - our own module
-                    [sys.executable, "-m", "negrefine_core.jobs.worker", str(self.folder)],
-                    cwd=paths.BUNDLED.parent, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    start_new_session=True, pass_fds=[file.fileno()],  # the worker holds the lock from its first moment
-                )  # fmt: skip
+                worker = subprocess.Popen(  # noqa: S603 - our own module, whatever lies in the folder it starts in
+                    [sys.executable, "-P", "-m", "negrefine_core.jobs.worker", str(self.folder)],
+                    cwd=self.folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                    pass_fds=[file.fileno()],  # the worker holds the lock from its first moment
+                )
             file.write(str(worker.pid).encode())
         threading.Thread(target=worker.wait, daemon=True).start()  # leaves no zombie
 

@@ -26,12 +26,18 @@ RAN = '[data-test-script-state="notRunning"]'
 expect.set_options(timeout=WAIT)
 
 
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 @contextmanager
 def served() -> Iterator[str]:
     """The address of a server of the app on a free port, over the tests' data folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(port)],
         cwd=ROOT,
@@ -39,14 +45,15 @@ def served() -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_until_up(f"http://127.0.0.1:{port}/_stcore/health", server)
+        wait_until_up(f"http://127.0.0.1:{port}/_stcore/health", server)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(WAIT / 1000)
 
 
-def _wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_until_up(url: str, server: subprocess.Popen[bytes]) -> None:
+    """Until the server of this process answers; raises TimeoutError where it ends or hangs."""
     deadline = time.monotonic() + WAIT / 1000
     while time.monotonic() < deadline and server.poll() is None:
         try:
