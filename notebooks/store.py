@@ -18,6 +18,7 @@ from playwright.sync_api import sync_playwright
 HERE = Path(__file__).resolve().parent
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDTH = 800
+CELL = 1800  # seconds until a cell is taken to hang
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:
@@ -25,7 +26,7 @@ def execute(notebook: NotebookNode) -> NotebookNode:
 
     In what they show, paths are the project's own, not this machine's.
     """
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": HERE}}, record_timing=False)
+    client = NotebookClient(notebook, timeout=CELL, resources={"metadata": {"path": HERE}}, record_timing=False)
     executed: NotebookNode = client.execute()
     executed.metadata.pop("language_info", None)
     return nbformat.reads(nbformat.writes(executed).replace(f"{HERE.parent}/", ""), as_version=4)

@@ -1,6 +1,6 @@
 """How long the app takes to answer, measured in headless Chromium from the click to the end of the script's run.
 
-PYTHONPATH=app:. python tests/app_speed.py [--data FOLDER] [--reference FOLDER] [--images 50000]
+python tests/app_speed.py [--data FOLDER] [--reference FOLDER] [--images 50000]
 
 `--reference` is a folder that the published code wrote; it is imported into the data folder where it is new. `--images`
 also measures a run of that many ID images and half as many OOD ones: the bundled run's, over and over.
@@ -14,7 +14,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
 
 REPEATS = 6  # the first warms up and does not count
 RECORD = """() => {
@@ -36,12 +37,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="ID images of a large run to measure, too.")
     options = parser.parse_args()
     os.environ["NEGREFINE_DATA"] = str((options.data or Path(tempfile.mkdtemp())).resolve())  # before paths.py reads it
-    from tests.app.test_app_browser import ARGUMENTS, CHROMIUM, served, sync_api
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs as a file as well as with -m
+    from tests.support.browser import ARGUMENTS, CHROMIUM, served
 
     if options.reference and not (Path(os.environ["NEGREFINE_DATA"]) / "runs" / "reference").exists():
         command = ["-m", "negrefine_core", "import-reference", str(options.reference), "--name", "reference"]
         subprocess.run([sys.executable, *command], check=True)
-    with served() as address, sync_api.sync_playwright() as playwright:
+    with served() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.set_default_timeout(120_000)
@@ -73,7 +75,7 @@ def write_large_run(images: int) -> None:
     large.set_role("animals", True)
 
 
-def measure_bundled(page: Any, address: str) -> None:
+def measure_bundled(page: Page, address: str) -> None:
     def button(name: str) -> Callable[[], None]:
         return lambda: page.get_by_role("button", name=name).first.click()
 
@@ -105,7 +107,7 @@ def measure_bundled(page: Any, address: str) -> None:
     timed(page, "Learn: steps", text("2. Negative labels from WordNet"), text("1. What similarity alone gets wrong"))
 
 
-def measure_reference(page: Any, address: str) -> None:
+def measure_reference(page: Page, address: str) -> None:
     open_page(page, f"{address}/review?run=reference")
     timed(page, "Published run, Review: next", key(page, "ArrowRight"))
     timed(page, "Published run, Review: restore", key(page, "s"))
@@ -114,7 +116,7 @@ def measure_reference(page: Any, address: str) -> None:
     timed(page, "Published run, Review: next of the kept", key(page, "ArrowRight"))
 
 
-def measure_large(page: Any, address: str) -> None:
+def measure_large(page: Page, address: str) -> None:
     open_page(page, f"{address}/?run=large")
     timed(page, "Large run, Explore: a tile", lambda: page.get_by_role("button", name="OOD let in").first.click())
     timed(page, "Large run, Explore: next page", lambda: page.get_by_role("button", name="chevron_right").first.click())
@@ -122,11 +124,11 @@ def measure_large(page: Any, address: str) -> None:
     timed(page, "Large run, Image: next", key(page, "ArrowRight"))
 
 
-def key(page: Any, name: str) -> Callable[[], None]:
+def key(page: Page, name: str) -> Callable[[], None]:
     return lambda: page.keyboard.press(name)
 
 
-def open_page(page: Any, url: str) -> None:
+def open_page(page: Page, url: str) -> None:
     page.goto(url)
     page.get_by_text("weights").wait_for()
     page.wait_for_selector('.stApp[data-test-script-state="notRunning"]')
@@ -134,7 +136,7 @@ def open_page(page: Any, url: str) -> None:
     page.evaluate(RECORD)
 
 
-def timed(page: Any, what: str, *actions: Callable[[], None]) -> None:
+def timed(page: Page, what: str, *actions: Callable[[], None]) -> None:
     """Print the milliseconds that the actions take, done in turn."""
     took = []
     for turn in range(REPEATS):

@@ -8,18 +8,28 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no network in tests
 os.environ["OMP_NUM_THREADS"] = "1"  # models this small only lose by threads, here and in the processes tests start
 
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from negrefine_core import paths
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.lexicon import WordNet
-from tests.support.jobs import cancel_all
+from tests.support.jobs import HANG, cancel_all
 from tests.support.models import TINY, write_model
-from tests.support.project import GOLDEN
+from tests.support.project import GOLDEN, ROOT
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with slow tests come first: no process is left with one of them while the others are done."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: slow[item.path], reverse=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +57,23 @@ def cached(encoder: OpenClipEncoder, tmp_path: Path) -> CachedEncoder:
 @pytest.fixture(scope="session")
 def wordnet() -> WordNet:
     return WordNet()
+
+
+@pytest.fixture(scope="session")
+def cold_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the README's `run` command, done once from cold for all the processes of a session."""
+    own = tmp_path_factory.getbasetemp()
+    everyones = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = everyones / "cold"
+    with FileLock(everyones / "cold.lock"):
+        if not (everyones / "cold.done").exists():
+            environment = os.environ | {"NEGREFINE_DATA": str(folder)}
+            environment.pop("OMP_NUM_THREADS")
+            command = [sys.executable, "-m", "negrefine_core", "run"]
+            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3 * HANG)
+            assert done.returncode == 0, done.stderr
+            (everyones / "cold.done").touch()
+    return folder
 
 
 @pytest.fixture

@@ -54,9 +54,11 @@ def numbers(value: Any) -> list[float]:
 
 
 @pytest.fixture(scope="module")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new one, as a reader's: messages name the runs that there are."""
-    return tmp_path_factory.mktemp("notebooks")
+def data_folder(cold_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new one, as a reader's: messages name the runs that there are. What the cold run embedded is known."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    (folder / "cache").symlink_to(cold_data / "cache")
+    return folder
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -66,6 +68,7 @@ def executed(request: pytest.FixtureRequest, data_folder: Path) -> tuple[str, No
         return request.param, execute(stored(request.param))
 
 
+@pytest.mark.slow
 def test_each_notebook_runs_and_its_stored_outputs_are_of_that_execution(executed: tuple[str, NotebookNode]) -> None:
     name, fresh = executed
     for old, new in zip(code_cells(stored(name)), code_cells(fresh), strict=True):
@@ -78,6 +81,7 @@ def test_each_notebook_runs_and_its_stored_outputs_are_of_that_execution(execute
         assert not near or np.mean(near) >= SAME_WORDS, new.source
 
 
+@pytest.mark.slow
 def test_each_stored_figure_is_the_fresh_one(executed: tuple[str, NotebookNode]) -> None:
     name, fresh = executed
     for old, new in zip(figures(stored(name)), figures(fresh), strict=True):
@@ -105,6 +109,7 @@ def test_there_are_three_notebooks() -> None:
     assert [name[:2] for name in NAMES] == ["01", "02", "03"]
 
 
+@pytest.mark.slow
 def test_a_mistake_reads_as_a_message_in_a_notebook() -> None:
     from nbclient.exceptions import CellExecutionError
 

@@ -1,8 +1,6 @@
 """The shipped run is what the method makes of the shipped model and pictures, and it is as good as the README says."""
 
-import os
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
 from negrefine_core.run_files.bundled import unpack_bundled_run
 from negrefine_core.runs import Run
-from tests.support.jobs import HANG
 from tests.support.project import ROOT
 
 FAR = ("food", "objects", "plants", "vehicles")
@@ -27,23 +24,18 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The README's command, from cold, in a data folder of its own."""
-    data = tmp_path_factory.mktemp("fresh")
-    environment = os.environ | {"NEGREFINE_DATA": str(data)}
-    environment.pop("OMP_NUM_THREADS", None)
-    command = [sys.executable, "-m", "negrefine_core", "run"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=3 * HANG)
-    assert done.returncode == 0, done.stderr
-    return Run.open("demo", data / "runs")
+def fresh(cold_data: Path) -> Run:
+    return Run.open("demo", cold_data / "runs")
 
 
+@pytest.mark.slow
 def test_a_fresh_run_mines_the_shipped_negatives(shipped: Run, fresh: Run) -> None:
     for name in ("initial_negatives", "neglabel_negatives", "negatives"):
         old, new = ({n.label for n in getattr(run, name)} for run in (shipped, fresh))
         assert len(old ^ new) <= 0.001 * len(old), name  # another processor may turn a tie at the 15% mark
 
 
+@pytest.mark.slow
 def test_a_fresh_run_gives_the_shipped_scores(shipped: Run, fresh: Run) -> None:
     assert shipped.scored_sets == fresh.scored_sets
     for name in shipped.scored_sets:
@@ -57,6 +49,7 @@ def test_a_fresh_run_gives_the_shipped_scores(shipped: Run, fresh: Run) -> None:
             assert difference.mean() < 0.005
 
 
+@pytest.mark.slow
 def test_the_shipped_negatives_give_the_shipped_scores(shipped: Run, fresh: Run) -> None:
     encoder = CachedEncoder(load_encoder("demo", device="cpu"), fresh.folder.parent.parent / "cache" / "features")
     detector = pipeline.detector(shipped, encoder)
