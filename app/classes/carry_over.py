@@ -7,6 +7,7 @@ import streamlit as st
 from negrefine_core import overrides
 from negrefine_core.runs import Run
 
+from ..shared.errors import told
 from ..shared.reviewer import reviewer
 from ..shared.words import plain
 
@@ -37,6 +38,7 @@ def waiting(old: Run, new: Run) -> list[str]:
     ]
 
 
+@told
 def _carry(old: Run, new: Run) -> None:
     text, _ = overrides.export_text(old)
     overrides.import_csv(new, io.BytesIO(text.encode()), reviewer(), old.name)

@@ -11,6 +11,8 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import class_list_presets, read_class_list
 from negrefine_core.runs import Run, Settings
 
+from ..shared import errors
+from ..shared.errors import told
 from ..shared.words import plain
 from . import draft as draft
 from . import sources as class_sources
@@ -47,7 +49,7 @@ def draw(run: Run, settings: Settings) -> list[str]:
             counter = tokens(settings)
         listed = problems(
             rows,
-            lambda name: bool(counter) and counter.count(longest_prompt(settings, name)) > counter.context,
+            lambda name: counter is not None and counter.count(longest_prompt(settings, name)) > counter.context,
             counter.context if counter else None,
         )
         with found:
@@ -55,11 +57,16 @@ def draw(run: Run, settings: Settings) -> list[str]:
                 (st.error if problem.blocks else st.warning)(problem.text, icon=":material/error_outline:")
             if usable != trimmed(rows) and usable:
                 st.button(
-                    "Mend the list", icon=":material/build:", on_click=draft.edit, args=(run, usable),
+                    "Mend the list", icon=":material/build:", on_click=_mend, args=(run,),
                     help="Leaves out blanks, repeated names and characters that cannot be seen. Can be undone.",
                 )  # fmt: skip
         preview(settings, usable, counter)
     return [] if any(problem.blocks for problem in listed) else usable
+
+
+@told
+def _mend(run: Run) -> None:
+    draft.edit(run, mended(draft.names(run)))
 
 
 def _sources(run: Run) -> None:
@@ -70,15 +77,15 @@ def _sources(run: Run) -> None:
             with st.popover(words, icon=f":material/{icon}:", key=f"source_{words}", on_change="rerun"):
                 source(run)
         st.button(
-            "Undo", icon=":material/undo:", disabled=not draft.can_undo(run), on_click=draft.undo, args=(run,),
+            "Undo", icon=":material/undo:", disabled=not draft.can_undo(run), on_click=told(draft.undo), args=(run,),
             help="Takes back the last change of the list, then the one before, and so on.",
         )  # fmt: skip
         st.button(
-            "Redo", icon=":material/redo:", disabled=not draft.can_redo(run), on_click=draft.redo, args=(run,),
+            "Redo", icon=":material/redo:", disabled=not draft.can_redo(run), on_click=told(draft.redo), args=(run,),
             help="Makes the change again that was taken back last.",
         )  # fmt: skip
         st.button(
-            "Discard changes", icon=":material/restart_alt:", on_click=draft.discard, args=(run,),
+            "Discard changes", icon=":material/restart_alt:", on_click=told(draft.discard), args=(run,),
             disabled=draft.names(run) == run.id_labels and not draft.chosen(run),
             help=f"Back to the classes of the run {plain(run.name)}.",
         )  # fmt: skip
@@ -87,7 +94,11 @@ def _sources(run: Run) -> None:
 def _preset(run: Run) -> None:
     preset = st.selectbox("Published class list", class_list_presets(), key="preset", index=None, placeholder="Choose")
     if preset:
-        _offer(run, lambda: list(read_class_list(preset).labels), "Preset")
+        _offer(run, _preset_names, "Preset")
+
+
+def _preset_names() -> list[str]:
+    return list(read_class_list(st.session_state["preset"]).labels)
 
 
 def _paste(run: Run) -> None:
@@ -96,17 +107,16 @@ def _paste(run: Run) -> None:
             "The whole list, one class a line", key="pasted", height=180, placeholder="red fox\narctic fox\nbadger"
         )
         st.form_submit_button(
-            "Replace the list with these", key="use_Paste", type="primary", on_click=_use_pasted, args=(run,)
+            "Replace the list with these",
+            key="use_Paste",
+            type="primary",
+            on_click=_use,
+            args=(run, _pasted_names, "Paste"),
         )
-    if failed := st.session_state.pop("paste_error", ""):
-        st.error(plain(failed), icon=":material/error:")
 
 
-def _use_pasted(run: Run) -> None:
-    try:
-        _use(run, class_sources.from_text(st.session_state["pasted"]), "Paste")
-    except NegRefineError as error:
-        st.session_state["paste_error"] = str(error)
+def _pasted_names() -> list[str]:
+    return class_sources.from_text(st.session_state["pasted"])
 
 
 def _upload(run: Run) -> None:
@@ -115,7 +125,12 @@ def _upload(run: Run) -> None:
         help="Of a CSV file, the column called class, name or label is taken; else the first.",
     )  # fmt: skip
     if file:
-        _offer(run, lambda: class_sources.from_file(file.name, file.getvalue()), "Upload")
+        _offer(run, _uploaded_names, "Upload")
+
+
+def _uploaded_names() -> list[str]:
+    file = st.session_state["uploaded"]
+    return class_sources.from_file(file.name, file.getvalue())
 
 
 def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
@@ -123,17 +138,19 @@ def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
     try:
         rows = read()
     except NegRefineError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        errors.show(error)
         return
     first = ", ".join(plain(row[:40]) for row in rows[:6] if row.strip())
     st.caption(f"{_counted(rows)}: {first}{' …' if len(rows) > 6 else ''}")
     st.button(
-        "Replace the list with these", key=f"use_{source}", type="primary", on_click=_use, args=(run, rows, source)
+        "Replace the list with these", key=f"use_{source}", type="primary", on_click=_use, args=(run, read, source)
     )
 
 
-def _use(run: Run, rows: list[str], source: str) -> None:
-    draft.edit(run, rows)
+@told
+def _use(run: Run, read: Callable[[], list[str]], source: str) -> None:
+    """Make the list what the source holds now."""
+    draft.edit(run, read())
     st.session_state[f"source_{source}"] = False  # closes the popover
 
 
@@ -162,6 +179,7 @@ def _table(run: Run) -> list[str]:
     return list(names)
 
 
+@told
 def _keep(run: Run, table: Table) -> None:
     now = edited(table.rows, st.session_state[table.key])
     draft.edit(run, now)

@@ -153,5 +153,5 @@ def _widget(make: Any, label: str, name: str, default: Any, **arguments: Any) ->
     if "options" in arguments and kept[name] not in arguments["options"]:
         kept[name] = default
     st.session_state[key] = kept[name]
-    make(label, key=key, on_change=lambda: kept.update({name: st.session_state[key]}), **arguments)
+    make(label, key=key, on_change=lambda: _kept().update({name: st.session_state[key]}), **arguments)
     return kept[name]

@@ -7,6 +7,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run
 
 from ..shared import frame, job_panel, links
+from ..shared.errors import told
 from ..shared.scored_images import scores
 from ..shared.view import View, bound, change
 from ..shared.words import plain, some
@@ -100,7 +101,7 @@ def _job(run: Run, view: ClassesView) -> None:
         return
     scored = any(isinstance(step, jobs.Score) for step in job.spec.steps)
     if scored or job.state != "done":
-        job_panel.draw(job, judge_form.api_key())
+        job_panel.draw(job, judge_form.api_key)
     if scored and job.state == "done":
         _after_scoring(run, view)
 
@@ -160,6 +161,7 @@ def _score(run: Run) -> None:
     )  # fmt: skip
 
 
+@told
 def _start_scoring(run: Run, source: Run) -> None:
     steps = [
         jobs.Score(image_set=name, same_as=source.name, is_id=name in source.id_sets) for name in source.scored_sets

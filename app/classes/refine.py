@@ -12,9 +12,11 @@ import streamlit as st
 from negrefine_core import jobs, overrides
 from negrefine_core.judge import SYSTEM_PROMPT
 from negrefine_core.judges.estimate import Estimate, estimate
+from negrefine_core.records import Kind
 from negrefine_core.runs import Run
 
 from ..shared import background, features
+from ..shared.clicks import clicked
 from ..shared.words import duration, plain
 from . import judge_form
 from .changes import chains
@@ -27,7 +29,7 @@ class Outcome:
 
     judge: str
     questions: int
-    rejected: Mapping[str, int]
+    rejected: Mapping[Kind, int]
     unclear: pd.DataFrame
 
 
@@ -45,8 +47,7 @@ def draw(run: Run) -> None:
         st.caption("WordNet answers all the questions itself, offline and in seconds. Nothing leaves this machine.")
         _button(run, choice, None)
         return
-    key = judge_form.api_key()
-    work = partial(_estimate, run.folder, choice, key)
+    work = partial(_estimate, run.folder, choice, judge_form.api_key())
     key = ("estimate", choice, overrides.verdict_state(run))
     found = background.result(key, work, "Counting the questions …")
     if not found:
@@ -100,17 +101,17 @@ def _before_sending(found: Estimate, choice: Choice) -> None:
 def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
     asks = choice.kind == "openai" and found is not None and found.questions
     refined = run.path("negatives.csv").exists()
-    st.button(
-        f"Ask {found.questions:,} questions" if asks and found else "Refine again" if refined else "Refine",
-        key="refine", type="secondary" if refined else "primary",
-        icon=":material/gavel:", on_click=_start, args=(run, choice),
+    label = "Refine again" if refined else "Refine"
+    if clicked(
+        f"Ask {found.questions:,} questions" if asks and found else label,
+        "refine",
+        type="secondary" if refined else "primary",
+        icon=":material/gavel:",
         help="Works in the background; every answer is kept as soon as it is there.",
-    )  # fmt: skip
-
-
-def _start(run: Run, choice: Choice) -> None:
-    key = judge_form.api_key() if choice.kind == "openai" else ""
-    jobs.start(jobs.Spec(title=f"Refine {run.name}", run=run.name, steps=(choice.step,)), api_key=key)
+    ):
+        key = judge_form.api_key() if choice.kind == "openai" else ""
+        jobs.start(jobs.Spec(title=f"Refine {run.name}", run=run.name, steps=(choice.step,)), api_key=key)
+        st.rerun()
 
 
 def outcome(folder: Path) -> Outcome:
@@ -128,12 +129,12 @@ def draw_outcome(run: Run) -> None:
     found = background.result(key, partial(outcome, run.folder), "Reading the verdicts …")
     if not found:
         return
-    proper, kind, same = (found.rejected.get(kind, 0) for kind in ("proper noun", "subcategory", "same"))
+    rejected = Counter(found.rejected)
     cleaned = len(overrides.reviewable(run))
     st.success(
         f"**{len(run.negatives):,} negatives kept** of {cleaned:,} after cleaning. Rejected by {plain(found.judge)}: "
-        f"{proper:,} as proper nouns, {kind:,} as a kind of one of your classes (subcategories), {same:,} as equal to "
-        f"one; {found.questions:,} answers on file.",
+        f"{rejected['proper noun']:,} as proper nouns, {rejected['subcategory']:,} as a kind of one of your classes "
+        f"(subcategories), {rejected['same']:,} as equal to one; {found.questions:,} answers on file.",
         icon=":material/check:",
     )
     if not found.unclear.empty:

@@ -8,6 +8,8 @@ from negrefine_core import overrides, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 
+from ..shared import errors
+from ..shared.clicks import clicked
 from ..shared.view import go_to_run
 from ..shared.words import duration, plain
 from . import draft as draft
@@ -45,19 +47,28 @@ def draw(run: Run, names: list[str], chosen: Settings) -> None:
         _advanced(run, chosen)
     same = names == run.id_labels and chosen.model_dump(exclude={"judge"}) == run.settings.model_dump(exclude={"judge"})
     problem = _name_problem(name)
-    right.button(
-        f"Re-mine {len(names):,} classes" if names else "Re-mine", type="primary", icon=":material/refresh:",
-        width="stretch", disabled=not names or same or bool(problem), on_click=_start,
-        args=(run, name, names, chosen),
-        help="The list has a problem, named beside the table." if not names else "Nothing differs from this run yet."
-        if same else "Makes a new run; this one stays as it is.",
-    )  # fmt: skip
+    with right:
+        is_asked = clicked(
+            f"Re-mine {len(names):,} classes" if names else "Re-mine",
+            "remine",
+            icon=":material/refresh:",
+            width="stretch",
+            disabled=not names or same or bool(problem),
+            help=_explained(names, same),
+        )
     if problem:
         left.caption(f":material/error: {problem}")
     elif names and not same:
         _time(run, chosen)
-    if failed := st.session_state.pop("remine_error", ""):
-        st.error(plain(failed), icon=":material/error:")
+    if is_asked:
+        _start(run, name, names, chosen)
+
+
+def _explained(names: list[str], same: bool) -> str:
+    """What the button does, or why it cannot be pressed."""
+    if not names:
+        return "The list has a problem, named beside the table."
+    return "Nothing differs from this run yet." if same else "Makes a new run; this one stays as it is."
 
 
 def _time(run: Run, chosen: Settings) -> None:
@@ -163,6 +174,8 @@ def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
         made = Run.create(name, chosen, names)
         made.update_info(edited_from=run.name)
         draft.discard(run)  # it went into the new run
-        go_to_run(name, step="changes")
     except (NegRefineError, OSError) as error:
-        st.session_state["remine_error"] = str(error)
+        errors.show(error)
+        return
+    go_to_run(name, step="changes")
+    st.rerun()

@@ -1,7 +1,6 @@
 """Two judges on the same questions: how often they agree, and where they do not."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,6 +12,7 @@ from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
 from ..shared import background, links
+from ..shared.cached import cached_by
 from ..shared.view import bound
 from ..shared.wordnet import WORDNET_LOCK
 from ..shared.words import percent, plain
@@ -66,15 +66,10 @@ def draw(run: Run, view: CompareView) -> None:
     _disagreements(run, view, found, first, second)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
-def _identities(_run: Run, state: tuple[Any, ...]) -> list[str]:
-    del state
-    return sorted({verdict.judge for verdict in _run.verdicts})
-
-
+@cached_by(lambda run: run.state("verdicts.jsonl"), max_entries=16)
 def judges(run: Run) -> list[str]:
     """Who has answered questions in the run."""
-    return _identities(run, run.state("verdicts.jsonl"))
+    return sorted({verdict.judge for verdict in run.verdicts})
 
 
 def _others(run: Run, own: list[str], first: str) -> list[str]:

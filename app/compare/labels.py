@@ -1,14 +1,15 @@
 """The negatives that only one of two sides compares with, and why the other lacks them."""
 
-from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from negrefine_core.comparison import label_diff
 from negrefine_core.runs import Run
 
+from ..shared.cached import cached_by
 from ..shared.view import bound
 from ..shared.words import plain
 from .sides import Sides
@@ -31,7 +32,7 @@ def draw(view: CompareView, sides: Sides) -> None:
     for side in sides.both:
         if side.score.negatives == "none":
             st.caption(f"{plain(side.name)} compares with no negatives at all.")
-    table = _diff(sides, tuple((side.run.state(*FILES), side.score.column) for side in sides.both))
+    table = _diff(sides)
     if table.empty:
         st.info("Both sides compare with exactly the same negatives.")
         return
@@ -51,8 +52,8 @@ def draw(view: CompareView, sides: Sides) -> None:
                 "Negative": shown["label"], "Change": shown["change"], "Why": shown["kind"],
                 "ID class": shown["id_label"], "Part of speech": shown["pos"],
                 "Review": [
-                    None if row.kind in NOT_JUDGED else review_url(view, runs[row.change], row.label)
-                    for row in shown.itertuples()
+                    None if kind in NOT_JUDGED else review_url(view, runs[change], label)
+                    for kind, change, label in zip(shown["kind"], shown["change"], shown["label"], strict=True)
                 ],
             }
         ),
@@ -82,14 +83,17 @@ def review_url(view: CompareView, run: Run, label: str) -> str:
     return f"review?{urlencode(view.query(run=run.name, queue='all', search='', id_class='', label=label))}"
 
 
-def review_column() -> st.column_config.LinkColumn:
+def review_column() -> ColumnConfig:
     return st.column_config.LinkColumn(
         "Review", display_text="open", help="Why the judge decided so, in a new tab; there you can override it."
     )  # fmt: skip
 
 
-@st.cache_data(max_entries=16, show_spinner="Comparing the labels")
-def _diff(_sides: Sides, key: tuple[Any, ...]) -> pd.DataFrame:
-    del key
-    first, second = ((side.run, side.score.column) for side in _sides.both)
+def _state(sides: Sides) -> tuple[object, ...]:
+    return tuple((side.run.state(*FILES), side.score.column) for side in sides.both)
+
+
+@cached_by(_state, max_entries=16, spinner="Comparing the labels")
+def _diff(sides: Sides) -> pd.DataFrame:
+    first, second = ((side.run, side.score.column) for side in sides.both)
     return label_diff(first, second)

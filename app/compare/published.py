@@ -58,12 +58,15 @@ def results(published: Mapping[str, PublishedResult], entry: Experiment | None) 
         {"OOD images": name, "AUROC": 100 * values.auroc, "FPR@95": 100 * values.fpr95}
         for name, values in published.items()
     ]
-    averaged = [row for row in rows if entry and row["OOD images"] in entry.ood]
-    if not entry or len(averaged) < len(entry.ood):
-        return pd.DataFrame(rows)
-    mean = {key: sum(float(row[key]) for row in averaged) / len(averaged) for key in ("AUROC", "FPR@95")}
-    others = [row for row in rows if row not in averaged]
-    return pd.DataFrame([*averaged, {"OOD images": f"average of these {len(averaged)}", **mean}, *others])
+    table = pd.DataFrame(rows)
+    if not entry or not set(entry.ood) <= published.keys():
+        return table
+    is_averaged = table["OOD images"].isin(entry.ood)
+    averaged = table[is_averaged]
+    mean = (
+        averaged[["AUROC", "FPR@95"]].mean().to_frame().T.assign(**{"OOD images": f"average of these {len(averaged)}"})
+    )
+    return pd.concat([averaged, mean, table[~is_averaged]], ignore_index=True)
 
 
 def reported(entry: Experiment) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from negrefine_core.metrics import Convention, bootstrap_draws, fpr_at_recall
 from negrefine_core.metrics import interval as bootstrap_interval
 from negrefine_core.runs import Run
 
+from ..shared.cached import cached_by
 from ..shared.scored_images import ScoredImages, scores
 from ..shared.view import ID_POSITIVE, OOD_POSITIVE, View, bound
 from ..shared.words import contamination, interval, plain
@@ -56,7 +57,7 @@ def draw(run: Run, view: View, images: ScoredImages) -> None:
 def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention: Convention) -> pd.DataFrame:
     """A row for each wanted OOD set and method, in percent, the best AUROC of a set first."""
     rows = []
-    other = _ood_positive(run, metrics) if convention == OOD_POSITIVE else {}
+    other = _ood_positive(run) if convention == OOD_POSITIVE else {}
     for method, by_set in metrics["methods"].items():
         if convention == OOD_POSITIVE:
             by_set = {name: values | other.get((method, name), {}) for name, values in by_set.items()}
@@ -78,25 +79,21 @@ def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention
     return table.sort_values(["OOD images", "AUROC"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
-def _ood_positive(run: Run, metrics: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+@cached_by(
+    lambda run: run.state("metrics.json", scores=run.scored_sets),
+    max_entries=8,
+    spinner="Drawing the bootstrap samples",
+)
+def _ood_positive(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
     """FPR@95 with OOD as the positive class and its interval, by method and OOD set, and their average."""
+    metrics = run.metrics
     methods = {method: [n for n in by_set if n != AVERAGE] for method, by_set in metrics["methods"].items()}
-    names = sorted({metrics["id_set"], *(name for sets in methods.values() for name in sets)})
-    state = run.state(scores=names)
-    return _measured(run, state, metrics["id_set"], methods)
-
-
-@st.cache_data(max_entries=8, show_spinner="Drawing the bootstrap samples")
-def _measured(
-    _run: Run, state: tuple[Any, ...], id_set: str, methods: dict[str, list[str]]
-) -> dict[tuple[str, str], dict[str, Any]]:
-    del state
     found = {}
     for method, sets in methods.items():
         column = next(row.column for row in measured() if row.name == method)
-        inside, draws, rates = scores(_run, id_set)[column].to_numpy(), [], []
+        inside, draws, rates = scores(run, metrics["id_set"])[column].to_numpy(), [], []
         for stream, name in enumerate(sets):
-            outside = scores(_run, name)[column].to_numpy()
+            outside = scores(run, name)[column].to_numpy()
             rates.append(fpr_at_recall(-outside, -inside)[0])
             draws.append(bootstrap_draws(inside, outside, stream=stream, convention=OOD_POSITIVE)["fpr95"])
             found[method, name] = {"fpr95": rates[-1], "fpr95_interval": _bounds(draws[-1])}

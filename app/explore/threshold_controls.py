@@ -6,7 +6,7 @@ from negrefine_core.show.charts import decimals
 
 from ..shared.operating_point import BY_HAND, TPR95, YOUDEN
 from ..shared.scored_images import ScoredImages
-from ..shared.view import View, change
+from ..shared.view import View, change, now
 
 RULES = {TPR95: "95% of ID kept", YOUDEN: "Balanced (Youden)"}
 STEPS = 500
@@ -30,11 +30,19 @@ def draw(view: View, images: ScoredImages) -> None:
         right.slider(
             "Threshold by hand", low, high, step=(high - low) / STEPS, key="pick_threshold",
             format=f"%.{decimals(values)}f",
-            on_change=lambda: change(view, threshold=repr(st.session_state["pick_threshold"]), page=1),
+            on_change=_by_hand, args=(view,),
             help="Images at or above it count as ID.",
         )  # fmt: skip
 
 
+def _by_hand(view: View) -> None:
+    if now(view).score == view.score:  # on the scale of another score it means nothing
+        change(view, threshold=repr(st.session_state["pick_threshold"]), page=1)
+
+
 def _follow_rule(view: View, at: float) -> None:
     rule = st.session_state["pick_rule"]
-    change(view, threshold=repr(at) if rule == BY_HAND else rule, page=1)
+    if rule != BY_HAND:
+        change(view, threshold=rule, page=1)
+    elif now(view).score == view.score:
+        change(view, threshold=repr(at), page=1)

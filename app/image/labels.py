@@ -13,8 +13,9 @@ from negrefine_core.paths import file_state
 from negrefine_core.records import Override
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
+from negrefine_core.show.thumbnails import locate
 
-from ..shared import background, features, links, operating_point, pictures
+from ..shared import background, errors, features, links, operating_point
 from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View, change, now
@@ -80,11 +81,11 @@ def matches(image: pd.Series, title: str) -> None:
 def _rescored(run: Run, view: ImageView, image: pd.Series) -> tuple[pd.Series, pd.Series] | None:
     """The image's rows with all labels and without those that are off; None and a sign of what is missing."""
     try:
-        file = pictures.locate(run, image["image_set"], image["path"])
+        file = locate(run, image["image_set"], image["path"])
         key = (str(file), file_state(file), view.off_ids, view.off)
         return computed(run, key, lambda: features.picture_feature(run, file), view)
     except NegRefineError as error:
-        st.warning(plain(str(error)), icon=":material/info:")
+        errors.show(error, "warning")
         return None
 
 

@@ -7,11 +7,11 @@ import streamlit as st
 from negrefine_core.errors import NegRefineError
 from negrefine_core.paths import file_state
 from negrefine_core.runs import Run
+from negrefine_core.show.thumbnails import locate
 
-from ..shared import background, features, gallery, pictures
+from ..shared import background, errors, features, gallery
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
-from ..shared.words import plain
 
 SHOWN = 12
 AT_ONCE = 5_000  # more pictures than these are compared at the press of a button: embedding them may take long
@@ -35,7 +35,7 @@ def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
     try:
         found = _found(run, images, image)
     except NegRefineError as error:
-        st.info(plain(str(error)), icon=":material/info:")
+        errors.show(error, "info")
         return
     if found is None:
         return
@@ -51,7 +51,7 @@ def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
 
 def _found(run: Run, images: ScoredImages, image: pd.Series) -> pd.Series | None:
     """The cosine of the nearest pictures by address; None and a sign of work under way."""
-    file = pictures.locate(run, image["image_set"], image["path"])
+    file = locate(run, image["image_set"], image["path"])
     names = (images.sets.id, *images.sets.ood)
     key = ("neighbours", run.state(scores=names), str(file), file_state(file))
     address = f"{image['image_set']}/{image['path']}"

@@ -8,8 +8,9 @@ import streamlit as st
 from negrefine_core.errors import NegRefineError
 from negrefine_core.paths import file_state
 from negrefine_core.runs import Run
+from negrefine_core.show.thumbnails import locate
 
-from ..shared import background, features, pictures
+from ..shared import background, features
 from ..shared.words import plain
 
 
@@ -45,7 +46,7 @@ def _label(run: Run, image: pd.Series) -> str | None:
 def _found(run: Run, image: pd.Series, label: str) -> tuple[int, float] | None:
     """(place from 1, similarity), worked out aside; None while that is under way, and where features are missing."""
     try:
-        file = pictures.locate(run, image["image_set"], image["path"])
+        file = locate(run, image["image_set"], image["path"])
         if not features.checked(run, "Looking up the features"):
             return None
         key = ("own class", run.state("run.json", "negatives.csv"), str(file), file_state(file))

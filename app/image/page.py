@@ -83,8 +83,8 @@ def _walk(view: ImageView, shown: pd.DataFrame, place: int | None) -> None:
         _back(view)
         st.space("stretch")
         for words, step, shortcut in (("Previous", -1, "Left"), ("Next", 1, "Right")):
-            target = None if place is None else place + step
-            there = target is not None and 0 <= target < len(shown)
+            target = -1 if place is None else place + step
+            there = 0 <= target < len(shown)
             st.button(
                 words, key=f"step{step}", disabled=not there, shortcut=shortcut, on_click=change, args=(view,),
                 kwargs={"image": _address(shown.iloc[target]), "off": (), "off_ids": ()} if there else {},

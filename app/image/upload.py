@@ -11,7 +11,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import read_image
 from negrefine_core.runs import Run
 
-from ..shared import features, pictures
+from ..shared import errors, features, pictures
 from ..shared.scored_images import ScoredImages
 from ..shared.words import percent, plain
 from . import labels as image_labels
@@ -61,7 +61,7 @@ def _scored(run: Run, content: bytes, picture: Image.Image) -> pd.Series | None:
     try:
         found = image_labels.computed(run, key, lambda: features.encoder(run).encode_images([picture]), ImageView())
     except NegRefineError as error:
-        st.info(plain(str(error)), icon=":material/info:")
+        errors.show(error, "info")
         return None
     return None if found is None else found[0]
 

@@ -1,7 +1,6 @@
 """The lessons of the Learn page: each one picture or plot, a few sentences, and figures of the run itself."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -16,6 +15,7 @@ from ..compare.differences import METRICS, differences, overall, statement
 from ..compare.sides import choose, join
 from ..compare.view import CompareView
 from ..shared import gallery, links, pictures
+from ..shared.cached import cached_by
 from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
 from ..shared.words import percent, plain
@@ -133,23 +133,26 @@ class _Filtered:
     example: Verdict | None
 
 
-@st.cache_data(max_entries=4, show_spinner="Reading the verdicts")
-def _filtered(_run: Run, state: tuple[Any, ...]) -> _Filtered:
-    del state
-    rejected, identity = rejections(_run), judge_of(_run)
+@cached_by(
+    lambda run: run.state("verdicts.jsonl", "overrides.jsonl", "negatives.csv", "initial_negatives.csv"),
+    max_entries=4,
+    spinner="Reading the verdicts",
+)
+def _filtered(run: Run) -> _Filtered:
+    rejected, identity = rejections(run), judge_of(run)
     kinds = pd.Series([verdict.kind for verdict in rejected.values()], dtype=str).value_counts()
-    steps = {"mined": len(_run.initial_negatives), "after cleaning": len(reviewable(_run))}
+    steps = {"mined": len(run.initial_negatives), "after cleaning": len(reviewable(run))}
     steps |= {f"rejected: {kind}": int(count) for kind, count in kinds.items()}
-    changed = [entry.new for entry in changes(_run.overrides)]
+    changed = [entry.new for entry in changes(run.overrides)]
     for decision, words in ((KEPT, "restored by you"), (DROPPED, "dropped by you")):
         steps |= {words: changed.count(decision)} if decision in changed else {}
-    steps["left to score with"] = len(_run.negatives)
+    steps["left to score with"] = len(run.negatives)
     example = next((v for v in rejected.values() if v.kind == "subcategory"), next(iter(rejected.values()), None))
-    return _Filtered(identity, sum(verdict.judge == identity for verdict in _run.verdicts), steps, example)
+    return _Filtered(identity, sum(verdict.judge == identity for verdict in run.verdicts), steps, example)
 
 
 def judge(run: Run, view: LearnView) -> None:
-    found = _filtered(run, run.state("verdicts.jsonl", "overrides.jsonl", "negatives.csv", "initial_negatives.csv"))
+    found = _filtered(run)
     st.markdown(
         "NegFilter asks a judge about each negative: is it a proper noun? If not, is it a subcategory of one of the 10 "
         "ID classes nearest to it? The first yes throws it out. The paper asks a large language model; the judge of "
@@ -173,7 +176,7 @@ def matching(run: Run, view: LearnView) -> None:
     table = images.table
     inside = table[table["is_id"]]
     gain = table["negrefine"].rank() - table["neglabel"].rank()  # in places among all images
-    image = inside.loc[gain[inside.index].idxmax()]
+    image = inside.iloc[int(gain[inside.index].argmax())]
     st.markdown(
         "A picture of an ID class may well match a negative too: a dog on a beach. So multi-matching asks whether the "
         "two **together** fit better than the negative alone, for the top 5 of each. If so, the negative stood beside "

@@ -7,17 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core import overrides
-from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import DROPPED, KEPT
 from negrefine_core.runs import Run
 
+from ..shared.errors import told
 from ..shared.reviewer import reviewer
-from ..shared.view import change
+from ..shared.view import change, now
 from ..shared.words import plain
 from .queue import Queue
 from .view import ReviewView
 
-TROUBLE = "review_trouble"  # a callback's error, shown by the page after it
 BULK = "review_bulk"  # (lines in the log, how many of them one bulk action wrote): one undo takes them all
 
 
@@ -66,36 +65,28 @@ def _go(view: ReviewView, label: str) -> None:
     change(view, label=label)
 
 
+def _filters(view: ReviewView) -> tuple[str, ...]:
+    return view.queue, view.order, view.search, view.id_class
+
+
+@told
 def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str) -> None:
     name, reason = reviewer(), str(st.session_state.get("review_reason", "")).strip()
-    try:
-        changed = overrides.override(run, [label], decision, name, reason)
-        if not changed:
-            overrides.confirm(run, [label], name, reason)
-    except NegRefineError as error:
-        st.session_state[TROUBLE] = str(error)
-        return
+    changed = overrides.override(run, [label], decision, name, reason)
+    if not changed:
+        overrides.confirm(run, [label], name, reason)
     st.session_state["review_reason"] = ""
-    change(view, label=onward)
+    is_queue_as_seen = _filters(now(view)) == _filters(view)
+    change(view, label=onward if is_queue_as_seen else "")
     done = {KEPT: "Restored", DROPPED: "Dropped"}[decision] if changed else "Left as it is:"
     st.toast(f"{done} “{plain(label)}”. U takes it back.")
 
 
+@told
 def _undo(run: Run, view: ReviewView) -> None:
     lines, count = st.session_state.pop(BULK, (0, 1))
-    try:
-        undone = overrides.undo(run, reviewer(), count if len(run.overrides) == lines else 1)
-    except NegRefineError as error:
-        st.session_state[TROUBLE] = str(error)
-        return
+    undone = overrides.undo(run, reviewer(), count if len(run.overrides) == lines else 1)
     if undone:
         change(view, label=undone[-1].negative)
         what = f"{len(undone):,} decisions" if len(undone) > 1 else f"the decision on “{plain(undone[0].negative)}”"
         st.toast(f"Took back {what}.")
-
-
-def trouble() -> None:
-    """The error of the last action, once."""
-    message = st.session_state.pop(TROUBLE, "")
-    if message:
-        st.error(plain(message), icon=":material/error:")

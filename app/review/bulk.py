@@ -7,8 +7,9 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import DROPPED, KEPT
 from negrefine_core.runs import Run
 
+from ..shared.errors import told
 from ..shared.reviewer import reviewer
-from .actions import BULK, TROUBLE
+from .actions import BULK
 from .queue import Queue
 
 AGREE = "agree"
@@ -65,32 +66,29 @@ def _ask(run: Run, queue: Queue) -> None:
     )  # fmt: skip
 
 
+@told
 def _decide_on_all(run: Run, labels: list[str], action: str) -> None:
+    """Nothing where another action was chosen since the button was drawn: the dialog then names that one."""
+    if st.session_state.get("bulk_action") != action:
+        return
     reason = str(st.session_state.get("bulk_reason", "")).strip()
     st.session_state[DONE] = True
-    try:
-        if action == AGREE:
-            added = overrides.confirm(run, labels, reviewer(), reason)
-        else:
-            added = overrides.override(run, labels, action, reviewer(), reason)
-    except NegRefineError as error:
-        st.session_state[TROUBLE] = str(error)
-        return
+    if action == AGREE:
+        added = overrides.confirm(run, labels, reviewer(), reason)
+    else:
+        added = overrides.override(run, labels, action, reviewer(), reason)
     _written(run, len(added))
 
 
+@told
 def _import(run: Run) -> None:
     file = st.session_state["import_file"]
     if file is None:
         return
-    try:
-        added, unknown = overrides.import_csv(run, file, reviewer(), file.name)
-    except NegRefineError as error:
-        st.session_state[TROUBLE] = str(error)
-        return
+    added, unknown = overrides.import_csv(run, file, reviewer(), file.name)
     _written(run, len(added))
     if unknown:
-        st.session_state[TROUBLE] = (
+        raise NegRefineError(
             f"{len(unknown):,} labels of {file.name} are no negatives of this run; the first: {unknown[0][:80]!r}"
         )
 

@@ -12,7 +12,7 @@ from negrefine_core.overrides import DROPPED, changes, judged_negatives, rejecti
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 
-from ..shared import background, features, gallery, links
+from ..shared import background, errors, features, gallery, links
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
 from ..shared.words import plain
@@ -88,7 +88,7 @@ def _change(run: Run, row: pd.Series) -> Change | None:
             "Working out what it does",
         )
     except NegRefineError as error:
-        st.info(plain(str(error)), icon=":material/info:")
+        errors.show(error, "info")
         return None
 
 

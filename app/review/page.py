@@ -24,7 +24,6 @@ def draw(run: Run, view: ReviewView) -> None:
     _choose(run, view, judged)
     queue = review_queue.queue(run, view, _impact(run) if view.order == "impact" else None)
     _progress(view, queue)
-    review_actions.trouble()
     row = _row(view, queue)
     if row is not None:
         _heading(view, queue, row)

@@ -1,17 +1,16 @@
 """The negatives to review, one after another: every verdict with its doubt and a person's decision."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
 from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
-from negrefine_core.overrides import KEPT, decided, rejections, select, verdict_state, verdict_table
+from negrefine_core.overrides import KEPT, decided, judge_of, rejections, select, verdict_state, verdict_table
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
+from ..shared.cached import cached_by
 from ..shared.scored_images import scores
 from ..shared.wordnet import WORDNET_LOCK, wordnet
 from .view import ReviewView
@@ -30,18 +29,19 @@ class Judged:
     usual_file: str
 
 
+@cached_by(
+    verdict_state,
+    max_entries=4,
+    spinner="Reading the verdicts and asking WordNet for a second opinion",
+    keep="itself",
+)
 def judged(run: Run) -> Judged:
     """What the run's judge decided, with its doubts, read once for each state of the verdicts' log."""
-    return _judged(run, *verdict_state(run))
-
-
-@st.cache_resource(max_entries=4, show_spinner="Reading the verdicts and asking WordNet for a second opinion")
-def _judged(_run: Run, judge: str, state: tuple[Any, ...]) -> Judged:
-    del state
-    table = verdict_table(_run)
+    judge = judge_of(run)
+    table = verdict_table(run)
     chains: dict[str, list[Verdict]] = {}
     by_judge: dict[str, list[Verdict]] = {}
-    for verdict in _run.verdicts:
+    for verdict in run.verdicts:
         if verdict.judge == judge:
             chains.setdefault(verdict.negative, []).append(verdict)
         else:
@@ -51,8 +51,8 @@ def _judged(_run: Run, judge: str, state: tuple[Any, ...]) -> Judged:
         others.setdefault(verdict.prompt, []).append(verdict)
     kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
     with WORDNET_LOCK:
-        usual_file = wordnet().usual_file(_run.id_labels)
-        doubts = suspicions(rejections(_run).values(), wordnet(), list(by_judge.values()), _run.id_labels)
+        usual_file = wordnet().usual_file(run.id_labels)
+        doubts = suspicions(rejections(run).values(), wordnet(), list(by_judge.values()), run.id_labels)
         doubts += suspicions_of_kept(kept, None if judge.startswith("wordnet") else wordnet(), list(by_judge.values()))
     found = {doubt.verdict.negative: doubt for doubt in doubts}
     table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]

@@ -102,7 +102,8 @@ def _table(folder: Path, surveyed: Survey) -> pd.DataFrame:
         }
         for entry, result in surveyed
     ]
-    return pd.DataFrame(sorted(rows, key=lambda row: STATES.index(str(row["State"]))))
+    table = pd.DataFrame(rows)
+    return table.sort_values("State", key=lambda states: states.map(STATES.index), kind="stable", ignore_index=True)
 
 
 def _problem(folder: Path, entry: Dataset, result: Found | NegRefineError) -> str:

@@ -11,7 +11,9 @@ from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.methods import JUDGED
 from negrefine_core.runs import Run
 
-from ..shared import frame, job_panel, links, outdated
+from ..shared import errors, frame, job_panel, links, outdated
+from ..shared.clicks import clicked
+from ..shared.errors import told
 from ..shared.scored_images import scores
 from ..shared.view import View
 from ..shared.words import plain
@@ -23,7 +25,6 @@ from .view import ScoreView
 
 NEWS = 900  # seconds: how long a finished job is told of
 REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
-FAILED = "score_failed"  # the session's last start that failed
 STALE = "before your last override"
 ROLES = {
     False: "Something else: out-of-distribution (OOD)",
@@ -42,12 +43,11 @@ def draw(run: Run, view: ScoreView) -> None:
         return
     _jobs(run, view)
     st.subheader("Score pictures")
-    if failed := st.session_state.pop(FAILED, ""):
-        st.error(plain(failed), icon=":material/error:")
+    score_sources.tell_of_upload()
     try:
         _new(run, view)
     except NegRefineError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        errors.show(error)
     st.subheader("Scored so far")
     _scored(run)
 
@@ -97,10 +97,9 @@ def _new(run: Run, view: ScoreView) -> None:
         )
     if replaced:
         st.caption(f":material/info: Scored before, and replaced by the new scores: {plain(', '.join(replaced))}.")
-    st.button(
-        "Start scoring", type="primary", icon=":material/play_arrow:", key="score_start", on_click=_begin,
-        args=(run, chosen, device, roles),
-    )  # fmt: skip
+    if clicked("Start scoring", "score_start", icon=":material/play_arrow:"):
+        _begin(run, chosen, device, roles)
+        st.rerun()
 
 
 def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
@@ -120,17 +119,17 @@ def _role(run: Run, chosen: Chosen, place: st.delta_generator.DeltaGenerator) ->
 
 
 def _begin(run: Run, chosen: Chosen, device: str, roles: dict[str, bool]) -> None:
-    try:
-        steps = tuple(
-            Score(
-                image_set=image_set.name, folder=chosen.root or str(image_set.root), is_id=roles[image_set.name],
-                dataset=image_set.name if chosen.root else "",
-            )
-            for image_set in score_sources.unpacked(run, chosen)
-        )  # fmt: skip
-        _start(run, steps, device, next((name for name, is_id in roles.items() if is_id), ""))
-    except NegRefineError as error:
-        st.session_state[FAILED] = str(error)
+    """Nothing is drawn in between: a click that cuts the drawing short would leave an upload without its job."""
+    steps = tuple(
+        Score(
+            image_set=image_set.name,
+            folder=chosen.root or str(image_set.root),
+            is_id=roles[image_set.name],
+            dataset=image_set.name if chosen.root else "",
+        )
+        for image_set in score_sources.unpacked(run, chosen)
+    )
+    _start(run, steps, device, next((name for name, is_id in roles.items() if is_id), ""))
 
 
 def _looks_id(run: Run, chosen: Chosen) -> bool:
@@ -209,14 +208,24 @@ def _folder_is_there(run: Run, name: str) -> bool:
 def _again(run: Run, there: list[str], is_stale: bool) -> None:
     """One button for all image sets, for use after overrides."""
     busy = any(job.spec.run == run.name for job in jobs.active())
-    again = tuple(Score(image_set=name, same_as=run.name) for name in there)
     st.button(
-        "Score all again", icon=":material/refresh:", disabled=not there or busy, key="score_again", on_click=_start,
-        args=(run, again, "auto", ""), type="primary" if is_stale else "secondary",
+        "Score all again",
+        key="score_again",
+        icon=":material/refresh:",
+        type="primary" if is_stale else "secondary",
+        disabled=not there or busy,
+        on_click=_score_again,
+        args=(run,),
         help="Scores every image set with the run’s current negative labels and computes the metrics anew. "
         "They are not embedded again, so it takes seconds. Pictures that came later are left out: choose their folder "
         "above.",
     )  # fmt: skip
+
+
+@told
+def _score_again(run: Run) -> None:
+    there = [name for name in run.scored_sets if _folder_is_there(run, name)]
+    _start(run, tuple(Score(image_set=name, same_as=run.name) for name in there), "auto", "")
 
 
 def _remove(run: Run, names: list[str]) -> None:
@@ -227,7 +236,7 @@ def _remove(run: Run, names: list[str]) -> None:
         st.caption(_removal(run, name))
         busy = any(job.spec.run == run.name for job in jobs.active())
         st.button("Remove", key="remove", type="primary", disabled=name is None or busy, on_click=_forget,
-                  args=(run, name))  # fmt: skip
+                  args=(run,))  # fmt: skip
 
 
 def _removal(run: Run, name: str | None) -> str:
@@ -240,14 +249,15 @@ def _removal(run: Run, name: str | None) -> str:
     return f"Its scores and its uploaded pictures are deleted, {anew}"
 
 
-def _forget(run: Run, name: str) -> None:
-    try:
-        run.remove_scores(name)
-        if len(run.scored_sets) > 1:
-            jobs.start(Spec(title=f"Compute the metrics without “{name}”", run=run.name, steps=(Evaluate(),)))
-    except (NegRefineError, OSError) as error:
-        st.session_state[FAILED] = str(error)
+@told
+def _forget(run: Run) -> None:
+    name = st.session_state["remove_set"]
+    if name is None:
+        return
     st.session_state[REMOVED] += 1
+    run.remove_scores(name)
+    if len(run.scored_sets) > 1:
+        jobs.start(Spec(title=f"Compute the metrics without “{name}”", run=run.name, steps=(Evaluate(),)))
 
 
 def score() -> None:

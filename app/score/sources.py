@@ -18,6 +18,7 @@ from . import benchmarks as benchmark_sets
 from . import uploads
 from .view import SOURCES, ScoreView
 
+NOTES = "score_notes"  # on the session's last upload
 ROUND = "score_round"  # counts the uploads of a session: a new key empties the uploader
 
 
@@ -137,6 +138,12 @@ def _name(place: Any, default: str, key: str | None = None) -> str:
     return check_name(name.strip())
 
 
+def tell_of_upload() -> None:
+    """What was left out of the last upload, once."""
+    for note in st.session_state.pop(NOTES, ()):
+        st.toast(plain(note))
+
+
 def unpacked(run: Run, chosen: Chosen) -> tuple[ImageSet, ...]:
     """The chosen image sets, an upload being unpacked into the run's folder first."""
     if not chosen.files:
@@ -144,6 +151,5 @@ def unpacked(run: Run, chosen: Chosen) -> tuple[ImageSet, ...]:
     files: list[tuple[str, IO[bytes]]] = [(file.name, file) for file in chosen.files]
     made = uploads.unpack(files, run.path("images"), chosen.name)
     st.session_state[ROUND] += 1
-    for note in made.notes:
-        st.toast(plain(note))
+    st.session_state[NOTES] = made.notes
     return (open_image_set(made.folder, chosen.name),)

@@ -25,6 +25,7 @@ from negrefine_core.runs import Run, class_list_hash
 from negrefine_core.show.thumbnails import leaves
 
 from . import background
+from .cached import cached_by
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,14 +109,38 @@ def encoder(run: Run) -> CachedEncoder:
     return loaded
 
 
+def _labels_key(run: Run) -> tuple[str, str]:
+    """What tells a run's labels from others, also from its own before a decision: an undo finds what was there."""
+    return str(run.folder), class_list_hash([*run.id_labels, *(f"{n.pos} {n.label}" for n in run.negatives)])
+
+
+@cached_by(_labels_key, max_entries=4, spinner="Preparing the labels", keep="itself")
 def detector(run: Run) -> NegRefineDetector:
     """The run's detector with its final negatives."""
-    return _detector(run, _labels_key(run))
+    from negrefine_core import pipeline
+
+    return pipeline.detector(run, encoder(run))
 
 
+@cached_by(
+    lambda run, image_set: (image_set, run.state(scores=[image_set])),
+    max_entries=24,
+    spinner="Embedding the pictures",
+    keep="itself",
+)
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
-    return _image_features(run, image_set, run.state(scores=[image_set]))
+    import torch
+
+    from negrefine_core.embedding import embed_images
+    from negrefine_core.image_sets import ImageSet
+
+    inside = [path for path in run.scores(image_set)["path"] if not leaves(path)]
+    pictures = ImageSet(image_set, run.image_root(image_set), tuple(inside))
+    model = encoder(run)
+    chunks = list(embed_images(model, pictures))
+    kept = tuple(inside[i] for chunk in chunks for i in chunk.indices)
+    return ImageFeatures(image_set, kept, torch.cat([torch.empty(0, model.dim), *(chunk.features for chunk in chunks)]))
 
 
 def picture_feature(run: Run, file: Path) -> Tensor:
@@ -129,9 +154,19 @@ def picture_feature(run: Run, file: Path) -> Tensor:
     return chunk.features
 
 
+@cached_by(
+    lambda run, image_sets: (tuple(image_sets), run.state(scores=image_sets), _labels_key(run)),
+    max_entries=2,
+    spinner="Comparing the pictures with the negatives",
+    keep="itself",
+)
 def effects(run: Run, image_sets: Sequence[str]) -> Effects:
     """The effects of the run's negatives on the pictures of these sets, joined in this order."""
-    return _effects(run, tuple(image_sets), (*run.state(scores=image_sets), _labels_key(run)))
+    import torch
+
+    from negrefine_core.effects import Effects
+
+    return Effects(detector(run), torch.cat([image_features(run, name).features for name in image_sets]))
 
 
 def _missing(run: Run) -> int:
@@ -160,11 +195,6 @@ def _found_ready() -> set[tuple[Any, ...]]:
     return set()
 
 
-def _labels_key(run: Run) -> tuple[str, str]:
-    """What tells a run's labels from others, also from its own before a decision: an undo finds what was there."""
-    return str(run.folder), class_list_hash([*run.id_labels, *(f"{n.pos} {n.label}" for n in run.negatives)])
-
-
 def _labels(run: Run) -> list[tuple[list[str], tuple[str, ...]]]:
     """The labels that the detector needs, each list with its templates."""
     from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES, SKETCH_TEMPLATES
@@ -184,38 +214,3 @@ def _encoder(model: str, pretrained: str | None) -> CachedEncoder:
     from negrefine_core.encoder import load_encoder
 
     return CachedEncoder(load_encoder(model, pretrained))
-
-
-@st.cache_resource(max_entries=4, show_spinner="Preparing the labels")
-def _detector(_run: Run, state: tuple[Any, ...]) -> NegRefineDetector:
-    from negrefine_core import pipeline
-
-    del state
-    return pipeline.detector(_run, encoder(_run))
-
-
-@st.cache_resource(max_entries=24, show_spinner="Embedding the pictures")
-def _image_features(_run: Run, image_set: str, state: tuple[Any, ...]) -> ImageFeatures:
-    import torch
-
-    from negrefine_core.embedding import embed_images
-    from negrefine_core.image_sets import ImageSet
-
-    del state
-    root = _run.image_root(image_set)
-    inside = [path for path in _run.scores(image_set)["path"] if not leaves(path)]
-    pictures = ImageSet(image_set, root, tuple(inside))
-    model = encoder(_run)
-    chunks = list(embed_images(model, pictures))
-    kept = tuple(inside[i] for chunk in chunks for i in chunk.indices)
-    return ImageFeatures(image_set, kept, torch.cat([torch.empty(0, model.dim), *(chunk.features for chunk in chunks)]))
-
-
-@st.cache_resource(max_entries=2, show_spinner="Comparing the pictures with the negatives")
-def _effects(_run: Run, image_sets: tuple[str, ...], state: tuple[Any, ...]) -> Effects:
-    import torch
-
-    from negrefine_core.effects import Effects
-
-    del state
-    return Effects(detector(_run), torch.cat([image_features(_run, name).features for name in image_sets]))

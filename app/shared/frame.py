@@ -11,10 +11,7 @@ from negrefine_core.overrides import changes, judge_of
 from negrefine_core.run_files.bundled import BUNDLED_RUN
 from negrefine_core.runs import Run, run_names
 
-from . import (
-    job_panel,
-    outdated,
-)
+from . import clicks, errors, job_panel, outdated
 from .links import PageName
 from .scored_images import scores
 from .view import AnyView, View, current, go_to_run
@@ -30,6 +27,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
     st.html(Path(__file__).with_name("style.css"))
     view = current(name, kind)
     st.title(title)
+    errors.show_trouble()
     names = known_runs()
     if not names:
         st.info(NO_RUN)
@@ -43,7 +41,8 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
         draw(run, view)
         _provenance(run)
     except NegRefineError as error:
-        st.error(plain(str(error)), icon=":material/error:")
+        errors.show(error)
+    clicks.forget()
 
 
 def known_runs() -> list[str]:

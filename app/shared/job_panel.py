@@ -8,15 +8,15 @@ from negrefine_core import jobs
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Job, Progress
 
-from . import links
+from . import errors, links
 from .view import View
 from .words import duration, plain
 
 
-def draw(job: Job, api_key: str = "") -> None:
+def draw(job: Job, api_key: Callable[[], str] = str) -> None:
     """One job, drawn anew each second while it is at work; the page is drawn once more when it ends.
 
-    `api_key` is the judge's, for a job that is resumed.
+    `api_key` says the judge's key, for a job that is resumed.
     """
     if job.state in jobs.ACTIVE:
         with st.container(border=True):
@@ -41,18 +41,15 @@ def _at_work(job: Job) -> None:
 
 
 def _cancel(job: Job) -> None:
-    _or_say_why(job.cancel)
-
-
-def _resume(job: Job, api_key: str) -> None:
-    _or_say_why(job.resume, api_key)
-
-
-def _or_say_why(act: Callable[..., None], *arguments: str) -> None:
     try:
-        act(*arguments)
+        job.cancel()
     except NegRefineError as error:
-        st.toast(plain(str(error)), icon=":material/error:")
+        errors.show(error, "toast")  # its fragment alone is drawn anew, and not the page that tells of trouble
+
+
+@errors.told
+def _resume(job: Job, api_key: Callable[[], str]) -> None:
+    job.resume(api_key())
 
 
 def _step(job: Job, state: str, progress: Progress) -> str:
@@ -83,7 +80,7 @@ def _speed(progress: Progress) -> str:
     return " · ".join(parts)
 
 
-def _ended(job: Job, api_key: str) -> None:
+def _ended(job: Job, api_key: Callable[[], str]) -> None:
     state, progress, title = job.state, job.progress, plain(job.spec.title)
     done = "; ".join(progress.messages)
     if state == "done":

@@ -1,7 +1,6 @@
 """Scores that are of other negatives than the run has now: worked out once, and said on the pages that show them."""
 
 import contextlib
-from typing import Any
 
 import streamlit as st
 
@@ -10,31 +9,23 @@ from negrefine_core.overrides import judged_negatives, outdated_scores
 from negrefine_core.runs import Run
 
 from . import links
+from .cached import cached_by
 from .view import View
 
 
+@cached_by(
+    lambda run: run.state("run.json", "negatives.csv", "overrides.jsonl", "verdicts.jsonl", scores=run.scored_sets),
+    max_entries=64,
+)
 def outdated(run: Run) -> dict[str, int]:
     """The image sets concerned, and how many decisions have changed since."""
-    files = ("run.json", "negatives.csv", "overrides.jsonl", "verdicts.jsonl")
-    return _outdated(run, run.state(*files, scores=run.scored_sets))
+    return outdated_scores(run)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def _outdated(_run: Run, state: tuple[Any, ...]) -> dict[str, int]:
-    del state
-    return outdated_scores(_run)
-
-
+@cached_by(lambda run: run.state("overrides.jsonl", "negatives.csv", "verdicts.jsonl"), max_entries=16)
 def overridden(run: Run) -> bool:
     """Whether overrides change the negatives."""
-    state = run.state("overrides.jsonl", "negatives.csv", "verdicts.jsonl")
-    return run.path("overrides.jsonl").exists() and _overridden(run, state)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _overridden(_run: Run, state: tuple[Any, ...]) -> bool:
-    del state
-    return judged_negatives(_run) != _run.negatives
+    return run.path("overrides.jsonl").exists() and judged_negatives(run) != run.negatives
 
 
 def since(found: dict[str, int]) -> str:

@@ -1,11 +1,11 @@
 """Pictures on screen: decoded once and kept by the file's time and size."""
 
-import streamlit as st
-
 from negrefine_core.errors import NegRefineError
 from negrefine_core.paths import file_state
 from negrefine_core.runs import Run
 from negrefine_core.show.thumbnails import THUMBNAIL, data_uri, locate, shrunk
+
+from .cached import cached_by
 
 LARGE = 1024
 
@@ -23,12 +23,11 @@ def large(run: Run, image_set: str, path: str) -> bytes:
     return _picture(run, image_set, path, LARGE)
 
 
-def _picture(run: Run, image_set: str, path: str, edge: int) -> bytes:
+def _state(run: Run, image_set: str, path: str, edge: int) -> tuple[object, ...]:
     file = locate(run, image_set, path)
-    return _shrunk(str(file), file_state(file), edge)
+    return str(file), file_state(file), edge
 
 
-@st.cache_data(max_entries=4000, show_spinner=False)
-def _shrunk(file: str, state: tuple[int, int, int], edge: int) -> bytes:
-    del state  # it tells a changed file from the one decoded before
-    return shrunk(file, edge)
+@cached_by(_state, max_entries=4000)
+def _picture(run: Run, image_set: str, path: str, edge: int) -> bytes:
+    return shrunk(str(locate(run, image_set, path)), edge)

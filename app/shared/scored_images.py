@@ -1,10 +1,8 @@
 """The scored images of a view: ID and OOD sets joined, judged at the threshold, filtered and sorted."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import Method, offered
@@ -12,6 +10,7 @@ from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
 from . import operating_point
+from .cached import cached_by
 from .view import View
 
 
@@ -41,15 +40,10 @@ def choose_sets(run: Run, view: View) -> Sets:
     return Sets(chosen, others, tuple(wanted) or others)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
-def _scores(_run: Run, image_set: str, state: tuple[Any, ...]) -> pd.DataFrame:
-    """An image set's scores, shared and never changed; read again when the file is another."""
-    del state
-    return _run.scores(image_set)
-
-
+@cached_by(lambda run, image_set: run.state(scores=[image_set]), max_entries=64, keep="itself")
 def scores(run: Run, image_set: str) -> pd.DataFrame:
-    return _scores(run, image_set, run.state(scores=[image_set]))
+    """An image set's scores, shared and never changed; read again when the file is another."""
+    return run.scores(image_set)
 
 
 @dataclass(frozen=True)
