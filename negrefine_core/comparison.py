@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .methods import Negatives, method
-from .metrics import Convention, bootstrap_draws, interval, ood_metrics
+from .metrics import Convention, evaluate, interval
 from .overrides import DROPPED, changes, in_force, negatives_of, rejections
 from .records import Negative
 from .runs import Run
 
-AVERAGE = "average"
+METRICS = ("auroc", "fpr95")
 FIXED, BROKEN, STILL_WRONG, STILL_RIGHT = "fixed", "broken", "wrong", "right"
 
 
@@ -44,27 +44,18 @@ def metric_differences(
 
     Raises NegRefineError when there are no ID or no OOD images.
     """
-    inside = table[table["is_id"]]
-    sets = {str(name): rows for name, rows in table[~table["is_id"]].groupby("image_set", sort=True)}
-    values: dict[tuple[str, str], dict[str, float]] = {}
-    draws: dict[tuple[str, str], dict[str, NDArray[np.float64]]] = {}
-    for side in (first, second):
-        ids = inside[side].to_numpy()
-        for stream, (name, rows) in enumerate(sets.items()):
-            measured = ood_metrics(ids, rows[side], convention)
-            values[side, name] = {"auroc": measured.auroc, "fpr95": measured.fpr95}
-            draws[side, name] = bootstrap_draws(ids, rows[side], n, stream=stream, convention=convention)
-        if len(sets) > 1:
-            own = [(side, name) for name in sets]
-            values[side, AVERAGE] = {m: float(np.mean([values[key][m] for key in own])) for m in ("auroc", "fpr95")}
-            draws[side, AVERAGE] = {m: np.mean([draws[key][m] for key in own], axis=0) for m in ("auroc", "fpr95")}
-    found = []
-    for name in [*sets, AVERAGE] if len(sets) > 1 else sets:
-        for metric in ("auroc", "fpr95"):
-            bounds = interval(draws[second, name][metric] - draws[first, name][metric])
-            one, two = values[first, name][metric], values[second, name][metric]
-            found.append(Difference(name, metric, one, two, bounds.low, bounds.high))
-    return found
+    by_set = table.sort_values("image_set", kind="stable")
+    found = evaluate(by_set, (first, second), convention, n_bootstrap=n)
+    rows = {(row.column, row.ood_set): row for row in found}
+    names = list(dict.fromkeys(row.ood_set for row in found))
+    differences = []
+    for name in names if len(names) > 2 else names[:1]:  # the average of one set is no news
+        one, two = rows[first, name], rows[second, name]
+        for metric in METRICS:
+            bounds = interval(two.draws[metric] - one.draws[metric])
+            values = getattr(one, metric), getattr(two, metric)
+            differences.append(Difference(name, metric, *values, bounds.low, bounds.high))
+    return differences
 
 
 def flips(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> NDArray[np.str_]:

@@ -1,14 +1,17 @@
 """OOD detection metrics. ID is the positive class and a higher score means more ID, unless said otherwise."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import NegRefineError
 
 RECALL = 0.95
+AVERAGE = "average"  # stands where an OOD set's name does
 Convention = Literal["id-positive", "ood-positive"]
 
 
@@ -29,8 +32,9 @@ def ood_metrics(id_scores: ArrayLike, ood_scores: ArrayLike, convention: Convent
     `ood-positive` is the convention of OpenOOD and pytorch-ood: FPR@95 is then the share of ID images flagged where
     95% of the OOD images are, a different number; AUROC is the same, AUPR-in and AUPR-out keep their meaning.
 
-    Raises NegRefineError for an empty or non-finite list of scores.
+    Raises NegRefineError for an empty or non-finite list of scores, and for another convention.
     """
+    _check_convention(convention)
     from sklearn.metrics import average_precision_score, roc_auc_score  # here: it takes seconds to import
 
     inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
@@ -62,6 +66,11 @@ def fpr_at_recall(positive: ArrayLike, negative: ArrayLike, recall: float = RECA
     recalls = _share_from(inside, thresholds)  # (t,)
     best = int(np.argmin(np.abs(recalls - recall)))  # the first, so the lowest threshold
     return float(_share_from(outside, thresholds[best])), float(thresholds[best])
+
+
+def _check_convention(name: str) -> None:
+    if name not in get_args(Convention):
+        raise NegRefineError(f"no convention {name!r} of the metrics; there are {', '.join(get_args(Convention))}")
 
 
 def _share_from(ascending: NDArray[np.float64], threshold: Any) -> Any:
@@ -102,7 +111,10 @@ def bootstrap_draws(
     The resamples depend on the seeds and the set sizes alone, so that the draws of two methods on the same images
     can be subtracted; the ID ones do not depend on `stream`, so that those of several OOD sets, one stream each, can
     be averaged.
+
+    Raises NegRefineError as `ood_metrics` does.
     """
+    _check_convention(convention)
     inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
     id_generator, ood_generator = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1 + stream])
     draws = {"auroc": np.empty(n), "fpr95": np.empty(n)}
@@ -129,3 +141,70 @@ def _fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     # The lowest threshold with that recall lies just above the ID score before it.
     below = np.searchsorted(outside, values[best - 1], "right") if best else np.searchsorted(outside, values[0])
     return float((len(outside) - below) / len(outside))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One score's metrics on one OOD set, or their mean over the OOD sets (`AVERAGE`, which has no threshold).
+
+    `draws` are (n,) bootstrap values of `auroc` and `fpr95`, where they were asked for.
+    """
+
+    column: str
+    ood_set: str
+    auroc: float
+    aupr_in: float
+    aupr_out: float
+    fpr95: float
+    threshold95: float | None
+    draws: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """(low, high) by metric, as `auroc_interval` and `fpr95_interval`."""
+        bounds = {f"{name}_interval": interval(values) for name, values in self.draws.items()}
+        return {name: (bound.low, bound.high) for name, bound in bounds.items()}
+
+
+def evaluate(
+    table: pd.DataFrame, columns: Iterable[str], convention: Convention = "id-positive", n_bootstrap: int = 0
+) -> list[Measured]:
+    """Each score's metrics on each OOD set, in the table's order, and after them their average; score by score.
+
+    Args:
+        table: one row an image: `image_set`, `is_id` and the scores.
+        n_bootstrap: resamples of the images behind `draws`; none by default.
+
+    Raises NegRefineError without ID or without OOD images, and as `ood_metrics` does.
+    """
+    inside, outside = table[table["is_id"]], table[~table["is_id"]]
+    if inside.empty or outside.empty:
+        raise NegRefineError("metrics compare images of the ID classes with others; score at least one set of each")
+    sets = {str(name): rows for name, rows in outside.groupby("image_set", sort=False)}
+    found = []
+    for column in columns:
+        rows = []
+        for stream, (name, oods) in enumerate(sets.items()):
+            scores = inside[column].to_numpy(), oods[column].to_numpy()
+            metrics = vars(ood_metrics(*scores, convention))
+            draws = bootstrap_draws(*scores, n_bootstrap, stream=stream, convention=convention) if n_bootstrap else {}
+            rows.append(Measured(column, name, **metrics, draws=draws))
+        found += [*rows, _average(column, rows)]
+    return found
+
+
+def _average(column: str, rows: Sequence[Measured]) -> Measured:
+    return Measured(
+        column,
+        AVERAGE,
+        auroc=_mean([row.auroc for row in rows]),
+        aupr_in=_mean([row.aupr_in for row in rows]),
+        aupr_out=_mean([row.aupr_out for row in rows]),
+        fpr95=_mean([row.fpr95 for row in rows]),
+        threshold95=None,
+        draws={name: np.mean([row.draws[name] for row in rows], axis=0) for name in rows[0].draws},
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -3,13 +3,13 @@
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, astuple
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 import torch
 
-from . import lexicon, methods, mining
+from . import lexicon, methods, metrics, mining
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .effects import Effects
@@ -29,14 +29,14 @@ from .labels import (
     SKETCH_TEMPLATES,
 )
 from .methods import Negatives
-from .metrics import bootstrap_draws, interval, ood_metrics
+from .metrics import Measured, OODMetrics
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
 from .overrides import judged_negatives, write_final_negatives
 from .run_files.info import ModelInfo
 from .runs import Run
 
-AVERAGED = ("auroc", "fpr95", "aupr_in", "aupr_out")  # over OOD sets
+AVERAGED = ("auroc", "fpr95", "aupr_in", "aupr_out")  # over OOD sets, in the order of metrics.json
 
 Report = Callable[[str], AbstractContextManager[Progress]]  # opens a progress bar for a step
 
@@ -244,24 +244,26 @@ def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 
     """Scores -> `metrics.json`: each method's metrics on each OOD set and their average, with bootstrap intervals."""
     if not ood_sets:
         raise NegRefineError("metrics need at least one OOD image set beside the ID set")
-    inside, outside = run.scores(id_set), {name: run.scores(name) for name in ood_sets}
-    measured_methods = methods.measured(inside, *outside.values())
-    metrics: dict[str, Any] = {"convention": "ID is the positive class; higher score = more ID", "id_set": id_set,
-                               "images": {id_set: len(inside)} | {n: len(t) for n, t in outside.items()},
-                               "methods": {}}  # fmt: skip
-    for row in measured_methods:
-        ids = inside[row.column].to_numpy()
-        oods = {name: table[row.column].to_numpy() for name, table in outside.items()}
-        measured = {name: asdict(ood_metrics(ids, scores)) for name, scores in oods.items()}
-        draws = [bootstrap_draws(ids, scores, n_bootstrap, stream=i) for i, scores in enumerate(oods.values())]
-        rows = {name: figures | _intervals(draws[i : i + 1]) for i, (name, figures) in enumerate(measured.items())}
-        averages = {key: sum(figures[key] for figures in measured.values()) / len(measured) for key in AVERAGED}
-        metrics["methods"][row.name] = rows | {"average": averages | _intervals(draws)}
-    run.write_metrics(metrics)
-    return metrics
+    tables = {name: run.scores(name) for name in (id_set, *ood_sets)}
+    rows = methods.measured(*tables.values())
+    parts = [table.assign(image_set=name, is_id=name == id_set) for name, table in tables.items()]
+    found = metrics.evaluate(pd.concat(parts), [row.column for row in rows], n_bootstrap=n_bootstrap)
+    written = {
+        "convention": "ID is the positive class; higher score = more ID",
+        "id_set": id_set,
+        "images": {name: len(table) for name, table in tables.items()},
+        "methods": {
+            row.name: {each.ood_set: _figures(each) for each in found if each.column == row.column} for row in rows
+        },
+    }
+    run.write_metrics(written)
+    return written
 
 
-def _intervals(draws: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-    """Bootstrap intervals of the mean over OOD sets of their resampled AUROC and FPR@95."""
-    means = {name: sum(draw[name] for draw in draws) / len(draws) for name in draws[0]}
-    return {f"{name}_interval": astuple(interval(values)) for name, values in means.items()}
+def _figures(measured: Measured) -> dict[str, Any]:
+    """One line of `metrics.json`."""
+    if measured.ood_set == metrics.AVERAGE:
+        figures = {name: getattr(measured, name) for name in AVERAGED}
+    else:
+        figures = {field.name: getattr(measured, field.name) for field in fields(OODMetrics)}
+    return figures | measured.intervals

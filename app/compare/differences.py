@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from negrefine_core.comparison import AVERAGE, Difference, metric_differences
-from negrefine_core.metrics import Convention
+from negrefine_core.comparison import Difference, metric_differences
+from negrefine_core.metrics import AVERAGE, Convention
 
 from ..shared import background
 from ..shared.scored_images import Sets

@@ -7,12 +7,12 @@ import streamlit as st
 
 from negrefine_core.benchmarks.datasets import PUBLISHED_NAMES
 from negrefine_core.benchmarks.experiments import Experiment, experiments
+from negrefine_core.metrics import AVERAGE
 from negrefine_core.run_files.info import Published, PublishedResult
 from negrefine_core.runs import Run
 
 from ..shared.words import contamination, duration, plain
 
-AVERAGE = "average"
 COLUMNS = {name: st.column_config.NumberColumn(name, format="%.2f", width="small") for name in ("AUROC", "FPR@95")}
 CONVENTION = "in percent, ID is the positive class"
 

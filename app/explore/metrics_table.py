@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from negrefine_core.methods import measured
-from negrefine_core.metrics import Convention, bootstrap_draws, fpr_at_recall
-from negrefine_core.metrics import interval as bootstrap_interval
+from negrefine_core.metrics import AVERAGE, Convention, evaluate
 from negrefine_core.runs import Run
 
 from ..shared.cached import cached_by
@@ -17,7 +15,6 @@ from ..shared.scored_images import ScoredImages, scores
 from ..shared.view import ID_POSITIVE, OOD_POSITIVE, View, bound
 from ..shared.words import contamination, interval, plain
 
-AVERAGE = "average"
 CONVENTIONS = {ID_POSITIVE: "ID positive (the paper)", OOD_POSITIVE: "OOD positive (OpenOOD, pytorch-ood)"}
 NOTES = {
     ID_POSITIVE: "FPR@95 is the share of OOD images let in at the threshold that keeps 95% of the ID images.",
@@ -87,20 +84,9 @@ def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention
 def _ood_positive(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
     """FPR@95 with OOD as the positive class and its interval, by method and OOD set, and their average."""
     metrics = run.metrics
-    methods = {method: [n for n in by_set if n != AVERAGE] for method, by_set in metrics["methods"].items()}
-    found = {}
-    for method, sets in methods.items():
-        column = next(row.column for row in measured() if row.name == method)
-        inside, draws, rates = scores(run, metrics["id_set"])[column].to_numpy(), [], []
-        for stream, name in enumerate(sets):
-            outside = scores(run, name)[column].to_numpy()
-            rates.append(fpr_at_recall(-outside, -inside)[0])
-            draws.append(bootstrap_draws(inside, outside, stream=stream, convention=OOD_POSITIVE)["fpr95"])
-            found[method, name] = {"fpr95": rates[-1], "fpr95_interval": _bounds(draws[-1])}
-        found[method, AVERAGE] = {"fpr95": sum(rates) / len(rates), "fpr95_interval": _bounds(np.mean(draws, axis=0))}
-    return found
-
-
-def _bounds(draws: np.ndarray) -> list[float]:
-    bounds = bootstrap_interval(draws)
-    return [bounds.low, bounds.high]
+    parts = [scores(run, name).assign(image_set=name, is_id=name == metrics["id_set"]) for name in metrics["images"]]
+    names = {row.column: row.name for row in measured(*parts) if row.name in metrics["methods"]}
+    return {
+        (names[row.column], row.ood_set): {"fpr95": row.fpr95, "fpr95_interval": list(row.intervals["fpr95_interval"])}
+        for row in evaluate(pd.concat(parts), names, OOD_POSITIVE, n_bootstrap=1000)
+    }

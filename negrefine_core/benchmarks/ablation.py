@@ -14,7 +14,7 @@ from ..embedding import embed_images
 from ..encoder import Progress
 from ..errors import NegRefineError
 from ..image_sets import ImageSet
-from ..metrics import Convention, ood_metrics
+from ..metrics import Convention, evaluate
 from ..negfilter import clean_negatives
 from ..pipeline import Report, silent
 from ..records import Negative
@@ -63,19 +63,22 @@ def results(
 
     Raises NegRefineError without OOD images.
     """
-    inside = table[table["image_set"] == id_set]
-    outside = {str(name): rows for name, rows in table[table["image_set"] != id_set].groupby("image_set")}
-    if not outside or inside.empty:
-        raise NegRefineError("an ablation needs scored ID and OOD image sets; score them first")
+    named = table.rename(columns=str).sort_values("image_set", kind="stable")
+    named["is_id"] = named["image_set"] == id_set
     rows = []
     for convention in conventions:
-        for number, variant in enumerate(variants):
-            key = {"convention": convention, "sweep": variant.sweep, "value": variant.value}
-            measured = {name: ood_metrics(inside[number], oods[number], convention) for name, oods in outside.items()}
-            figures = {name: (100 * m.auroc, 100 * m.fpr95) for name, m in measured.items()}
-            means = tuple(sum(values) / len(figures) for values in zip(*figures.values(), strict=True))
-            for name, (auroc, fpr95) in (figures | {"average": means}).items():
-                rows.append(key | {"ood_set": name, "auroc": auroc, "fpr95": fpr95})
+        for row in evaluate(named, [str(number) for number in range(len(variants))], convention):
+            variant = variants[int(row.column)]
+            rows.append(
+                {
+                    "convention": convention,
+                    "sweep": variant.sweep,
+                    "value": variant.value,
+                    "ood_set": row.ood_set,
+                    "auroc": 100 * row.auroc,
+                    "fpr95": 100 * row.fpr95,
+                }
+            )
     return pd.DataFrame(rows)
 
 

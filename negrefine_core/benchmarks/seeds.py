@@ -16,13 +16,12 @@ from ..image_sets import ImageSet
 from ..judge import Judge
 from ..labels import read_class_list
 from ..methods import Method, measured
-from ..metrics import Convention, ood_metrics
+from ..metrics import AVERAGE, Convention, evaluate
 from ..pipeline import Report, silent
 from ..runs import Run, Settings, class_list_hash
 from .experiments import Experiment, times
 from .folders import Found
 
-AVERAGE = "average"
 METRICS = ("auroc", "fpr95", "aupr_in", "aupr_out")
 BOOTSTRAP = 200  # resamples behind the intervals in a run's own metrics.json; the table's spread is over seeds
 
@@ -106,13 +105,13 @@ def results(
     and the standard deviation over seeds of each metric, and the paper's figures where they are known."""
     rows = []
     for run in runs:
-        inside = run.scores(entry.id)
-        for ood_set in entry.image_sets[1:]:
-            outside = run.scores(ood_set)
-            for method in [method for method in methods if method.column in inside and method.column in outside]:
-                found = ood_metrics(inside[method.column], outside[method.column], convention)
-                rows.append({"method": method.name, "ood_set": ood_set, "seed": run.settings.seed}
-                            | {metric: 100 * getattr(found, metric) for metric in METRICS})  # fmt: skip
+        tables = {name: run.scores(name) for name in entry.image_sets}
+        there = {m.column: m.name for m in methods if all(m.column in table for table in tables.values())}
+        parts = [table[[*there]].assign(image_set=n, is_id=n == entry.id) for n, table in tables.items()]
+        for row in evaluate(pd.concat(parts), there, convention):
+            if row.ood_set != AVERAGE:  # over all sets: the paper averages over some
+                figures = {metric: 100 * getattr(row, metric) for metric in METRICS}
+                rows.append({"method": there[row.column], "ood_set": row.ood_set, "seed": run.settings.seed, **figures})
     each = pd.DataFrame(rows)
     found_in = each["method"].value_counts()  # runs that were scored before a method was added lack it
     names = [m.name for m in methods if found_in.get(m.name, 0) == len(runs) * len(entry.image_sets[1:])]

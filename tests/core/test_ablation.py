@@ -143,7 +143,7 @@ def test_the_table_has_each_sets_metrics_and_their_average_in_both_conventions(
         assert rows.loc["average", "auroc"] == pytest.approx(50 * sum(m.auroc for m in measured))
     drawn = charts.sweeps(table)
     assert {title.text for title in drawn.layout.annotations} == set(table["sweep"])
-    with pytest.raises(NegRefineError, match="needs scored ID and OOD image sets"):
+    with pytest.raises(NegRefineError, match="score at least one set of each"):
         ablation.results(variants, scores, "elsewhere")
 
 

@@ -1,13 +1,24 @@
 """Metrics against the published code's figures and against naive counting."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from negrefine_core.errors import NegRefineError
-from negrefine_core.metrics import Convention, bootstrap_draws, fpr_at_recall, interval, ood_metrics
+from negrefine_core.metrics import (
+    AVERAGE,
+    Convention,
+    bootstrap_draws,
+    evaluate,
+    fpr_at_recall,
+    interval,
+    ood_metrics,
+)
 
 generator = np.random.default_rng(7)
 TIED = [
@@ -151,3 +162,45 @@ def test_intervals_hold_the_figure_and_narrow_with_more_images() -> None:
 def _normals(n: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(1)
     return random.normal(1, 1, n), random.normal(0, 1, n)
+
+
+def test_evaluate_gives_each_scores_metrics_on_each_set_and_their_average() -> None:
+    generator = np.random.default_rng(5)
+    sets = {"in": 30, "near": 20, "far": 12}
+    parts = [
+        pd.DataFrame({"image_set": name, "a": generator.integers(0, 9, n), "b": generator.random(n)})
+        for name, n in sets.items()
+    ]
+    table = pd.concat(part.assign(is_id=part["image_set"] == "in") for part in parts)
+    for convention in get_args(Convention):
+        found = {(row.column, row.ood_set): row for row in evaluate(table, ["a", "b"], convention, n_bootstrap=40)}
+        assert list(found) == [(score, name) for score in "ab" for name in ("near", "far", AVERAGE)]
+        for score in "ab":
+            values = {name: table.loc[table["image_set"] == name, score].to_numpy() for name in sets}
+            for stream, name in enumerate(("near", "far")):
+                row, expected = found[score, name], ood_metrics(values["in"], values[name], convention)
+                assert all(getattr(row, key) == value for key, value in asdict(expected).items())
+                draws = bootstrap_draws(values["in"], values[name], 40, stream=stream, convention=convention)
+                assert all(np.array_equal(row.draws[key], draws[key]) for key in ("auroc", "fpr95"))
+            near, far, average = (found[score, name] for name in ("near", "far", AVERAGE))
+            for key in ("auroc", "aupr_in", "aupr_out", "fpr95"):
+                assert getattr(average, key) == (getattr(near, key) + getattr(far, key)) / 2
+            assert average.threshold95 is None
+            low, high = average.intervals["fpr95_interval"]
+            expected = np.percentile((near.draws["fpr95"] + far.draws["fpr95"]) / 2, [2.5, 97.5])
+            assert [low, high] == pytest.approx(expected)
+
+
+def test_evaluate_needs_images_of_both_kinds_and_a_convention_that_there_is() -> None:
+    table = pd.DataFrame({"image_set": ["a", "b"], "is_id": [True, False], "s": [1.0, 0.0]})
+    for part in (table[table["is_id"]], table[~table["is_id"]]):
+        with pytest.raises(NegRefineError, match="score at least one set of each"):
+            evaluate(part, ["s"])
+    for measure in (
+        lambda name: evaluate(table, ["s"], name),
+        lambda name: ood_metrics([1.0], [0.0], name),
+        lambda name: bootstrap_draws([1.0], [0.0], convention=name),
+    ):
+        with pytest.raises(NegRefineError, match="no convention 'auroc' of the metrics; there are id-pos"):
+            measure("auroc")
+    assert not evaluate(table, ["s"])[0].draws
