@@ -6,6 +6,7 @@ from typing import Protocol
 from .records import Answer as Answer
 from .records import Kind as Kind
 
+PUBLISHED = "published"  # the judge of imported runs, of whom nothing more is known
 SYSTEM_PROMPT = "You are a helpful assistant. Answering only Yes/No."
 PROPER_NOUN_PROMPT = (
     "Is '{negative}' a proper noun, like the name of a city, country, mountain, river, or any unique place or entity?"
@@ -54,6 +55,45 @@ class Reply:
         if text.startswith("yes"):
             return "yes"
         return "no" if text.startswith("no") else "unclear"
+
+
+@dataclass(frozen=True)
+class JudgeIdentity:
+    """Who answered, in the form that runs, verdicts and the command line write: `wordnet`, `wordnet:SOURCE`,
+    `openai:MODEL@URL`, `replay:RUN`, `replay:FOLDER`, `published`. `detail` is what follows the colon."""
+
+    kind: str
+    detail: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "JudgeIdentity":
+        kind, _, detail = text.partition(":")
+        return cls(kind, detail)
+
+    @classmethod
+    def wordnet(cls, source: str = "bundled") -> "JudgeIdentity":
+        return cls("wordnet", "" if source == "bundled" else source)
+
+    @classmethod
+    def openai(cls, model: str, url: str) -> "JudgeIdentity":
+        return cls("openai", f"{model}@{url}")
+
+    @classmethod
+    def replay(cls, source: str) -> "JudgeIdentity":
+        return cls("replay", source)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.detail}" if self.detail else self.kind
+
+    @property
+    def model(self) -> str:
+        """The language model's name; a URL has no @, a name may."""
+        return self.detail.rpartition("@")[0]
+
+    @property
+    def url(self) -> str:
+        """The language model's server."""
+        return self.detail.rpartition("@")[2]
 
 
 class Judge(Protocol):

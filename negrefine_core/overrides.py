@@ -10,6 +10,7 @@ from typing import IO, Any
 import pandas as pd
 
 from .errors import NegRefineError
+from .judge import PUBLISHED
 from .methods import Negatives
 from .negfilter import clean_negatives
 from .paths import write_atomically
@@ -18,7 +19,6 @@ from .run_files.info import ScoredWith
 from .runs import Run, class_list_hash
 
 KEPT, DROPPED = "kept", "dropped"
-PUBLISHED = "published"  # the judge of imported runs
 EXPORTED = ["negative", "decision", "reason", "who", "time"]
 
 

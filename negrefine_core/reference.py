@@ -12,10 +12,10 @@ from pathlib import Path
 from open_clip import IMAGENET_CLASSNAMES
 
 from .errors import NegRefineError
-from .judge import Answer, Kind, Question
+from .judge import PUBLISHED, Answer, Kind, Question
 from .mining import Negative, PartOfSpeech
 from .negfilter import Verdict
-from .overrides import PUBLISHED, final_negatives, judge_of, write_final_negatives
+from .overrides import final_negatives, judge_of, write_final_negatives
 from .paths import RUNS
 from .run_files.info import Published, PublishedResult
 from .runs import Run, Settings

@@ -8,7 +8,7 @@ import streamlit as st
 
 from negrefine_core import jobs, overrides
 from negrefine_core.hyperparameters import IN_FLIGHT
-from negrefine_core.judge import Judge
+from negrefine_core.judge import Judge, JudgeIdentity
 from negrefine_core.judges.choose import open_judge
 from negrefine_core.runs import Run, run_names
 
@@ -22,28 +22,33 @@ FOLDER = "a folder of the published format"
 class Choice:
     """Who judges, and at what pace. `prices` are those of a million tokens of questions, and of replies."""
 
-    identity: str
+    identity: JudgeIdentity
     in_flight: int = IN_FLIGHT
     rate_limit: float | None = None
     prices: tuple[float, float] | None = None
 
     @property
     def kind(self) -> str:
-        return self.identity.partition(":")[0]
+        return self.identity.kind
 
     @property
     def step(self) -> jobs.Refine:
-        return jobs.Refine(judge=self.identity, in_flight=self.in_flight, rate_limit=self.rate_limit)
+        return jobs.Refine(judge=str(self.identity), in_flight=self.in_flight, rate_limit=self.rate_limit)
 
     def judge(self, run: Run, key: str) -> Judge:
         """The judge, to ask what it knows already. Raises NegRefineError when it cannot be."""
         if self.kind != "openai":
-            return open_judge(self.identity, run.settings.wordnet)
+            return open_judge(str(self.identity), run.settings.wordnet)
         from negrefine_core.judges.cache import CachedJudge
         from negrefine_core.judges.openai import OpenAIJudge
 
-        model, _, url = self.identity.removeprefix("openai:").rpartition("@")
-        asked = OpenAIJudge(model, url, api_key=key or "none", concurrency=self.in_flight, rate=self.rate_limit)
+        asked = OpenAIJudge(
+            self.identity.model,
+            self.identity.url,
+            api_key=key or "none",
+            concurrency=self.in_flight,
+            rate=self.rate_limit,
+        )
         return CachedJudge(asked)
 
 
@@ -58,12 +63,12 @@ def api_key() -> str:
 
 def draw(run: Run) -> Choice | None:
     """The form; None until it is complete."""
-    own = overrides.judge_of(run)
+    own = JudgeIdentity.parse(overrides.judge_of(run))
     kept = _kept()
     if kept.get("run") != run.name:  # another run has another judge; what was typed on servers and keys stays
-        kept |= {"run": run.name, "kind": own.partition(":")[0] if own.partition(":")[0] in KINDS else "wordnet"}
-        if own.startswith("openai:"):
-            kept["model"], _, kept["url"] = own.removeprefix("openai:").rpartition("@")
+        kept |= {"run": run.name, "kind": own.kind if own.kind in KINDS else "wordnet"}
+        if own.kind == "openai":
+            kept |= {"model": own.model, "url": own.url}
     _widget(
         st.segmented_control, "Judge", "kind", "wordnet", options=list(KINDS), format_func=KINDS.__getitem__,
         required=True,
@@ -79,7 +84,7 @@ def draw(run: Run) -> Choice | None:
         "A proper noun is a word whose every sense WordNet knows as a single person, place or thing; a subcategory is "
         "a kind of the class in some sense."
     )
-    return Choice("wordnet" if run.settings.wordnet == "bundled" else f"wordnet:{run.settings.wordnet}")
+    return Choice(JudgeIdentity.wordnet(run.settings.wordnet))
 
 
 def _server() -> Choice | None:
@@ -125,7 +130,7 @@ def _server() -> Choice | None:
         st.info("OpenAI needs a key: set OPENAI_API_KEY, or type it above.")
         return None
     prices = (sent, received) if sent or received else None
-    return Choice(f"openai:{model}@{url}", int(in_flight), float(rate) or None, prices)
+    return Choice(JudgeIdentity.openai(model, url), int(in_flight), float(rate) or None, prices)
 
 
 def _log(run: Run) -> Choice | None:
@@ -138,7 +143,7 @@ def _log(run: Run) -> Choice | None:
     if not source:
         st.info("Give the folder of a published run.")
         return None
-    return Choice(f"replay:{source}")
+    return Choice(JudgeIdentity.replay(source))
 
 
 def _kept() -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _estimate(folder: Path, choice: Choice, key: str) -> Estimate:
     if choice.kind == "replay":
         from negrefine_core.reference import logged_verdicts
 
-        logged = logged_verdicts(choice.identity.removeprefix("replay:"))
+        logged = logged_verdicts(choice.identity.detail)
         return estimate(chains(run), {verdict.prompt: verdict.answer for verdict in logged}, 1)
     return pipeline.question_estimate(run, features.encoder(run), judge, choice.rate_limit, choice.prices)
 
@@ -89,11 +89,10 @@ def _before_sending(found: Estimate, choice: Choice) -> None:
         column.metric(label, value, help=meaning)
     if not found.questions:
         return
-    url = choice.identity.rpartition("@")[2]
     with st.container(border=True):
         st.markdown(
-            f"**What leaves this machine**, to {plain(url)}: these questions with your class names and the negatives, "
-            "word for word. No pictures, no file names."
+            f"**What leaves this machine**, to {plain(choice.identity.url)}: these questions with your class names and "
+            "the negatives, word for word. No pictures, no file names."
         )
         st.code("\n\n".join([SYSTEM_PROMPT, *found.examples]), language=None, wrap_lines=True)
 

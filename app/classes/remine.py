@@ -6,6 +6,7 @@ import streamlit as st
 
 from negrefine_core import overrides, paths
 from negrefine_core.errors import NegRefineError
+from negrefine_core.judge import PUBLISHED
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 
 from ..shared import errors
@@ -31,7 +32,7 @@ def settings(run: Run) -> Settings:
     Raises NegRefineError when a choice cannot be.
     """
     judge = overrides.judge_of(run)
-    values = run.settings.model_dump() | {"judge": "wordnet" if judge == overrides.PUBLISHED else judge}
+    values = run.settings.model_dump() | {"judge": "wordnet" if judge == PUBLISHED else judge}
     return checked_settings(values | {name: v for name, v in draft.chosen(run).items() if name in CHOSEN})
 
 

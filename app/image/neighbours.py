@@ -10,6 +10,7 @@ from negrefine_core.runs import Run
 from negrefine_core.show.thumbnails import locate
 
 from ..shared import background, errors, features, gallery
+from ..shared.address import Address, by_address
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
 
@@ -39,7 +40,7 @@ def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
         return
     if found is None:
         return
-    table = images.table.set_index(images.table["image_set"] + "/" + images.table["path"])
+    table = by_address(images.table)
     near = found[found.index.isin(table.index)]
     shown = table.loc[near.index].assign(cosine=near)
     with st.container(key="gallery_similar"):
@@ -54,13 +55,13 @@ def _found(run: Run, images: ScoredImages, image: pd.Series) -> pd.Series | None
     file = locate(run, image["image_set"], image["path"])
     names = (images.sets.id, *images.sets.ood)
     key = ("neighbours", run.state(scores=names), str(file), file_state(file))
-    address = f"{image['image_set']}/{image['path']}"
+    address = str(Address.of(image))
     return background.result(key, lambda: _nearest(run, names, address), "Comparing the pictures")
 
 
 def _nearest(run: Run, names: tuple[str, ...], address: str) -> pd.Series:
     sets = [features.image_features(run, name) for name in names]
-    places = [f"{each.image_set}/{path}" for each in sets for path in each.paths]
+    places = [place for each in sets for place in each.addresses]
     vectors = np.concatenate([each.features.numpy() for each in sets])  # (B, D)
     if address not in places:
         raise NegRefineError("This picture cannot be read any more, so nothing can be compared with it.")

@@ -9,6 +9,7 @@ from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import frame, links, pictures
+from ..shared.address import Address
 from ..shared.gallery import described
 from ..shared.operating_point import BY_CODE
 from ..shared.scored_images import ScoredImages
@@ -46,26 +47,16 @@ def draw(run: Run, view: ImageView) -> None:
 
 def _find(table: pd.DataFrame, address: str) -> pd.Series:
     """The row of an address SET/PATH. Raises NegRefineError when the view's sets do not hold it."""
-    image_set, _, path = address.partition("/")
-    found = table[_is(table, image_set, path)]
+    found = table[Address.parse(address).rows(table)]
     if found.empty:
         raise NegRefineError(f"The chosen image sets hold no scored image {address!r}. Choose one in Explore.")
     return found.iloc[0]
 
 
-def _is(table: pd.DataFrame, image_set: str, path: str) -> pd.Series:
-    """(B,) which row is this image."""
-    return (table["image_set"] == image_set) & (table["path"] == path)
-
-
 def _place(shown: pd.DataFrame, image: pd.Series) -> int | None:
     """Where the image comes in the gallery's order, from 0."""
-    found = np.flatnonzero(_is(shown, image["image_set"], image["path"]))
+    found = np.flatnonzero(Address.of(image).rows(shown))
     return int(found[0]) if len(found) else None
-
-
-def _address(image: pd.Series) -> str:
-    return f"{image['image_set']}/{image['path']}"
 
 
 def _back(view: ImageView) -> None:
@@ -87,7 +78,7 @@ def _walk(view: ImageView, shown: pd.DataFrame, place: int | None) -> None:
             there = 0 <= target < len(shown)
             st.button(
                 words, key=f"step{step}", disabled=not there, shortcut=shortcut, on_click=change, args=(view,),
-                kwargs={"image": _address(shown.iloc[target]), "off": (), "off_ids": ()} if there else {},
+                kwargs={"image": str(Address.of(shown.iloc[target])), "off": (), "off_ids": ()} if there else {},
                 help="In the order and with the filters of Explore’s gallery.",
             )  # fmt: skip
         st.markdown(f"{place + 1:,} of {len(shown):,}" if place is not None else "not among Explore’s filtered images")

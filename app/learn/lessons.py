@@ -15,6 +15,7 @@ from ..compare.differences import METRICS, differences, overall, statement
 from ..compare.sides import choose, join
 from ..compare.view import CompareView
 from ..shared import gallery, links, pictures
+from ..shared.address import Address
 from ..shared.cached import cached_by
 from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
@@ -197,7 +198,7 @@ def matching(run: Run, view: LearnView) -> None:
     )
     st.page_link(
         links.page("image"), label="Open this image and switch labels off", icon=":material/image:",
-        query_params=view.query(image=f"{image['image_set']}/{image['path']}", off="", off_ids=""),
+        query_params=view.query(image=str(Address.of(image)), off="", off_ids=""),
     )  # fmt: skip
     st.markdown("Over all images, with the part against without it:")
     _what_changes(run, view, "neglabel", "negrefine")

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from negrefine_core.judge import JudgeIdentity
 from negrefine_core.labels import ADJECTIVE_PHRASES
 from negrefine_core.lexicon import Sense
 from negrefine_core.overrides import KEPT, judge_of
@@ -107,7 +108,7 @@ def questions(run: Run, judged: Judged, row: pd.Series) -> None:
     rows = []
     for verdict in asked:
         cells = {"Question": plain(verdict.prompt), "Reply": _reply(verdict), "Answer": ANSWERS[verdict.answer]}
-        if not judge.startswith("wordnet"):
+        if JudgeIdentity.parse(judge).kind != "wordnet":
             cells["WordNet"] = _wordnet_view(verdict.negative, verdict.id_label)
         for other in others:
             answers = [v.answer for v in judged.others.get(verdict.prompt, []) if v.judge == other]

@@ -13,6 +13,7 @@ from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 
 from ..shared import background, errors, features, gallery, links
+from ..shared.address import by_address
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
 from ..shared.words import plain
@@ -51,7 +52,7 @@ def draw(run: Run, view: View, row: pd.Series) -> None:
         if not dropped and not row["overridden"]:  # else the stored scores know nothing of it yet
             _attracted(run, view, images, images.table[_stored(images.table, row["label"])])
         return
-    table = images.table.set_index(images.table["image_set"] + "/" + images.table["path"])
+    table = by_address(images.table)
     known = pd.Index(change.address).isin(table.index)
     found = table.loc[change.address[known]].assign(
         **{name: getattr(change, name)[known] for name in ("before", "after", "attracted")}
@@ -101,10 +102,10 @@ def _computed(run: Run, negative: Negative, drop: bool) -> Change:
     sets = tuple(run.scored_sets)
     effects = features.effects(run, sets)
     found = [features.image_features(run, name) for name in sets]
-    address = [f"{images.image_set}/{path}" for images in found for path in images.paths]
+    addresses = [address for images in found for address in images.addresses]
     effect = effects.drop(negative.label) if drop else effects.restore(negative)
     return Change(
-        np.array(address, dtype=object), effect.before.numpy(), effect.after.numpy(), effect.attracted.numpy()
+        np.array(addresses, dtype=object), effect.before.numpy(), effect.after.numpy(), effect.attracted.numpy()
     )
 
 

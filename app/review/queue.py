@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from negrefine_core.judge import JudgeIdentity
 from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
 from negrefine_core.overrides import KEPT, decided, judge_of, rejections, select, verdict_state, verdict_table
 from negrefine_core.records import Verdict
@@ -50,10 +51,11 @@ def judged(run: Run) -> Judged:
     for verdict in (verdict for verdicts in by_judge.values() for verdict in verdicts):
         others.setdefault(verdict.prompt, []).append(verdict)
     kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
+    is_wordnet = JudgeIdentity.parse(judge).kind == "wordnet"
     with WORDNET_LOCK:
         usual_file = wordnet().usual_file(run.id_labels)
         doubts = suspicions(rejections(run).values(), wordnet(), list(by_judge.values()), run.id_labels)
-        doubts += suspicions_of_kept(kept, None if judge.startswith("wordnet") else wordnet(), list(by_judge.values()))
+        doubts += suspicions_of_kept(kept, None if is_wordnet else wordnet(), list(by_judge.values()))
     found = {doubt.verdict.negative: doubt for doubt in doubts}
     table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]
     table["why"] = [found[label].why if label in found else "" for label in table["label"]]

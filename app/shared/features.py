@@ -25,6 +25,7 @@ from negrefine_core.runs import Run, class_list_hash
 from negrefine_core.show.thumbnails import leaves
 
 from . import background
+from .address import Address
 from .cached import cached_by
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class ImageFeatures:
     image_set: str
     paths: tuple[str, ...]
     features: Tensor
+
+    @property
+    def addresses(self) -> list[str]:
+        return [str(Address(self.image_set, path)) for path in self.paths]
 
 
 def ready(run: Run) -> bool:

@@ -8,6 +8,7 @@ import streamlit as st
 from negrefine_core.runs import Run
 
 from . import links
+from .address import Address
 from .pictures import thumbnail
 from .scored_images import ScoredImages
 from .view import View, change
@@ -60,9 +61,7 @@ def card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: st
     st.page_link(
         links.page("image"),
         label=f"{picture} {plain(name)}  \n{words}",
-        query_params=view.query(
-            image=f"{image['image_set']}/{image['path']}", back=_opened_from(view), off="", off_ids=""
-        ),
+        query_params=view.query(image=str(Address.of(image)), back=_opened_from(view), off="", off_ids=""),
         width="stretch",
     )
 

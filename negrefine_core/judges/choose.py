@@ -2,7 +2,7 @@
 
 from ..errors import NegRefineError
 from ..hyperparameters import IN_FLIGHT
-from ..judge import Judge
+from ..judge import Judge, JudgeIdentity
 from .wordnet import WordNetJudge
 
 
@@ -18,22 +18,21 @@ def open_judge(
 
     Raises NegRefineError when there is no such judge, or it lacks a model or a key.
     """
-    kind, _, rest = identity.partition(":")
-    if kind == "wordnet":
+    asked = JudgeIdentity.parse(identity)
+    if asked.kind == "wordnet":
         return WordNetJudge(wordnet)
-    if kind == "replay":
+    if asked.kind == "replay":
         from ..reference import logged_verdicts
         from .replay import ReplayJudge
 
-        return ReplayJudge(logged_verdicts(rest), rest)
-    if kind == "openai":
+        return ReplayJudge(logged_verdicts(asked.detail), asked.detail)
+    if asked.kind == "openai":
         from .cache import CachedJudge
         from .openai import OpenAIJudge
 
-        kept_model, _, kept_url = rest.rpartition("@")
-        if not (model or kept_model):
+        if not (model or asked.model):
             raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
         return CachedJudge(
-            OpenAIJudge(model or kept_model, base_url or kept_url, concurrency=in_flight, rate=rate_limit)
+            OpenAIJudge(model or asked.model, base_url or asked.url, concurrency=in_flight, rate=rate_limit)
         )
     raise NegRefineError(f"no judge {identity!r}; choose wordnet, openai, replay:RUN or replay:FOLDER")

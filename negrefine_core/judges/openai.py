@@ -10,7 +10,7 @@ import openai
 
 from ..errors import NegRefineError
 from ..hyperparameters import IN_FLIGHT
-from ..judge import SYSTEM_PROMPT, Question, Reply
+from ..judge import SYSTEM_PROMPT, JudgeIdentity, Question, Reply
 
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_TOKENS = 8  # "Yes" or "No", and room to see what an unclear reply wanted to say
@@ -55,7 +55,7 @@ class OpenAIJudge:
         self.url = url
         self.concurrency = concurrency
         self.rate = rate
-        self.identity = f"openai:{model}@{url}"
+        self.identity = str(JudgeIdentity.openai(model, url))
         self._options: dict[str, Any] = {
             "api_key": key or "none",
             "base_url": url,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ..judge import Question, Reply
+from ..judge import JudgeIdentity, Question, Reply
 from ..negfilter import Verdict
 
 MISSING = "(not in the log)"
@@ -19,7 +19,7 @@ class ReplayJudge:
     concurrency = 1
 
     def __init__(self, verdicts: Iterable[Verdict], source: str) -> None:
-        self.identity = f"replay:{source}"
+        self.identity = str(JudgeIdentity.replay(source))
         self._verdicts = {verdict.prompt: verdict for verdict in verdicts}
 
     async def open(self) -> None: ...

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from ..judge import Question, Reply
+from ..judge import JudgeIdentity, Question, Reply
 from ..lexicon import WordNet
 
 
@@ -14,7 +14,7 @@ class WordNetJudge:
 
     def __init__(self, source: str = "bundled") -> None:
         self.source = source
-        self.identity = "wordnet" if source == "bundled" else f"wordnet:{source}"
+        self.identity = str(JudgeIdentity.wordnet(source))
 
     @cached_property
     def _wordnet(self) -> WordNet:

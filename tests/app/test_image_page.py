@@ -90,7 +90,7 @@ def test_similar_pictures_are_the_nearest_by_a_naive_count(run: Run) -> None:
     image = run.scores("animals").iloc[0]
     app = settled(at("image", run="switched", image=f"animals/{image['path']}"))
     sets = [features.image_features(run, name) for name in ("animals", "food")]
-    places = [f"{each.image_set}/{path}" for each in sets for path in each.paths]
+    places = [address for each in sets for address in each.addresses]
     vectors = np.concatenate([each.features.numpy() for each in sets])
     own = vectors[places.index(f"animals/{image['path']}")]
     cosines = sorted((float(v @ own) for v, at in zip(vectors, places, strict=True)

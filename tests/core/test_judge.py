@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from negrefine_core.judge import SYSTEM_PROMPT, Question, Reply
+from negrefine_core.judge import PUBLISHED, SYSTEM_PROMPT, JudgeIdentity, Question, Reply
 from negrefine_core.judges.wordnet import WordNetJudge
 
 
@@ -55,6 +55,28 @@ def test_the_wordnet_judge_answers_by_instances_and_hyponyms(
     judge: WordNetJudge, question: Question, answer: str
 ) -> None:
     assert ask(judge, question) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "identity"),
+    [("wordnet", JudgeIdentity.wordnet()),
+     ("wordnet:nltk", JudgeIdentity.wordnet("nltk")),
+     ("openai", JudgeIdentity("openai")),
+     ("openai:org/m:2@http://127.0.0.1:8000/v1", JudgeIdentity.openai("org/m:2", "http://127.0.0.1:8000/v1")),
+     ("openai:m@2@http://h/v1", JudgeIdentity.openai("m@2", "http://h/v1")),
+     ("replay:demo", JudgeIdentity.replay("demo")),
+     ("replay:/a:b", JudgeIdentity.replay("/a:b")),
+     ("published", JudgeIdentity(PUBLISHED)),
+     ("somebody", JudgeIdentity("somebody"))],
+)  # fmt: skip
+def test_an_identity_is_read_as_it_was_written(text: str, identity: JudgeIdentity) -> None:
+    assert JudgeIdentity.parse(text) == identity
+    assert str(identity) == text
+
+
+def test_a_language_models_identity_names_it_and_its_server() -> None:
+    identity = JudgeIdentity.parse("openai:m@2@http://h:1/v1")
+    assert (identity.kind, identity.model, identity.url) == ("openai", "m@2", "http://h:1/v1")
 
 
 def test_judges_on_different_wordnets_have_different_identities() -> None:
