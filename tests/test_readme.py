@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.jobs import HANG
 from tests.support.project import ROOT
 
@@ -14,6 +16,7 @@ def _run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANG)
 
 
+@pytest.mark.slow
 def test_the_readmes_python_lines_print_a_row_for_each_picture() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     done = _run(code)

@@ -315,6 +315,7 @@ def test_how_long_mining_takes_is_said_before_it_begins(
     assert ahead.seconds > 0
 
 
+@pytest.mark.slow
 def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Run, encoder: OpenClipEncoder) -> None:
     app = pasted(classes_page(), "cat\ndog\nowl\nteapot\nviolin")
     app.number_input(key="new_fraction").set_value(20.0).run()
@@ -377,6 +378,7 @@ def test_overrides_of_the_old_run_can_be_carried_over(run: Run, encoder: OpenCli
     overrides.undo(run, "ann")
 
 
+@pytest.mark.slow
 def test_what_would_be_sent_is_shown_before_a_dead_server_is_named_and_a_live_one_asked(
     run: Run, encoder: OpenClipEncoder, tiny_model: str
 ) -> None:
@@ -421,6 +423,7 @@ def test_the_wordnet_judge_is_said_to_answer_by_itself_without_counts(run: Run) 
     assert "answered already" not in shown
 
 
+@pytest.mark.slow
 def test_a_scored_successor_links_to_its_scores_and_to_the_comparison_with_its_parent(
     run: Run, encoder: OpenClipEncoder, tiny_model: str, tmp_path: Path
 ) -> None:
@@ -470,6 +473,7 @@ def first_cells(page: Page, position: Position) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_all_rows_deleted_in_the_table_stay_deleted_until_undone(page: Page, address: str, run: Run) -> None:
     def delete_all_rows() -> None:
         first_cells(page, {"x": 16, "y": 18})  # the box that marks every row
@@ -489,6 +493,7 @@ def test_all_rows_deleted_in_the_table_stay_deleted_until_undone(page: Page, add
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_a_class_is_renamed_in_the_table_a_list_pasted_re_mined_refined_and_reviewed(
     page: Page, address: str, run: Run
 ) -> None:

@@ -195,6 +195,7 @@ def test_every_other_page_says_in_its_sidebar_that_a_job_is_running(
     assert app.button(key="cancel_0000000000000000001-made")
 
 
+@pytest.mark.slow
 def test_after_an_override_everything_is_scored_again_with_one_click(
     tiny_model: str, encoder: OpenClipEncoder, tmp_path: Path
 ) -> None:
@@ -247,6 +248,7 @@ def benchmarks(root: object, **wanted: str) -> AppTest:
     return settled(app, lambda app: "Counting the pictures" not in texts(app))
 
 
+@pytest.mark.slow
 def test_benchmark_sets_are_scored_in_their_roles_and_again_with_their_own_pictures(
     ten_classes: Run, datasets: Path
 ) -> None:
@@ -311,6 +313,7 @@ def test_without_image_sets_the_page_says_where_they_are_expected(run: Run, no_j
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
     run: Run, page: Page, address: str, tmp_path: Path
 ) -> None:
@@ -347,6 +350,7 @@ def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_an_uploaded_folder_is_scored_while_the_server_is_started_anew(run: Run, page: Page, tmp_path: Path) -> None:
     for i in range(6):
         file = tmp_path / "garden" / ("rose", "tulip")[i % 2] / f"{i}.png"

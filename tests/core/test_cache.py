@@ -168,6 +168,7 @@ def test_an_empty_store_finds_and_reads_nothing(tmp_path: Path) -> None:
     assert store.find(["a"]).tolist() == [-1]
 
 
+@pytest.mark.slow
 def test_two_processes_that_write_at_once_lose_and_mix_nothing(tmp_path: Path) -> None:
     script = """
 import sys, torch

@@ -35,6 +35,7 @@ def test_the_noun_files_are_wordnets_without_animals_food_groups_people_and_quan
     assert len(NOUN_FILES) == 21
 
 
+@pytest.mark.slow
 def test_the_bundled_list_is_a_fresh_walk_of_the_bundled_wordnet(wordnet: WordNet) -> None:
     assert wordnet.version == "3.0"
     assert tuple(wordnet.first_lemmas()) == bundled_first_lemmas()

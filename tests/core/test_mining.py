@@ -99,6 +99,7 @@ def test_the_progress_of_both_kinds_is_one_bar(encoder: OpenClipEncoder, words: 
         assert calls == sorted(calls)
 
 
+@pytest.mark.slow
 def test_mining_writes_the_same_bytes_whatever_the_hash_seed(tiny_model: str, tmp_path: Path) -> None:
     script = f"""
 import sys

@@ -226,6 +226,7 @@ def essence(run: Run) -> list[tuple[object, ...]]:
     return sorted((v.negative, v.kind, v.id_label or "", v.similarity or 0, v.reply) for v in run.verdicts)
 
 
+@pytest.mark.slow
 def test_ten_kills_at_random_moments_change_no_file_and_ask_nothing_twice(tmp_path: Path) -> None:
     run, moments = make_run(tmp_path), random.Random(3)  # noqa: S311 - moments, not secrets
     kept: list[tuple[int, set[str]]] = []  # at each kill: questions so far, and those whose answer is on disk

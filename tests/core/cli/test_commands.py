@@ -153,6 +153,7 @@ def test_help_carries_examples_that_name_real_commands(command) -> None:
         assert command(step, "--help")[0] == 0
 
 
+@pytest.mark.slow
 def test_an_error_prints_no_traceback_from_the_shell_either() -> None:
     done = subprocess.run([sys.executable, "-m", "negrefine_core", "refine", "--name", "nowhere"], cwd=ROOT,
                           capture_output=True, text=True)  # fmt: skip

@@ -46,6 +46,7 @@ def worker(job: Job) -> int:
     return int((job.folder / "lock").read_text())
 
 
+@pytest.mark.slow
 def test_scoring_in_the_background_gives_the_files_of_scoring_in_the_foreground(
     run: Run, encoder: OpenClipEncoder, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ def test_scoring_in_the_background_gives_the_files_of_scoring_in_the_foreground(
     assert run.skipped.equals(foreground.skipped)
 
 
+@pytest.mark.slow
 def test_one_job_at_a_time_and_a_killed_one_goes_on_to_the_same_files(
     run: Run, encoder: OpenClipEncoder, tmp_path: Path
 ) -> None:
@@ -116,6 +118,7 @@ def test_one_job_at_a_time_and_a_killed_one_goes_on_to_the_same_files(
     assert kept == [negative.label for negative in calm.negatives]
 
 
+@pytest.mark.slow
 def test_a_cancelled_jobs_process_is_gone_even_where_it_does_not_listen(run: Run) -> None:
     with LoopbackServer(lambda prompt: Action(hang=True)) as server:
         job = jobs.start(refinement(run, server))
@@ -136,6 +139,7 @@ def test_a_cancelled_jobs_process_is_gone_even_where_it_does_not_listen(run: Run
     assert {path.name for path in run.folder.rglob(".*")} <= {".lock"}  # nothing half-written
 
 
+@pytest.mark.slow
 def test_the_key_goes_to_the_server_and_into_no_file_nor_argument(run: Run) -> None:
     with LoopbackServer(lambda prompt: Action(status=401)) as server:
         job = jobs.start(refinement(run, server), api_key=KEY)
@@ -153,6 +157,7 @@ def test_the_key_goes_to_the_server_and_into_no_file_nor_argument(run: Run) -> N
         assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_a_job_outlives_the_process_that_started_it(run: Run, tmp_path: Path) -> None:
     folder = write_pictures(tmp_path / "few", 2)
     script = (
