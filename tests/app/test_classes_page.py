@@ -522,3 +522,21 @@ def test_a_class_is_renamed_in_the_table_a_list_pasted_re_mined_refined_and_revi
     page.get_by_role("link", name="Review the decisions").click()
     expect_url(page, r"/review\?.*run=pets-2")
     until(lambda: jobs.active() == [])
+
+
+@pytest.mark.browser
+def test_a_name_typed_in_the_same_moment_as_the_click_is_the_name_of_the_re_mined_run(
+    page: Page, address: str, run: Run
+) -> None:
+    class_draft.edit(run, ["cat", "lynx", "teapot"])
+    page.goto(f"{address}/classes?run=pets")
+    expect_text(page, "3 rows")
+    button = page.get_by_role("button", name="Re-mine 3 classes")
+    button.wait_for()
+    name = page.get_by_role("textbox", name="Name of the new run")
+    name.fill("typed-at-once")
+    name.evaluate("(name, button) => { name.blur(); button.click() }", button.element_handle())
+    expect_url(page, "run=typed-at-once&step=changes")
+    assert Run.open("typed-at-once").id_labels == ["cat", "lynx", "teapot"]
+    assert not (paths.RUNS / "pets-2").exists()
+    expect_text(page, "questions are new")

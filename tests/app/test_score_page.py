@@ -367,3 +367,26 @@ def test_an_uploaded_folder_is_scored_while_the_server_is_started_anew(run: Run,
         page.goto(f"{address}/score?run=scoring")
         expect_text(page, "6 images of garden scored")
     assert set(run.scores("garden")["class"]) == {"rose", "tulip"}
+
+
+@pytest.mark.browser
+def test_a_role_chosen_in_the_same_moment_as_the_start_is_the_role_that_is_scored(
+    tiny_model: str, page: Page, address: str, tmp_path: Path
+) -> None:
+    run = refined_run("at-once", tiny_model)
+    for name, first in (("spoons", 50), ("zoo", 0)):
+        (tmp_path / f"{name}.zip").write_bytes(zipped({f"{i}.png": png(first + i) for i in range(5)}).getvalue())
+    page.goto(f"{address}/score?run=at-once&source=files")
+    page.locator("input[type=file]").set_input_files(tmp_path / "spoons.zip")
+    page.get_by_role("button", name="Start scoring").click()
+    expect_text(page, r"is done: 5 images of spoons scored")
+
+    page.locator("input[type=file]").set_input_files(tmp_path / "zoo.zip")
+    role = page.get_by_text("My ID classes: in-distribution")
+    role.wait_for()
+    start = page.get_by_role("button", name="Start scoring")
+    role.evaluate("(role, start) => { role.click(); start.click() }", start.element_handle())
+    expect_text(page, r"5 images of zoo scored; metrics of zoo against spoons")
+    assert run.id_sets == ["zoo"]
+    assert run.metrics["id_set"] == "zoo"
+    assert run.metrics["images"] == {"zoo": 5, "spoons": 5}
