@@ -29,7 +29,8 @@ def execute(notebook: NotebookNode) -> NotebookNode:
     client = NotebookClient(notebook, timeout=CELL, resources={"metadata": {"path": HERE}}, record_timing=False)
     executed: NotebookNode = client.execute()
     executed.metadata.pop("language_info", None)
-    return nbformat.reads(nbformat.writes(executed).replace(f"{HERE.parent}/", ""), as_version=4)
+    portable: NotebookNode = nbformat.reads(nbformat.writes(executed).replace(f"{HERE.parent}/", ""), as_version=4)
+    return portable
 
 
 def figures(notebook: NotebookNode) -> list[dict[str, Any]]:

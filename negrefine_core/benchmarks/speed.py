@@ -2,9 +2,7 @@
 
 import itertools
 import multiprocessing
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +28,7 @@ from ..mining import mine_negatives
 from ..run_files.bundled import BUNDLED_RUN
 from ..runs import Run
 from . import speed_judge
+from .memory import peak_memory
 
 N_NOUNS, N_ADJECTIVES = 4998, 1372  # the published run's final negatives
 RESCORED, IN_MEMORY = 10_000, 50_000  # images
@@ -266,8 +265,7 @@ def _score_in_memory(dim: int) -> tuple[float, int]:
     detector = NegRefineDetector(random, [str(i) for i in range(1000)], [str(i) for i in range(N_NOUNS + N_ADJECTIVES)])
     images = _images_of_classes(random, IN_MEMORY)
     seconds = _timed(lambda: detector.score_features(images))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return seconds, peak_memory()
 
 
 def _judging() -> Measurement:

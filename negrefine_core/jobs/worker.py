@@ -1,24 +1,29 @@
 """The process of a background job: `python -m negrefine_core.jobs.worker FOLDER` does its steps and reports."""
 
 import os
-import resource
 import signal
 import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..benchmarks.folders import find
+from ..benchmarks.memory import peak_memory
 from ..errors import NegRefineError
 from ..image_sets import ImageSet, open_image_set
 from ..runs import Run
 from .queue import KEY, Job, device_turn
 from .spec import Evaluate, Mine, Refine, Score, Speed
+
+if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs none
+    from ..cache import CachedEncoder
+    from ..encoder import Progress
 
 WRITE_EVERY = 0.25  # seconds
 WINDOW = 8.0  # seconds over which the rate is measured
@@ -35,7 +40,7 @@ class Reporter:
         self.job.write(self.now)
 
     @contextmanager
-    def report(self, step: str) -> Iterator[Any]:
+    def report(self, step: str) -> Iterator["Progress"]:
         """A step's progress bar, as `pipeline` asks for it."""
         self.change(step=step, done=0, total=0, rate=None, eta=None)
         seen = deque([(time.monotonic(), 0)])
@@ -63,7 +68,7 @@ def work(job: Job) -> None:
     reporter.change(device=device)
     with device_turn(job, device):
         reporter.change(state="running", step="Loading the model")
-        encoder = _encoder(run, device) if any(not isinstance(step, Evaluate) for step in spec.steps) else None
+        encoder = cache(lambda: _encoder(run, device))  # loaded by the first step that needs it
         for number, step in enumerate(spec.steps, 1):
             reporter.change(number=number)
             message = _do(step, run, encoder, reporter)
@@ -71,14 +76,16 @@ def work(job: Job) -> None:
         reporter.change(state="done", step="", ended=time.time())
 
 
-def _encoder(run: Run, device: str) -> Any:
+def _encoder(run: Run, device: str) -> "CachedEncoder":
     from ..cache import CachedEncoder
     from ..encoder import load_encoder
 
     return CachedEncoder(load_encoder(run.settings.model, run.settings.pretrained, device))
 
 
-def _do(step: Mine | Refine | Score | Evaluate, run: Run, encoder: Any, reporter: Reporter) -> str:
+def _do(
+    step: Mine | Refine | Score | Evaluate, run: Run, encoder: Callable[[], "CachedEncoder"], reporter: Reporter
+) -> str:
     """One step, and a sentence on what came of it."""
     from .. import pipeline
     from ..judges.choose import open_judge
@@ -86,15 +93,15 @@ def _do(step: Mine | Refine | Score | Evaluate, run: Run, encoder: Any, reporter
 
     match step:
         case Mine():
-            return f"{len(pipeline.mine(run, encoder, reporter.report)):,} negatives mined"
+            return f"{len(pipeline.mine(run, encoder(), reporter.report)):,} negatives mined"
         case Refine():
             judge = open_judge(
                 step.judge or judge_of(run), run.settings.wordnet, in_flight=step.in_flight, rate_limit=step.rate_limit
             )
-            filtered = pipeline.refine(run, encoder, judge, reporter.report)
+            filtered = pipeline.refine(run, encoder(), judge, reporter.report)
             return f"{len(filtered.kept):,} negatives kept, {len(filtered.rejected):,} rejected"
         case Score():
-            return _score(step, run, encoder, reporter)
+            return _score(step, run, encoder(), reporter)
         case Evaluate():
             reporter.change(step="Computing the metrics", done=0, total=0, rate=None, eta=None)
             inside = step.id_set or run.id_set
@@ -105,7 +112,7 @@ def _do(step: Mine | Refine | Score | Evaluate, run: Run, encoder: Any, reporter
             return f"metrics of {inside} against {', '.join(outside)}"
 
 
-def _score(step: Score, run: Run, encoder: Any, reporter: Reporter) -> str:
+def _score(step: Score, run: Run, encoder: "CachedEncoder", reporter: Reporter) -> str:
     from .. import pipeline
     from ..cache import FeatureStore
 
@@ -114,8 +121,7 @@ def _score(step: Score, run: Run, encoder: Any, reporter: Reporter) -> str:
     (count,) = pipeline.score(run, encoder, [_pictures(step)], reporter.report)
     if step.is_id is not None:
         run.set_role(step.image_set, step.is_id)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    speed = Speed(encoder.fingerprint, count, len(store) - before, time.monotonic() - start, peak)
+    speed = Speed(encoder.fingerprint, count, len(store) - before, time.monotonic() - start, peak_memory())
     reporter.change(speeds=(*reporter.now.speeds, speed))
     skipped = int((run.skipped["image_set"] == step.image_set).sum())
     return f"{count:,} images of {step.image_set} scored" + (f", {skipped:,} skipped as unreadable" if skipped else "")
