@@ -8,6 +8,7 @@ import typer
 
 from .. import paths
 from ..errors import NegRefineError
+from ..judges.choose import written_judges
 
 if TYPE_CHECKING:  # they import torch and pandas, which take seconds: `--help` should not
     from ..cache import CachedEncoder
@@ -25,11 +26,7 @@ Fraction = Annotated[float, typer.Option(help="Mined share of the nouns and of t
 Workers = Annotated[int, typer.Option(min=1, help="Threads that read images.")]
 JudgeName = Annotated[
     str | None,
-    typer.Option(
-        "--judge",
-        help="wordnet (offline), openai (any OpenAI-compatible server; its key comes from OPENAI_API_KEY), or "
-        "replay:RUN, replay:FOLDER. Default: the run's own, wordnet.",
-    ),
+    typer.Option("--judge", help=f"{written_judges()}. Default: the run's own, wordnet."),
 ]
 JudgeModel = Annotated[str, typer.Option(help="The server's name for the language model.")]
 BaseUrl = Annotated[str, typer.Option(help="The judge's server, up to /v1. Default: OPENAI_BASE_URL, or OpenAI's own.")]

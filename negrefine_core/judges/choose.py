@@ -1,9 +1,70 @@
-"""The judge of an identity: a row a kind of judge."""
+"""Who can judge, a row a kind of judge; and the judge of an identity."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ..errors import NegRefineError
 from ..hyperparameters import IN_FLIGHT
 from ..judge import Judge, JudgeIdentity
-from .wordnet import WordNetJudge
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is said of the judge that is wanted; each kind of judge reads of it what it needs.
+
+    `model` and `base_url` are the user's own, and win over those of the identity.
+    """
+
+    identity: JudgeIdentity
+    wordnet: str
+    model: str
+    base_url: str
+    in_flight: int
+    rate_limit: float | None
+
+
+def _wordnet(asked: Asked) -> Judge:
+    from .wordnet import WordNetJudge
+
+    return WordNetJudge(asked.wordnet)
+
+
+def _openai(asked: Asked) -> Judge:
+    from .cache import CachedJudge
+    from .openai import OpenAIJudge
+
+    model = asked.model or asked.identity.model
+    url = asked.base_url or asked.identity.url
+    if not model:
+        raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
+    return CachedJudge(OpenAIJudge(model, url, concurrency=asked.in_flight, rate=asked.rate_limit))
+
+
+def _replay(asked: Asked) -> Judge:
+    from ..reference import logged_verdicts
+    from .replay import ReplayJudge
+
+    return ReplayJudge(logged_verdicts(asked.identity.detail), asked.identity.detail)
+
+
+@dataclass(frozen=True)
+class JudgeKind:
+    """One kind of judge: how it is written, for the user, and how it is opened; its imports wait until then."""
+
+    written: str
+    open: Callable[[Asked], Judge]
+
+
+JUDGES: Mapping[str, JudgeKind] = {  # by the kind of their identity
+    "wordnet": JudgeKind("wordnet (offline)", _wordnet),
+    "openai": JudgeKind("openai (any OpenAI-compatible server; its key comes from OPENAI_API_KEY)", _openai),
+    "replay": JudgeKind("replay:RUN, replay:FOLDER (answers given before)", _replay),
+}
+
+
+def written_judges() -> str:
+    """What a user can write to name a judge."""
+    return ", ".join(kind.written for kind in JUDGES.values())
 
 
 def open_judge(
@@ -18,21 +79,8 @@ def open_judge(
 
     Raises NegRefineError when there is no such judge, or it lacks a model or a key.
     """
-    asked = JudgeIdentity.parse(identity)
-    if asked.kind == "wordnet":
-        return WordNetJudge(wordnet)
-    if asked.kind == "replay":
-        from ..reference import logged_verdicts
-        from .replay import ReplayJudge
-
-        return ReplayJudge(logged_verdicts(asked.detail), asked.detail)
-    if asked.kind == "openai":
-        from .cache import CachedJudge
-        from .openai import OpenAIJudge
-
-        if not (model or asked.model):
-            raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
-        return CachedJudge(
-            OpenAIJudge(model or asked.model, base_url or asked.url, concurrency=in_flight, rate=rate_limit)
-        )
-    raise NegRefineError(f"no judge {identity!r}; choose wordnet, openai, replay:RUN or replay:FOLDER")
+    asked = Asked(JudgeIdentity.parse(identity), wordnet, model, base_url, in_flight, rate_limit)
+    kind = JUDGES.get(asked.identity.kind)
+    if kind is None:
+        raise NegRefineError(f"no judge {identity!r}; choose one of: {written_judges()}")
+    return kind.open(asked)
