@@ -25,12 +25,18 @@ def test_the_readmes_python_lines_print_a_row_for_each_picture() -> None:
     assert "sushi" in done.stdout
 
 
-def test_the_readme_names_every_module_of_the_core() -> None:
-    modules = {path.stem for path in (ROOT / "negrefine_core").glob("[a-z]*.py")}
-    tree = README[README.index("## What is where") :]
-    assert modules - {"errors", "paths", "records", "hyperparameters", "replay_judge", "verdict_cache"} <= set(
-        re.findall(r"\w+", tree)
-    )
+def test_the_readme_names_every_module_and_room_of_the_core() -> None:
+    core = ROOT / "negrefine_core"
+    modules = {path.stem for path in core.glob("[a-z]*.py")} - {"errors", "paths", "records", "hyperparameters"}
+    rooms = {f"{path.parent.name}/" for path in core.glob("*/__init__.py")}
+    assert modules | rooms <= set(re.findall(r"\w+/?", README[README.index("## What is where") :]))
+
+
+def test_every_file_that_contributing_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[\w.]+/)+[\w.]+\.(?:css|py|toml|zip))`", text)
+    assert len(named) > 20
+    assert not [file for file in named if not (ROOT / file).exists() and not (ROOT / "negrefine_core" / file).exists()]
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:
@@ -40,7 +46,7 @@ def test_every_file_that_the_readme_links_to_is_there() -> None:
 
 
 def test_the_readmes_commands_are_the_command_lines_own() -> None:
-    commands = set(re.findall(r"python -m negrefine_core (\w[\w-]*)", README))
+    commands = set(re.findall(r"(?:^|[/`])negrefine (\w[\w-]*)", README, re.MULTILINE))
     known = subprocess.run(
         [sys.executable, "-m", "negrefine_core", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout

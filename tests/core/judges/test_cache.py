@@ -79,7 +79,7 @@ def test_a_replayed_run_gives_the_same_negatives_and_counts_what_its_log_lacks(t
     pipeline.refine(second, HashEncoder(), replay)
     assert second.negatives == first.negatives
     assert {v.judge for v in second.verdicts} == {"replay:r"}
-    assert [v.time for v in second.verdicts] == [v.time for v in first.verdicts]
+    assert {v.prompt: v.time for v in second.verdicts} == {v.prompt: v.time for v in first.verdicts}
     ((missing,),) = judge_chains(replay, [[Question("unheard", "proper noun")]])
     assert (missing.reply, missing.answer) == (MISSING, "unclear")
 
