@@ -12,16 +12,20 @@ from ..shared.reviewer import reviewer
 from ..shared.words import plain
 
 
-def draw(old: Run, new: Run) -> None:
+def carry_over_button(old: Run, new: Run) -> None:
     """Offer the overrides of the old run that would change a decision of the new one."""
     labels = waiting(old, new)
     if labels:
         st.button(
             f"Carry over {len(labels):,} {'override' if len(labels) == 1 else 'overrides'} of {plain(old.name)}",
-            icon=":material/move_down:", key="carry_over", on_click=_carry, args=(old, new),
+            icon=":material/move_down:",
+            key="carry_over",
+            on_click=_carry,
+            args=(old, new),
             help="A person’s decisions there that differ from the judge’s here: "
-            + ", ".join(plain(label) for label in labels[:8]) + (" …" if len(labels) > 8 else ""),
-        )  # fmt: skip
+            + ", ".join(plain(label) for label in labels[:8])
+            + (" …" if len(labels) > 8 else ""),
+        )
 
 
 def waiting(old: Run, new: Run) -> list[str]:

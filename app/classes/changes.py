@@ -1,7 +1,7 @@
 """What came and went when a class list was edited: negatives, and the verdicts and overrides that no longer apply."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ import streamlit as st
 
 from negrefine_core import overrides
 from negrefine_core.judge import Question
-from negrefine_core.judges.estimate import estimate, stale_verdicts
+from negrefine_core.judges.estimate import Cause, estimate, stale_verdicts
 from negrefine_core.negfilter import clean_negatives, question_chains
 from negrefine_core.records import Negative, Verdict
 from negrefine_core.runs import Run
@@ -19,6 +19,11 @@ from negrefine_core.runs import Run
 from ..shared import background, features
 from ..shared.words import plain, some
 
+CAUSES: dict[Cause, str] = {
+    "not mined": "the negative is no longer mined",
+    "class removed": "the class was removed",
+    "not nearest": "the class is no longer one of the ten nearest",
+}
 ANSWERS = {"yes": "yes: rejected", "no": "no", "unclear": "unclear, counted as no"}
 
 
@@ -28,13 +33,13 @@ class Staleness:
     most how many questions of the new run it did not answer, on how many labels."""
 
     stale: pd.DataFrame
-    reasons: Counter[str]
+    causes: Counter[Cause]
     holding: int
     new_questions: int
     new_labels: int
 
 
-def draw(old: Run, new: Run) -> None:
+def what_changed(old: Run, new: Run) -> None:
     """The new run against the one whose classes were edited."""
     _classes(old, new)
     _negatives(old, new)
@@ -91,9 +96,12 @@ def _negatives(old: Run, new: Run) -> None:
         with place:
             st.caption(f"{len(table):,} {words}")
             st.dataframe(
-                table, hide_index=True, height=min(38 + 35 * max(len(table), 1), 300), alt=f"Negatives that {words}",
+                table,
+                hide_index=True,
+                height=min(38 + 35 * max(len(table), 1), 300),
+                alt=f"Negatives that {words}",
                 column_config={"Similarity": st.column_config.NumberColumn(format="%.3f")},
-            )  # fmt: skip
+            )
 
 
 def _stale(old: Run, new: Run, found: Staleness) -> None:
@@ -103,7 +111,9 @@ def _stale(old: Run, new: Run, found: Staleness) -> None:
         f"**At most {found.new_questions:,} questions are new**, on {found.new_labels:,} negatives."
     )
     if not found.stale.empty:
-        st.caption("Why: " + "; ".join(f"{count:,} because {reason}" for reason, count in found.reasons.most_common()))
+        st.caption(
+            "Why: " + "; ".join(f"{count:,} because {CAUSES[cause]}" for cause, count in found.causes.most_common())
+        )
         st.dataframe(found.stale, hide_index=True, height=300, alt="Stale verdicts, rejections first")
     mined = {negative.label for negative in clean_negatives(new.initial_negatives)}
     lost = [label for label in overrides.in_force(old.overrides) if label not in mined]
@@ -131,19 +141,12 @@ def staleness(verdicts: Sequence[Verdict], asked: Sequence[Sequence[Question]], 
     first = table["Answer"] != ANSWERS["yes"]
     return Staleness(
         table.loc[first.sort_values(kind="stable").index].reset_index(drop=True),
-        Counter(_kind(s.reason) for s in stale), len(verdicts) - len(stale), ahead.questions, ahead.labels,
-    )  # fmt: skip
+        Counter(s.cause for s in stale),
+        len(verdicts) - len(stale),
+        ahead.questions,
+        ahead.labels,
+    )
 
 
 def _question(verdict: Verdict) -> str:
     return f"{verdict.kind} of {verdict.id_label}?" if verdict.id_label else f"{verdict.kind}?"
-
-
-def _kind(reason: str) -> str:
-    kinds: dict[str, Callable[[str], bool]] = {
-        "the negative is no longer mined": lambda text: text.endswith("no longer mined"),
-        "the class was removed": lambda text: text.endswith("no longer an ID class"),
-    }
-    return next(
-        (kind for kind, holds in kinds.items() if holds(reason)), "the class is no longer one of the ten nearest"
-    )

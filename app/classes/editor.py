@@ -14,10 +14,10 @@ from negrefine_core.runs import Run, Settings
 from ..shared import errors
 from ..shared.errors import told
 from ..shared.words import plain
-from . import draft as draft
-from . import sources as class_sources
+from . import draft
 from .problems import mended, problems, trimmed
 from .prompts import longest_prompt, preview, tokens
+from .sources import from_file, from_text
 
 COLUMN = "Class"
 
@@ -36,7 +36,7 @@ class Table:
         return f"class_table_{self.number}"
 
 
-def draw(run: Run, settings: Settings) -> list[str]:
+def class_editor(run: Run, settings: Settings) -> list[str]:
     """The editor; returns the names as they would be mined, or none while a problem blocks that."""
     _sources(run)
     left, right = st.columns([5, 6], gap="large")
@@ -57,9 +57,12 @@ def draw(run: Run, settings: Settings) -> list[str]:
                 (st.error if problem.blocks else st.warning)(problem.text, icon=":material/error_outline:")
             if usable != trimmed(rows) and usable:
                 st.button(
-                    "Mend the list", icon=":material/build:", on_click=_mend, args=(run,),
+                    "Mend the list",
+                    icon=":material/build:",
+                    on_click=_mend,
+                    args=(run,),
                     help="Leaves out blanks, repeated names and characters that cannot be seen. Can be undone.",
-                )  # fmt: skip
+                )
         preview(settings, usable, counter)
     return [] if any(problem.blocks for problem in listed) else usable
 
@@ -72,23 +75,37 @@ def _mend(run: Run) -> None:
 def _sources(run: Run) -> None:
     """Ways to replace the whole list, and the ways back and forth."""
     with st.container(horizontal=True):
-        for words, icon, source in (("Preset", "list", _preset), ("Paste", "content_paste", _paste),
-                                    ("Upload", "upload", _upload)):  # fmt: skip
+        for words, icon, source in (
+            ("Preset", "list", _preset),
+            ("Paste", "content_paste", _paste),
+            ("Upload", "upload", _upload),
+        ):
             with st.popover(words, icon=f":material/{icon}:", key=f"source_{words}", on_change="rerun"):
                 source(run)
         st.button(
-            "Undo", icon=":material/undo:", disabled=not draft.can_undo(run), on_click=told(draft.undo), args=(run,),
+            "Undo",
+            icon=":material/undo:",
+            disabled=not draft.can_undo(run),
+            on_click=told(draft.undo),
+            args=(run,),
             help="Takes back the last change of the list, then the one before, and so on.",
-        )  # fmt: skip
+        )
         st.button(
-            "Redo", icon=":material/redo:", disabled=not draft.can_redo(run), on_click=told(draft.redo), args=(run,),
+            "Redo",
+            icon=":material/redo:",
+            disabled=not draft.can_redo(run),
+            on_click=told(draft.redo),
+            args=(run,),
             help="Makes the change again that was taken back last.",
-        )  # fmt: skip
+        )
         st.button(
-            "Discard changes", icon=":material/restart_alt:", on_click=told(draft.discard), args=(run,),
+            "Discard changes",
+            icon=":material/restart_alt:",
+            on_click=told(draft.discard),
+            args=(run,),
             disabled=draft.names(run) == run.id_labels and not draft.chosen(run),
             help=f"Back to the classes of the run {plain(run.name)}.",
-        )  # fmt: skip
+        )
 
 
 def _preset(run: Run) -> None:
@@ -116,21 +133,23 @@ def _paste(run: Run) -> None:
 
 
 def _pasted_names() -> list[str]:
-    return class_sources.from_text(st.session_state["pasted"])
+    return from_text(st.session_state["pasted"])
 
 
 def _upload(run: Run) -> None:
     file = st.file_uploader(
-        "Text file with one class a line, or CSV", type=["txt", "csv"], key="uploaded",
+        "Text file with one class a line, or CSV",
+        type=["txt", "csv"],
+        key="uploaded",
         help="Of a CSV file, the column called class, name or label is taken; else the first.",
-    )  # fmt: skip
+    )
     if file:
         _offer(run, _uploaded_names, "Upload")
 
 
 def _uploaded_names() -> list[str]:
     file = st.session_state["uploaded"]
-    return class_sources.from_file(file.name, file.getvalue())
+    return from_file(file.name, file.getvalue())
 
 
 def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
@@ -172,10 +191,16 @@ def _table(run: Run) -> list[str]:
         "once, on this machine.",
     )
     st.data_editor(
-        pd.DataFrame({COLUMN: list(table.rows)}, dtype=str), key=table.key, num_rows="dynamic", height=460,
-        column_config={COLUMN: st.column_config.TextColumn(COLUMN)}, placeholder="",
-        on_change=_keep, args=(run, table), alt="The ID class names, one a row",
-    )  # fmt: skip
+        pd.DataFrame({COLUMN: list(table.rows)}, dtype=str),
+        key=table.key,
+        num_rows="dynamic",
+        height=460,
+        column_config={COLUMN: st.column_config.TextColumn(COLUMN)},
+        placeholder="",
+        on_change=_keep,
+        args=(run, table),
+        alt="The ID class names, one a row",
+    )
     return list(names)
 
 

@@ -61,7 +61,7 @@ def api_key() -> str:
     return str(_kept().get("key", "")).strip() or os.environ.get(jobs.KEY, "") or secret
 
 
-def draw(run: Run) -> Choice | None:
+def judge_form(run: Run) -> Choice | None:
     """The form; None until it is complete."""
     own = JudgeIdentity.parse(overrides.judge_of(run))
     kept = _kept()
@@ -70,12 +70,17 @@ def draw(run: Run) -> Choice | None:
         if own.kind == "openai":
             kept |= {"model": own.model, "url": own.url}
     _widget(
-        st.segmented_control, "Judge", "kind", "wordnet", options=list(KINDS), format_func=KINDS.__getitem__,
+        st.segmented_control,
+        "Judge",
+        "kind",
+        "wordnet",
+        options=list(KINDS),
+        format_func=KINDS.__getitem__,
         required=True,
         help="- **WordNet**: rules on the dictionary itself; free, offline, every answer checkable\n"
         "- **Language model**: any OpenAI-compatible server (OpenAI, vLLM, Ollama, llama.cpp), in the paper’s words\n"
         "- **Earlier log**: repeats the answers of another run or of a published log",
-    )  # fmt: skip
+    )
     if kept["kind"] == "openai":
         return _server()
     if kept["kind"] == "replay":
@@ -89,10 +94,17 @@ def draw(run: Run) -> Choice | None:
 
 def _server() -> Choice | None:
     left, right = st.columns(2)
-    url = _widget(
-        left.text_input, "Base URL", "url", os.environ.get("OPENAI_BASE_URL", OPENAI_URL),
-        help="The server’s address up to /v1, such as http://127.0.0.1:8000/v1 for one on this machine.",
-    ).strip().rstrip("/")  # fmt: skip
+    url = (
+        _widget(
+            left.text_input,
+            "Base URL",
+            "url",
+            os.environ.get("OPENAI_BASE_URL", OPENAI_URL),
+            help="The server’s address up to /v1, such as http://127.0.0.1:8000/v1 for one on this machine.",
+        )
+        .strip()
+        .rstrip("/")
+    )
     model = _widget(
         right.text_input,
         "Model",
@@ -102,15 +114,25 @@ def _server() -> Choice | None:
         help="The server’s own name for the language model.",
     ).strip()
     _widget(
-        left.text_input, "Key", "key", "", type="password", autocomplete="off",
+        left.text_input,
+        "Key",
+        "key",
+        "",
+        type="password",
+        autocomplete="off",
         placeholder="from OPENAI_API_KEY" if api_key() else "a local server needs none",
         help="Kept in this browser session alone: it goes to the server, and into no file, link or log. Set "
         "OPENAI_API_KEY or Streamlit’s secrets instead to have it at every start.",
-    )  # fmt: skip
+    )
     in_flight = _widget(
-        right.number_input, "Labels judged at once", "in_flight", IN_FLIGHT, min_value=1, max_value=1024,
+        right.number_input,
+        "Labels judged at once",
+        "in_flight",
+        IN_FLIGHT,
+        min_value=1,
+        max_value=1024,
         help="Questions in flight to the server. The questions of one negative are asked one after the other.",
-    )  # fmt: skip
+    )
     with st.expander("Rate limit and prices"):
         first, second, third = st.columns(3)
         rate = _widget(

@@ -6,20 +6,23 @@ from negrefine_core import jobs
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run
 
-from ..shared import frame, job_panel, links
+from ..shared import frame, links
 from ..shared.errors import told
+from ..shared.job_panel import job_panel
 from ..shared.scored_images import scores
 from ..shared.view import View, bound, change
 from ..shared.words import plain, some
-from . import carry_over, judge_form, remine
-from . import changes as class_changes
-from . import editor as class_editor
-from . import mining as mining_step
-from . import refine as refine_step
+from .carry_over import carry_over_button
+from .changes import what_changed
+from .editor import class_editor
+from .judge_form import api_key
+from .mining import mined, mining_jobs, warm_up
+from .refine import refine_form, refine_outcome
+from .remine import remine_form, settings_of_successor
 from .view import STEPS, ClassesView
 
 
-def draw(run: Run, view: ClassesView) -> None:
+def _draw(run: Run, view: ClassesView) -> None:
     st.caption(
         "The ID classes are what your pictures may show (in-distribution). A change makes a **new run**: its negative "
         "labels are mined again, then a judge refines them. The run you start from stays as it is."
@@ -36,12 +39,12 @@ def draw(run: Run, view: ClassesView) -> None:
 
 
 def _edit(run: Run, view: ClassesView) -> None:
-    mining_step.warm_up(run)
-    chosen = remine.settings(run)
-    names = class_editor.draw(run, chosen)
+    warm_up(run)
+    chosen = settings_of_successor(run)
+    names = class_editor(run, chosen)
     _folders(run, names)
     st.divider()
-    remine.draw(run, names, chosen)
+    remine_form(run, names, chosen)
 
 
 def _folders(run: Run, names: list[str]) -> None:
@@ -57,8 +60,10 @@ def _folders(run: Run, names: list[str]) -> None:
         return
     parts = []
     if missing:
-        parts.append(f"Class folders of the ID pictures “{plain(id_set)}” that no class is named after: "
-                     f"{len(missing):,} ({some(missing, 5)}). Their pictures count as ID all the same.")  # fmt: skip
+        parts.append(
+            f"Class folders of the ID pictures “{plain(id_set)}” that no class is named after: "
+            f"{len(missing):,} ({some(missing, 5)}). Their pictures count as ID all the same."
+        )
     if empty:
         parts.append(
             f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({some(empty, 5)})."
@@ -78,17 +83,26 @@ def _changes(run: Run, view: ClassesView) -> None:
         return
     parent = _parent(run)
     if not parent:
-        st.info(f"The run {plain(run.name)} was not made by editing another one’s classes, so there is nothing to "
-                "compare. Edit its classes and re-mine.")  # fmt: skip
+        st.info(
+            f"The run {plain(run.name)} was not made by editing another one’s classes, so there is nothing to "
+            "compare. Edit its classes and re-mine."
+        )
         return
-    class_changes.draw(parent, run)
-    st.button("Refine these negatives", type="primary", icon=":material/arrow_forward:", key="to_refine",
-              on_click=change, args=(view,), kwargs={"step": "refine"})  # fmt: skip
+    what_changed(parent, run)
+    st.button(
+        "Refine these negatives",
+        type="primary",
+        icon=":material/arrow_forward:",
+        key="to_refine",
+        on_click=change,
+        args=(view,),
+        kwargs={"step": "refine"},
+    )
 
 
 def _mined(run: Run, view: ClassesView) -> bool:
     """The run's latest job, and whether its negatives are there."""
-    found = mining_step.mined(run)
+    found = mined(run)
     _job(run, view)
     return found
 
@@ -96,12 +110,12 @@ def _mined(run: Run, view: ClassesView) -> bool:
 def _job(run: Run, view: ClassesView) -> None:
     """The run's latest job, while it is at work or did not get through, and when it has scored."""
     its = [job for job in jobs.all_jobs() if job.spec.run == run.name]
-    job = next(iter(mining_step.mining_jobs(run) if view.step == "changes" else its), None)
+    job = next(iter(mining_jobs(run) if view.step == "changes" else its), None)
     if not job:
         return
     scored = any(isinstance(step, jobs.Score) for step in job.spec.steps)
     if scored or job.state != "done":
-        job_panel.draw(job, judge_form.api_key)
+        job_panel(job, api_key)
     if scored and job.state == "done":
         _after_scoring(run, view)
 
@@ -114,9 +128,11 @@ def _after_scoring(run: Run, view: ClassesView) -> None:
         )
         if parent and parent.scored_sets:
             st.page_link(
-                links.page("compare"), label=f"Compare with {plain(parent.name)}", icon=":material/compare_arrows:",
+                links.page("compare"),
+                label=f"Compare with {plain(parent.name)}",
+                icon=":material/compare_arrows:",
                 query_params=View(run=run.name).query(compare="runs", other=parent.name),
-            )  # fmt: skip
+            )
 
 
 def _parent(run: Run) -> Run | None:
@@ -132,7 +148,7 @@ def _refine(run: Run, view: ClassesView) -> None:
     if not _mined(run, view) or any(job.spec.run == run.name for job in jobs.active()):
         return
     if run.path("negatives.csv").exists():
-        refine_step.draw_outcome(run)
+        refine_outcome(run)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.page_link(
                 links.page("review"),
@@ -142,9 +158,9 @@ def _refine(run: Run, view: ClassesView) -> None:
             )
             _score(run)
             if parent := _parent(run):
-                carry_over.draw(parent, run)
+                carry_over_button(parent, run)
         st.divider()
-    refine_step.draw(run)
+    refine_form(run)
 
 
 def _score(run: Run) -> None:
@@ -155,10 +171,14 @@ def _score(run: Run) -> None:
         st.caption("No pictures are scored yet: do so on the page Score.")
         return
     st.button(
-        f"Score the {len(source.scored_sets)} image sets of {plain(source.name)}", icon=":material/play_arrow:",
-        key="score", on_click=_start_scoring, args=(run, source), type="secondary" if run.scored_sets else "primary",
+        f"Score the {len(source.scored_sets)} image sets of {plain(source.name)}",
+        icon=":material/play_arrow:",
+        key="score",
+        on_click=_start_scoring,
+        args=(run, source),
+        type="secondary" if run.scored_sets else "primary",
         help=", ".join(plain(name) for name in source.scored_sets),
-    )  # fmt: skip
+    )
 
 
 @told
@@ -170,4 +190,4 @@ def _start_scoring(run: Run, source: Run) -> None:
 
 
 def classes() -> None:
-    frame.page("classes", "ID classes", ClassesView, draw)
+    frame.page("classes", "ID classes", ClassesView, _draw)

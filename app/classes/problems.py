@@ -62,8 +62,12 @@ def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: 
     counts = Counter(name.casefold() for name in spelt if name)
     twice = [name for name in usable if counts[name.casefold()] > 1]
     if twice:
-        found.append(Problem(f"**There more than once** (upper and lower case count as the same): {_some(twice)}. "
-                             "The first of each is used."))  # fmt: skip
+        found.append(
+            Problem(
+                f"**There more than once** (upper and lower case count as the same): {_some(twice)}. "
+                "The first of each is used."
+            )
+        )
     blank = sum(not name for name in spelt)
     if blank:
         found.append(Problem(f"**{blank:,} blank {'row' if blank == 1 else 'rows'}**, to be left out."))

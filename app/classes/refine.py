@@ -18,9 +18,8 @@ from negrefine_core.runs import Run
 from ..shared import background, features
 from ..shared.clicks import clicked
 from ..shared.words import duration, plain
-from . import judge_form
 from .changes import chains
-from .judge_form import Choice
+from .judge_form import Choice, api_key, judge_form
 
 
 @dataclass(frozen=True)
@@ -33,21 +32,21 @@ class Outcome:
     unclear: pd.DataFrame
 
 
-def draw(run: Run) -> None:
+def refine_form(run: Run) -> None:
     """The form, the estimate and the button."""
     st.subheader(
         "Refine again" if run.path("negatives.csv").exists() else "Refine",
         help="A judge throws out negatives that are proper nouns or a kind of one of your classes (NegFilter in the "
         "paper): they would draw ID pictures away.",
     )
-    choice = judge_form.draw(run)
+    choice = judge_form(run)
     if choice is None:
         return
     if choice.kind == "wordnet":
         st.caption("WordNet answers all the questions itself, offline and in seconds. Nothing leaves this machine.")
         _button(run, choice, None)
         return
-    work = partial(_estimate, run.folder, choice, judge_form.api_key())
+    work = partial(_estimate, run.folder, choice, api_key())
     key = ("estimate", choice, overrides.verdict_state(run))
     found = background.result(key, work, "Counting the questions …")
     if not found:
@@ -55,8 +54,10 @@ def draw(run: Run) -> None:
     if choice.kind == "openai":
         _before_sending(found, choice)
     else:
-        st.caption(f"The log answers {found.cached:,} questions; at most {found.questions:,} are not in it and count "
-                   "as unclear, which keeps the negative. Nothing leaves this machine.")  # fmt: skip
+        st.caption(
+            f"The log answers {found.cached:,} questions; at most {found.questions:,} are not in it and count "
+            "as unclear, which keeps the negative. Nothing leaves this machine."
+        )
     _button(run, choice, found)
 
 
@@ -108,7 +109,7 @@ def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
         icon=":material/gavel:",
         help="Works in the background; every answer is kept as soon as it is there.",
     ):
-        key = judge_form.api_key() if choice.kind == "openai" else ""
+        key = api_key() if choice.kind == "openai" else ""
         jobs.start(jobs.Spec(title=f"Refine {run.name}", run=run.name, steps=(choice.step,)), api_key=key)
         st.rerun()
 
@@ -122,7 +123,7 @@ def outcome(folder: Path) -> Outcome:
     return Outcome(judge, len(verdicts), rejected, pd.DataFrame(rows, columns=["Negative", "Class", "Reply"]))
 
 
-def draw_outcome(run: Run) -> None:
+def refine_outcome(run: Run) -> None:
     """What the judge decided, where it has."""
     key = ("outcome", overrides.verdict_state(run))
     found = background.result(key, partial(outcome, run.folder), "Reading the verdicts …")
@@ -137,6 +138,9 @@ def draw_outcome(run: Run) -> None:
         icon=":material/check:",
     )
     if not found.unclear.empty:
-        st.warning(f"**{len(found.unclear):,} replies were unclear**, neither yes nor no. They count as no, as in the "
-                   "paper, and keep the negative.", icon=":material/help:")  # fmt: skip
+        st.warning(
+            f"**{len(found.unclear):,} replies were unclear**, neither yes nor no. They count as no, as in the "
+            "paper, and keep the negative.",
+            icon=":material/help:",
+        )
         st.dataframe(found.unclear, hide_index=True, height=200, alt="Unclear replies")

@@ -13,8 +13,8 @@ from ..shared import errors
 from ..shared.clicks import clicked
 from ..shared.view import go_to_run
 from ..shared.words import duration, plain
-from . import draft as draft
-from . import mining as mining_step
+from . import draft
+from .mining import ahead
 
 MODELS = {
     "demo": "demo: the small bundled model, no download",
@@ -26,7 +26,7 @@ WORDS = ("model", "pretrained", "sketch_templates")  # which decide what must be
 CHOSEN = ("model", "pretrained", "fraction", "seed", "sketch_templates", "word_filter")
 
 
-def settings(run: Run) -> Settings:
+def settings_of_successor(run: Run) -> Settings:
     """The run's settings with what was chosen for the new one.
 
     Raises NegRefineError when a choice cannot be.
@@ -36,7 +36,7 @@ def settings(run: Run) -> Settings:
     return checked_settings(values | {name: v for name, v in draft.chosen(run).items() if name in CHOSEN})
 
 
-def draw(run: Run, names: list[str], chosen: Settings) -> None:
+def remine_form(run: Run, names: list[str], chosen: Settings) -> None:
     """The new run's name, its settings and the button; `names` are empty while the list has a blocking problem."""
     st.subheader(
         "Re-mine", help="Mining looks for the WordNet words least similar to your classes: the negative labels."
@@ -76,17 +76,21 @@ def _time(run: Run, chosen: Settings) -> None:
     """How long mining takes: next to nothing where every word is embedded."""
     words = tuple(getattr(run.settings, name) for name in WORDS)
     if words != tuple(getattr(chosen, name) for name in WORDS) or not run.info.fingerprint:
-        st.caption(":material/timer: Another model or other prompts: some 57,000 words are embedded first, once. "
-                   "The job says how long that takes, and can be cancelled and resumed.")  # fmt: skip
+        st.caption(
+            ":material/timer: Another model or other prompts: some 57,000 words are embedded first, once. "
+            "The job says how long that takes, and can be cancelled and resumed."
+        )
         return
-    ahead = mining_step.ahead(run)
-    if ahead is None:
+    first = ahead(run)
+    if first is None:
         return
-    if not ahead.words:
+    if not first.words:
         st.caption(":material/timer: Every word is embedded already: mining takes about a second.")
     else:
-        st.caption(f":material/timer: The lexicon’s words are embedded first, once for this model: about "
-                   f"{duration(ahead.seconds)} here, with progress.")  # fmt: skip
+        st.caption(
+            f":material/timer: The lexicon’s words are embedded first, once for this model: about "
+            f"{duration(first.seconds)} here, with progress."
+        )
 
 
 def _difference(run: Run, names: list[str]) -> None:
@@ -99,10 +103,12 @@ def _difference(run: Run, names: list[str]) -> None:
 def _name(run: Run, place: Any) -> str:
     st.session_state["new_name"] = draft.chosen(run).get("name") or free_name(run.name)
     name: str = place.text_input(
-        "Name of the new run", key="new_name", max_chars=80,
+        "Name of the new run",
+        key="new_name",
+        max_chars=80,
         on_change=lambda: draft.choose(run, name=st.session_state["new_name"].strip()),
         help=f"Its folder is {paths.RUNS}/NAME: letters, digits, '_', '-' and '.'.",
-    )  # fmt: skip
+    )
     return name.strip()
 
 
@@ -125,9 +131,12 @@ def _advanced(run: Run, now: Settings) -> None:
     options = [*MODELS, OTHER]
     st.session_state["new_model"] = now.model if now.model in MODELS and not now.pretrained else OTHER
     st.selectbox(
-        "Model", options, key="new_model", format_func=lambda model: MODELS.get(model, model),
+        "Model",
+        options,
+        key="new_model",
+        format_func=lambda model: MODELS.get(model, model),
         on_change=lambda: _choose_model(run, st.session_state["new_model"]),
-    )  # fmt: skip
+    )
     if st.session_state["new_model"] == OTHER:
         left, right = st.columns(2)
         _text(run, left, "model", "open_clip’s model name", now.model, "ViT-B-32, hf-hub:ORG/NAME or local-dir:FOLDER")
@@ -135,17 +144,31 @@ def _advanced(run: Run, now: Settings) -> None:
     left, middle, right = st.columns(3)
     st.session_state["new_fraction"] = round(100 * now.fraction, 2)
     left.number_input(
-        "Mined share of the words (%)", 0.1, 100.0, step=1.0, key="new_fraction",
+        "Mined share of the words (%)",
+        0.1,
+        100.0,
+        step=1.0,
+        key="new_fraction",
         on_change=lambda: draft.choose(run, fraction=st.session_state["new_fraction"] / 100),
         help="The share of nouns, and of adjectives, that become negatives; the least similar ones. The paper: 15%.",
-    )  # fmt: skip
+    )
     st.session_state["new_seed"] = now.seed
     middle.number_input(
-        "Seed", 0, 2**31 - 1, key="new_seed", help="Draws each adjective’s phrase, such as “gooey landscape”.",
+        "Seed",
+        0,
+        2**31 - 1,
+        key="new_seed",
+        help="Draws each adjective’s phrase, such as “gooey landscape”.",
         on_change=lambda: draft.choose(run, seed=int(st.session_state["new_seed"])),
-    )  # fmt: skip
-    _toggle(run, right, "sketch_templates", "Sketch prompts", now.sketch_templates,
-            "Two more prompts, “a sketch of …”, for drawings (ImageNet-Sketch).")  # fmt: skip
+    )
+    _toggle(
+        run,
+        right,
+        "sketch_templates",
+        "Sketch prompts",
+        now.sketch_templates,
+        "Two more prompts, “a sketch of …”, for drawings (ImageNet-Sketch).",
+    )
     _toggle(run, right, "word_filter", "Leave out offensive words", now.word_filter, "The paper keeps them.")
 
 
@@ -156,17 +179,21 @@ def _choose_model(run: Run, model: str) -> None:
 def _text(run: Run, place: Any, name: str, label: str, value: str, help_text: str) -> None:
     st.session_state[f"new_{name}_name"] = value
     place.text_input(
-        label, key=f"new_{name}_name", help=help_text,
+        label,
+        key=f"new_{name}_name",
+        help=help_text,
         on_change=lambda: draft.choose(run, **{name: st.session_state[f"new_{name}_name"].strip() or None}),
-    )  # fmt: skip
+    )
 
 
 def _toggle(run: Run, place: Any, name: str, label: str, value: bool, help_text: str) -> None:
     st.session_state[f"new_{name}"] = value
     place.toggle(
-        label, key=f"new_{name}", help=help_text,
+        label,
+        key=f"new_{name}",
+        help=help_text,
         on_change=lambda: draft.choose(run, **{name: st.session_state[f"new_{name}"]}),
-    )  # fmt: skip
+    )
 
 
 def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:

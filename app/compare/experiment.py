@@ -15,7 +15,7 @@ from ..shared.words import contamination, plain
 NUMBERS = ("AUROC", "AUROC ±", "FPR@95", "FPR@95 ±", "Paper: AUROC", "Paper: FPR@95")
 
 
-def draw(run: Run, view: View) -> None:
+def experiment_table(run: Run, view: View) -> None:
     """Nothing for a run that no benchmark made."""
     entry = next((entry for entry in experiments() if entry.name == run.info.experiment), None)
     if not entry:
@@ -45,26 +45,34 @@ def _measured(entry: Experiment, runs: list[Run], convention: Convention) -> pd.
 
 def _draw_table(entry: Experiment, runs: list[Run], found: pd.DataFrame, convention: Convention) -> None:
     st.dataframe(
-        tabulated(found), hide_index=True, placeholder="–", height=38 + 35 * 10,
+        tabulated(found),
+        hide_index=True,
+        placeholder="–",
+        height=38 + 35 * 10,
         column_config={name: st.column_config.NumberColumn(name, format="%.2f") for name in NUMBERS},
         alt=f"AUROC and FPR@95 of each method in the experiment {entry.title}, beside the paper’s",
-    )  # fmt: skip
+    )
     seeds = ", ".join(str(run.settings.seed) for run in runs)
     ood_positive = convention == OOD_POSITIVE
     st.caption(
         f"In percent; {'OOD' if ood_positive else 'ID'} is the positive class of FPR@95"
         + (", the paper’s is ID and so left out. " if ood_positive else ", as in the paper. ")
-        + (f"Mean over {len(runs)} seeds ({seeds}), ± standard deviation. " if len(runs) > 1
-           else f"One seed ({seeds}): there is no deviation. ")
+        + (
+            f"Mean over {len(runs)} seeds ({seeds}), ± standard deviation. "
+            if len(runs) > 1
+            else f"One seed ({seeds}): there is no deviation. "
+        )
         + f"The average is over {plain(', '.join(entry.ood))}. "
         + (_PAPER if entry.paper else "The paper’s figures of this experiment are not known. ")
         + contamination(entry.contaminated)
-    )  # fmt: skip
+    )
     st.caption(f":material/timer: {times(entry, runs)}")
 
 
-_PAPER = ("The paper’s averages are over seeds, as quoted second-hand; its single sets are the published log’s, "
-          "which is seed 0. ")  # fmt: skip
+_PAPER = (
+    "The paper’s averages are over seeds, as quoted second-hand; its single sets are the published log’s, "
+    "which is seed 0. "
+)
 
 
 def tabulated(found: pd.DataFrame) -> pd.DataFrame:

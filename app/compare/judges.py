@@ -35,12 +35,13 @@ class Compared:
     by_kind: dict[str, Agreement]
 
 
-def draw(run: Run, view: CompareView) -> None:
+def judge_comparison(run: Run, view: CompareView) -> None:
     own = judges(run)
     if not own:
         st.info("No judge has answered in this run yet. Refine its labels first.")
-        st.page_link(links.page("classes"), label="Refine", icon=":material/gavel:",
-                     query_params=view.query(step="refine"))  # fmt: skip
+        st.page_link(
+            links.page("classes"), label="Refine", icon=":material/gavel:", query_params=view.query(step="refine")
+        )
         return
     first = view.judge if view.judge in own else judge_of(run) if judge_of(run) in own else own[0]
     others = _others(run, own, first)
@@ -57,8 +58,10 @@ def draw(run: Run, view: CompareView) -> None:
     if found is None:
         return
     if not any(agreement.questions for agreement in found.by_kind.values()):
-        st.info("The two judges have no question in common: their runs have other ID classes and negatives. Choose "
-                "another judge.")  # fmt: skip
+        st.info(
+            "The two judges have no question in common: their runs have other ID classes and negatives. Choose "
+            "another judge."
+        )
         return
     for column, (kind, agreement) in zip(st.columns(2, gap="large"), found.by_kind.items(), strict=True):
         with column:
@@ -140,20 +143,30 @@ def _disagreements(run: Run, view: CompareView, found: Compared, first: str, sec
         return
     table = pd.DataFrame(
         {
-            "label": [a.negative for _, a, _ in pairs], "kind": [kind for kind, *_ in pairs],
+            "label": [a.negative for _, a, _ in pairs],
+            "kind": [kind for kind, *_ in pairs],
             "id_label": [a.id_label or "" for _, a, _ in pairs],
-            "first": [a.reply or a.answer for _, a, _ in pairs], "second": [b.reply or b.answer for _, _, b in pairs],
+            "first": [a.reply or a.answer for _, a, _ in pairs],
+            "second": [b.reply or b.answer for _, _, b in pairs],
         }
-    )  # fmt: skip
+    )
     shown = search(table, view)
     if shown.empty:
         st.info("No label holds this text. Empty the search.")
         return
     shown = shown.assign(review=[review_url(view, run, label) for label in shown["label"]])
-    names = {"label": "Negative", "kind": "Question", "id_label": "ID class", "first": first, "second": second,
-             "review": "Review"}  # fmt: skip
+    names = {
+        "label": "Negative",
+        "kind": "Question",
+        "id_label": "ID class",
+        "first": first,
+        "second": second,
+        "review": "Review",
+    }
     st.dataframe(
-        shown.rename(columns=names), hide_index=True, height=38 + 35 * min(len(shown), 15),
+        shown.rename(columns=names),
+        hide_index=True,
+        height=38 + 35 * min(len(shown), 15),
         column_config={"Review": review_column()},
         alt="Questions that the two judges answer differently, with both replies",
-    )  # fmt: skip
+    )

@@ -24,7 +24,7 @@ MEANING = (
 )
 
 
-def draw(view: CompareView, sides: Sides) -> None:
+def label_differences(view: CompareView, sides: Sides) -> None:
     st.markdown("**Negatives that differ**", help=MEANING)
     if all(side.score.negatives == "none" for side in sides.both):
         st.info("These scores compare with no negatives, so there are none that differ. Choose another score above.")
@@ -49,18 +49,23 @@ def draw(view: CompareView, sides: Sides) -> None:
     st.dataframe(
         pd.DataFrame(
             {
-                "Negative": shown["label"], "Change": shown["change"], "Why": shown["kind"],
-                "ID class": shown["id_label"], "Part of speech": shown["pos"],
+                "Negative": shown["label"],
+                "Change": shown["change"],
+                "Why": shown["kind"],
+                "ID class": shown["id_label"],
+                "Part of speech": shown["pos"],
                 "Review": [
                     None if kind in NOT_JUDGED else review_url(view, runs[change], label)
                     for kind, change, label in zip(shown["kind"], shown["change"], shown["label"], strict=True)
                 ],
             }
         ),
-        hide_index=True, height=38 + 35 * min(len(shown), 15),
-        column_config={"Review": review_column()}, placeholder="–",
+        hide_index=True,
+        height=38 + 35 * min(len(shown), 15),
+        column_config={"Review": review_column()},
+        placeholder="–",
         alt="Negatives of only one side, whether they were removed or added, and why",
-    )  # fmt: skip
+    )
 
 
 def search(table: pd.DataFrame, view: CompareView) -> pd.DataFrame:
@@ -86,7 +91,7 @@ def review_url(view: CompareView, run: Run, label: str) -> str:
 def review_column() -> ColumnConfig:
     return st.column_config.LinkColumn(
         "Review", display_text="open", help="Why the judge decided so, in a new tab; there you can override it."
-    )  # fmt: skip
+    )
 
 
 def _state(sides: Sides) -> tuple[object, ...]:

@@ -10,21 +10,22 @@ from negrefine_core.methods import JUDGED
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
-from ..shared import frame, gallery, links
+from ..shared import frame, links
+from ..shared.gallery import image_gallery
 from ..shared.operating_point import YOUDEN
 from ..shared.scored_images import ScoredImages, Sets
 from ..shared.view import OOD_POSITIVE, bound, change
 from ..shared.words import contamination, plain, points
-from . import experiment as compare_experiment
-from . import judges as compare_judges
-from . import labels as compare_labels
-from . import published as compare_published
 from .differences import METRICS, differences, is_better, overall, statement
+from .experiment import experiment_table
+from .judges import judge_comparison
+from .labels import label_differences
+from .published import published_figures
 from .sides import FIRST, SECOND, Joined, Sides, choose, join, offered_scores, other_runs
 from .view import FLIPS, MODES, CompareView
 
 
-def draw(run: Run, view: CompareView) -> None:
+def _draw(run: Run, view: CompareView) -> None:
     st.caption("Two sides on the same images: which is better and by how much, which images change sides, and why.")
     st.segmented_control(
         "What to compare",
@@ -35,7 +36,7 @@ def draw(run: Run, view: CompareView) -> None:
         **bound(view, "compare"),
     )
     if view.compare == "judges":
-        compare_judges.draw(run, view)
+        judge_comparison(run, view)
         return
     if view.compare == "runs" and not other_runs(run):
         st.info("There is only this one run. Make a second one with other ID classes, another model or another judge.")
@@ -45,11 +46,11 @@ def draw(run: Run, view: CompareView) -> None:
         return
     sides = choose(run, view)
     _choose_sides(run, view, sides)
-    compare_published.draw(run)
-    compare_experiment.draw(run, view)
+    published_figures(run)
+    experiment_table(run, view)
     if sides.sets is None:
         _nothing_shared(run, view, sides)
-        compare_labels.draw(view, sides)
+        label_differences(view, sides)
         return
     joined = join(sides, sides.sets, view)
     if joined.table.empty:
@@ -57,7 +58,7 @@ def draw(run: Run, view: CompareView) -> None:
             f"Of “{plain(sides.sets.id)}” and the OOD sets chosen in Explore the two runs have scored no ID or no OOD "
             "picture in common. Score the same folders with both."
         )
-        compare_labels.draw(view, sides)
+        label_differences(view, sides)
         return
     _what_is_compared(view, sides, sides.sets, joined)
     _metrics(view, sides, sides.sets, joined)
@@ -97,8 +98,10 @@ def _nothing_shared(run: Run, view: CompareView, sides: Sides) -> None:
             "the same name, so only their labels can be compared. Score the same folders with both."
         )
     else:
-        st.info("This run has no scored images, so only labels can be compared. To compare scores, score images of the "
-                "ID classes and others with it.")  # fmt: skip
+        st.info(
+            "This run has no scored images, so only labels can be compared. To compare scores, score images of the "
+            "ID classes and others with it."
+        )
         st.page_link(
             links.page("score"), label="Score images", icon=":material/play_circle:", query_params=view.query()
         )
@@ -124,9 +127,12 @@ def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> Non
         name: st.column_config.NumberColumn(name, format="%.2f") for name in (sides.first.name, sides.second.name)
     }
     st.dataframe(
-        pd.DataFrame(rows), hide_index=True, height=38 + 35 * min(len(rows), 14), column_config=numbers,
+        pd.DataFrame(rows),
+        hide_index=True,
+        height=38 + 35 * min(len(rows), 14),
+        column_config=numbers,
         alt=f"AUROC and FPR@95 of {sides.first.name} and {sides.second.name} on each OOD set, and the difference",
-    )  # fmt: skip
+    )
     ood_positive = view.convention == OOD_POSITIVE
     st.caption(
         f"In percent, {'OOD' if ood_positive else 'ID'} is the positive class of FPR@95 (the convention chosen in "
@@ -138,11 +144,14 @@ def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> Non
 def _row(difference: Difference, sides: Sides) -> dict[str, object]:
     verdict = ("better" if is_better(difference) else "worse") if difference.is_clear else "–"
     return {
-        "OOD images": difference.ood_set.replace("_", " "), "Metric": METRICS[difference.metric],
-        sides.first.name: 100 * difference.first, sides.second.name: 100 * difference.second,
+        "OOD images": difference.ood_set.replace("_", " "),
+        "Metric": METRICS[difference.metric],
+        sides.first.name: 100 * difference.first,
+        sides.second.name: 100 * difference.second,
         "Difference": points(difference.second - difference.first, 2),
-        "95% interval": f"{points(difference.low)} to {points(difference.high)}", "Beyond chance": verdict,
-    }  # fmt: skip
+        "95% interval": f"{points(difference.low)} to {points(difference.high)}",
+        "Beyond chance": verdict,
+    }
 
 
 def _charts(sides: Sides, joined: Joined) -> None:
@@ -154,16 +163,24 @@ def _charts(sides: Sides, joined: Joined) -> None:
             "**Scores of ID and OOD images**",
             help="Lines: the first side. Filled: the second. Each score is measured from its own threshold.",
         )
-        st.plotly_chart(charts.histograms_compared(*both), key="histograms", config={"displayModeBar": False},
-                        alt=f"Histograms of the ID and OOD scores of {names[0]} and {names[1]}")  # fmt: skip
+        st.plotly_chart(
+            charts.histograms_compared(*both),
+            key="histograms",
+            config={"displayModeBar": False},
+            alt=f"Histograms of the ID and OOD scores of {names[0]} and {names[1]}",
+        )
     with right:
         st.markdown(
             "**ROC**, all OOD images pooled",
             help="Dots: each side’s threshold. The table averages over the OOD sets, whatever their size, and so has "
             "another AUROC.",
         )
-        st.plotly_chart(charts.rocs(*both), key="rocs", config={"displayModeBar": False},
-                        alt=f"ROC curves of {names[0]} and {names[1]}")  # fmt: skip
+        st.plotly_chart(
+            charts.rocs(*both),
+            key="rocs",
+            config={"displayModeBar": False},
+            alt=f"ROC curves of {names[0]} and {names[1]}",
+        )
 
 
 def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
@@ -181,10 +198,14 @@ def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
             ids, oods = (int(counts.get((code, inside), 0)) for inside in (True, False))
             column.button(
                 f"{words}  \n**{ids + oods:,}** · {ids:,} ID, {oods:,} OOD",
-                key=f"flip_{code}", type="primary" if view.flip == code else "secondary", width="stretch",
-                help=f"{meaning} Click to see them.", on_click=change, args=(view,),
+                key=f"flip_{code}",
+                type="primary" if view.flip == code else "secondary",
+                width="stretch",
+                help=f"{meaning} Click to see them.",
+                on_click=change,
+                args=(view,),
                 kwargs={"flip": code, "page": 1, "differ": "pictures"},
-            )  # fmt: skip
+            )
 
 
 def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
@@ -198,7 +219,7 @@ def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
         **bound(view, "differ"),
     )
     if view.differ == "labels":
-        compare_labels.draw(view, sides)
+        label_differences(view, sides)
         return
     shown = joined.table[joined.table["flip"] == view.flip]
     if shown.empty:
@@ -209,10 +230,10 @@ def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
     shown = shown.loc[margin.sort_values(ascending=False, kind="stable").index]
     score = replace(sides.second.score, column=SECOND)
     images = ScoredImages(joined.table, sides.sets, score, [score], joined.thresholds[1])  # type: ignore[arg-type]
-    gallery.draw(
+    image_gallery(
         run, view, images, shown, lambda image: f"{image[FIRST]:.{places[0]}f} → **{image[SECOND]:.{places[1]}f}**"
     )
 
 
 def compare() -> None:
-    frame.page("compare", "Compare", CompareView, draw)
+    frame.page("compare", "Compare", CompareView, _draw)

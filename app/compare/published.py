@@ -17,7 +17,7 @@ COLUMNS = {name: st.column_config.NumberColumn(name, format="%.2f", width="small
 CONVENTION = "in percent, ID is the positive class"
 
 
-def draw(run: Run) -> None:
+def published_figures(run: Run) -> None:
     """Nothing for a run that was made here."""
     published = run.info.published
     if not published.results:

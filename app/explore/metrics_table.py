@@ -23,7 +23,7 @@ NOTES = {
 }
 
 
-def draw(run: Run, view: View, images: ScoredImages) -> None:
+def metrics_table(run: Run, view: View, images: ScoredImages) -> None:
     metrics = run.metrics
     st.segmented_control(
         "Convention of FPR@95",

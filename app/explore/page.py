@@ -7,18 +7,20 @@ import streamlit as st
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
-from ..shared import frame, gallery
+from ..shared import frame
+from ..shared.gallery import image_gallery
 from ..shared.operating_point import OUTCOMES, TPR95
 from ..shared.scored_images import ScoredImages
 from ..shared.view import SORTS, bound, change, now, picked
 from ..shared.words import percent, plain
-from . import metrics_table, threshold_controls
+from .metrics_table import metrics_table
+from .threshold_controls import RULES, threshold_controls
 from .view import CURVES, ExploreView
 
 ANEW: dict[str, Any] = {"page": 1, "low": None, "high": None}  # a score range means nothing for other images or scores
 
 
-def draw(run: Run, view: ExploreView) -> None:
+def _draw(run: Run, view: ExploreView) -> None:
     st.caption(
         "Does a picture show one of your classes (in-distribution, ID) or something else (out-of-distribution, OOD)? "
         "Each image gets a score; **higher = more in-distribution**. ID is the positive class: an image at or above "
@@ -26,12 +28,12 @@ def draw(run: Run, view: ExploreView) -> None:
     )
     images = ScoredImages.of(run, view)
     _choose_what(run, view, images)
-    threshold_controls.draw(view, images)
+    threshold_controls(view, images)
     _charts(view, images)
     _outcome_tiles(view, images)
     show = _choose_section(run, view)
     if show == "metrics":
-        metrics_table.draw(run, view, images)
+        metrics_table(run, view, images)
     elif show == "unreadable":
         _unreadable(run)
     else:
@@ -74,7 +76,7 @@ def _choose_ood(view: ExploreView) -> None:
 def _choose_score(view: ExploreView) -> None:
     """A threshold set by hand means nothing on another scale."""
     rule = now(view).threshold
-    change(view, score=picked("score"), threshold=rule if rule in threshold_controls.RULES else TPR95, **ANEW)
+    change(view, score=picked("score"), threshold=rule if rule in RULES else TPR95, **ANEW)
 
 
 def _charts(view: ExploreView, images: ScoredImages) -> None:
@@ -85,10 +87,13 @@ def _charts(view: ExploreView, images: ScoredImages) -> None:
         chart = charts.histogram(images.table, score.column, at, view.chosen_scores, f"{score.name} score")
         key = f"brush_{score.column}_{view.chosen_scores}"
         st.plotly_chart(
-            chart, key=key, on_select=lambda: _brush(view, key), selection_mode="box",
+            chart,
+            key=key,
+            on_select=lambda: _brush(view, key),
+            selection_mode="box",
             config={"displayModeBar": False},
             alt=f"Histogram of the {score.name} scores of ID and OOD images, threshold at {images.text(at)}",
-        )  # fmt: skip
+        )
     with right:
         st.segmented_control(
             "Curve",
@@ -100,9 +105,11 @@ def _charts(view: ExploreView, images: ScoredImages) -> None:
         )
         draw_curve = charts.roc if view.curve == "roc" else charts.precision_recall
         st.plotly_chart(
-            draw_curve(images.table, score.column, at), key="curve", config={"displayModeBar": False},
+            draw_curve(images.table, score.column, at),
+            key="curve",
+            config={"displayModeBar": False},
             alt=f"{CURVES[view.curve]} curve of the {score.name} score with the threshold's operating point",
-        )  # fmt: skip
+        )
 
 
 def _brush(view: ExploreView, key: str) -> None:
@@ -153,13 +160,16 @@ def _pictures(run: Run, view: ExploreView, images: ScoredImages) -> None:
         _export(run, images, shown)
         if view.outcome or view.chosen_scores:
             st.button(
-                "Show all images", icon=":material/filter_alt_off:", on_click=change, args=(view,),
+                "Show all images",
+                icon=":material/filter_alt_off:",
+                on_click=change,
+                args=(view,),
                 kwargs={"outcome": "", "low": None, "high": None, "page": 1},
-            )  # fmt: skip
+            )
     if shown.empty:
         st.info("No image passes these filters. Choose “Show all images” above.")
     else:
-        gallery.draw(run, view, images, shown, note=_range(view, images))
+        image_gallery(run, view, images, shown, note=_range(view, images))
 
 
 def _range(view: ExploreView, images: ScoredImages) -> str:
@@ -212,4 +222,4 @@ def _readable(image_set: str) -> str:
 
 
 def explore() -> None:
-    frame.page("explore", "Explore", ExploreView, draw)
+    frame.page("explore", "Explore", ExploreView, _draw)

@@ -12,27 +12,37 @@ RULES = {TPR95: "95% of ID kept", YOUDEN: "Balanced (Youden)"}
 STEPS = 500
 
 
-def draw(view: View, images: ScoredImages) -> None:
+def threshold_controls(view: View, images: ScoredImages) -> None:
     left, right = st.columns([3, 2], gap="medium")
     labels = RULES | {BY_HAND: "By hand"}
     st.session_state["pick_rule"] = view.threshold if view.threshold in RULES else BY_HAND
     left.segmented_control(
-        "Threshold", list(labels), key="pick_rule", format_func=labels.__getitem__, required=True, wrap=True,
+        "Threshold",
+        list(labels),
+        key="pick_rule",
+        format_func=labels.__getitem__,
+        required=True,
+        wrap=True,
         on_change=lambda: _follow_rule(view, images.threshold),
         help="- **95% of ID kept**: the threshold of FPR@95, at which the true positive rate (TPR) is nearest to 95%: "
         "as in the paper the lowest score of all images that has this rate, so it moves a little with the OOD images\n"
         "- **Balanced**: Youden’s J, the largest TPR − FPR\n- **By hand**: where the slider stands",
-    )  # fmt: skip
+    )
     values = images.table[images.score.column]
     low, high = float(values.min()), float(values.max())
     if low < high:
         st.session_state["pick_threshold"] = min(max(images.threshold, low), high)
         right.slider(
-            "Threshold by hand", low, high, step=(high - low) / STEPS, key="pick_threshold",
+            "Threshold by hand",
+            low,
+            high,
+            step=(high - low) / STEPS,
+            key="pick_threshold",
             format=f"%.{decimals(values)}f",
-            on_change=_by_hand, args=(view,),
+            on_change=_by_hand,
+            args=(view,),
             help="Images at or above it count as ID.",
-        )  # fmt: skip
+        )
 
 
 def _by_hand(view: View) -> None:

@@ -20,7 +20,7 @@ from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View, change, now
 from ..shared.words import plain
-from . import own_class as image_own_class
+from .own_class import place_of_own_class
 from .view import ImageView
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SWITCHES = "Switch a label off to see the score without it. All other labels stay as they are; nothing is stored."
 
 
-def parts(run: Run, image: pd.Series) -> None:
+def score_parts(run: Run, image: pd.Series) -> None:
     """NegRefine = NegLabel + alpha x multi-matching, with this image's numbers."""
     alpha = run.settings.alpha
     st.markdown(
@@ -49,15 +49,15 @@ def parts(run: Run, image: pd.Series) -> None:
     )
 
 
-def draw(run: Run, view: ImageView, images: ScoredImages, image: pd.Series) -> None:
+def matched_labels(run: Run, view: ImageView, images: ScoredImages, image: pd.Series) -> None:
     """The matches of a scored image, its labels' switches, and the score without those that are off."""
     off = view.off or view.off_ids
     found = _rescored(run, view, image) if off else None
     without = found[1] if found is not None else image
-    matches(
+    label_axis(
         without, "What it looks like to the model" + (", without the labels that are off" if found is not None else "")
     )
-    image_own_class.draw(run, image)
+    place_of_own_class(run, image)
     _switches(run, view, image, without)
     if found is not None:
         _change(view, images, found[0], without)
@@ -65,17 +65,19 @@ def draw(run: Run, view: ImageView, images: ScoredImages, image: pd.Series) -> N
             st.caption("The negatives have changed since this image was scored; both figures are with those of now.")
 
 
-def matches(image: pd.Series, title: str) -> None:
+def label_axis(image: pd.Series, title: str) -> None:
     """The top labels on one axis of similarity."""
     st.markdown(
         f"**{title}**",
         help="Similarity = 100 × cosine of the image’s and the label’s CLIP features. Top ID labels and top negatives.",
     )
     st.plotly_chart(
-        charts.label_similarities(image), key="matches", config={"displayModeBar": False},
+        charts.label_similarities(image),
+        key="matches",
+        config={"displayModeBar": False},
         alt=f"Similarities with ID labels {', '.join(image['id_labels'])} "
         f"and negatives {', '.join(image['negative_labels'])}",
-    )  # fmt: skip
+    )
 
 
 def _rescored(run: Run, view: ImageView, image: pd.Series) -> tuple[pd.Series, pd.Series] | None:
@@ -83,13 +85,13 @@ def _rescored(run: Run, view: ImageView, image: pd.Series) -> tuple[pd.Series, p
     try:
         file = locate(run, image["image_set"], image["path"])
         key = (str(file), file_state(file), view.off_ids, view.off)
-        return computed(run, key, lambda: features.picture_feature(run, file), view)
+        return computed_scores(run, key, lambda: features.picture_feature(run, file), view)
     except NegRefineError as error:
         errors.show(error, "warning")
         return None
 
 
-def computed(
+def computed_scores(
     run: Run, key: tuple[object, ...], feature: Callable[[], "Tensor"], view: ImageView
 ) -> tuple[pd.Series, pd.Series] | None:
     """The scores of one image, with all labels and without those that are off, worked out aside from the page."""
@@ -110,7 +112,7 @@ def _score(run: Run, feature: "Tensor", view: ImageView) -> tuple[pd.Series, pd.
     return detector.score_features(feature).iloc[0], detector.score_features(feature, without=off).iloc[0]
 
 
-def threshold(view: View, images: ScoredImages) -> float:
+def negrefine_threshold(view: View, images: ScoredImages) -> float:
     """NegRefine's threshold by the view's rule; set by hand it counts where it was set for NegRefine."""
     by_rule = view.threshold in (operating_point.TPR95, operating_point.YOUDEN)
     rule = view.threshold if by_rule or images.score.column == DEFAULT else TPR95
@@ -119,23 +121,29 @@ def threshold(view: View, images: ScoredImages) -> float:
 
 def _change(view: ImageView, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:
     """Old and new score and its parts, and whether the decision flips."""
-    at = threshold(view, images)
+    at = negrefine_threshold(view, images)
     with st.container(horizontal=True, gap="small"):
         for name, label in (("negrefine", "NegRefine"), ("neglabel", "NegLabel"), ("multi_matching", "Matching")):
             old, new = float(before[name]), float(after[name])
             same = f"{old:.3f}" == f"{new:.3f}"
             st.metric(
-                label, f"{new:.3f}", border=True, delta="no change" if same else f"{new - old:+.3f}", width=150,
-                delta_color="off" if same else "blue", delta_arrow="off" if same else "auto",
+                label,
+                f"{new:.3f}",
+                border=True,
+                delta="no change" if same else f"{new - old:+.3f}",
+                width=150,
+                delta_color="off" if same else "blue",
+                delta_arrow="off" if same else "auto",
                 help=f"{old:.3f} → {new:.3f}",
-            )  # fmt: skip
+            )
     was, now = before["negrefine"] >= at, after["negrefine"] >= at
     side = "ID" if now else "OOD"
     if was == now:
         st.info(f"Still taken for **{side}**: the threshold is {at:.3f}.", icon=":material/check:")
     else:
-        st.warning(f"The decision flips: now taken for **{side}** at the threshold {at:.3f}.",
-                   icon=":material/swap_vert:")  # fmt: skip
+        st.warning(
+            f"The decision flips: now taken for **{side}** at the threshold {at:.3f}.", icon=":material/swap_vert:"
+        )
 
 
 def _switches(run: Run, view: ImageView, image: pd.Series, without: pd.Series) -> None:
@@ -154,8 +162,13 @@ def _switches(run: Run, view: ImageView, image: pd.Series, without: pd.Series) -
                 _switch(view, "off", label)
                 _badge(view, label, decided.get(label))
     if view.off or view.off_ids:
-        st.button("Switch all on", icon=":material/toggle_on:", on_click=change, args=(view,),
-                  kwargs={"off": (), "off_ids": ()})  # fmt: skip
+        st.button(
+            "Switch all on",
+            icon=":material/toggle_on:",
+            on_click=change,
+            args=(view,),
+            kwargs={"off": (), "off_ids": ()},
+        )
     else:
         st.caption(SWITCHES)
 
@@ -183,6 +196,8 @@ def _badge(view: ImageView, label: str, override: Override | None) -> None:
     if override is not None and override.old != override.new:
         words = "dropped by you" if dropped else "restored by you"
     st.page_link(
-        links.page("review"), label=f":{'red' if dropped else 'green'}-badge[{words}]", help=f"Review “{label}”",
+        links.page("review"),
+        label=f":{'red' if dropped else 'green'}-badge[{words}]",
+        help=f"Review “{label}”",
         query_params=view.query(queue="all", search="", id_class="", label=label),
-    )  # fmt: skip
+    )

@@ -9,8 +9,9 @@ from negrefine_core.paths import file_state
 from negrefine_core.runs import Run
 from negrefine_core.show.thumbnails import locate
 
-from ..shared import background, errors, features, gallery
+from ..shared import background, errors, features
 from ..shared.address import Address, by_address
+from ..shared.gallery import image_card
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
 
@@ -18,7 +19,7 @@ SHOWN = 12
 AT_ONCE = 5_000  # more pictures than these are compared at the press of a button: embedding them may take long
 
 
-def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
+def similar_pictures(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
     st.markdown(
         "**Similar pictures**",
         help="The nearest pictures of the chosen image sets, by the model’s image features (cosine). Blue: ID. Orange: "
@@ -27,11 +28,12 @@ def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
     )
     if len(images.table) > AT_ONCE and not st.session_state.get(f"neighbours_{run.folder}"):
         st.button(
-            f"Compare with {len(images.table):,} pictures", key=f"neighbours_{run.folder}_go",
+            f"Compare with {len(images.table):,} pictures",
+            key=f"neighbours_{run.folder}_go",
             icon=":material/image_search:",
             on_click=lambda: st.session_state.update({f"neighbours_{run.folder}": True}),
             help="Pictures whose features are not kept yet are embedded first, which may take minutes.",
-        )  # fmt: skip
+        )
         return
     try:
         found = _found(run, images, image)
@@ -47,7 +49,7 @@ def draw(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
         for position, (_, row) in enumerate(shown.iterrows()):
             wrong = row["outcome"] in ("FP", "FN")
             with st.container(key=f"card_{'id' if row['is_id'] else 'ood'}_{'wrong' if wrong else 'right'}_{position}"):
-                gallery.card(run, view, images, row, f"**{row['cosine']:.2f}** · {row['outcome']}")
+                image_card(run, view, images, row, f"**{row['cosine']:.2f}** · {row['outcome']}")
 
 
 def _found(run: Run, images: ScoredImages, image: pd.Series) -> pd.Series | None:

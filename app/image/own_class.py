@@ -14,7 +14,7 @@ from ..shared import background, features
 from ..shared.words import plain
 
 
-def draw(run: Run, image: pd.Series) -> None:
+def place_of_own_class(run: Run, image: pd.Series) -> None:
     """One line; nothing for an image whose folder is no ID class."""
     label = _label(run, image)
     if label is None:

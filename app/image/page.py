@@ -15,17 +15,17 @@ from ..shared.operating_point import BY_CODE
 from ..shared.scored_images import ScoredImages
 from ..shared.view import change
 from ..shared.words import percent, plain
-from . import labels as image_labels
-from . import neighbours as image_neighbours
-from . import upload as image_upload
+from .labels import matched_labels, score_parts
+from .neighbours import similar_pictures
+from .upload import own_picture
 from .view import ImageView
 
 BACK = {"explore": "Explore", "compare": "Compare", "review": "Review"}  # the galleries that open images
 
 
-def draw(run: Run, view: ImageView) -> None:
+def _draw(run: Run, view: ImageView) -> None:
     images = ScoredImages.of(run, view)
-    if image_upload.draw(run, view, images):
+    if own_picture(run, view, images):
         return
     shown = images.shown(view)
     if shown.empty and not view.image:
@@ -40,9 +40,9 @@ def draw(run: Run, view: ImageView) -> None:
         _every_score(images, image)
     with right:
         _verdict(images, image)
-        image_labels.parts(run, image)
-        image_labels.draw(run, view, images, image)
-    image_neighbours.draw(run, view, images, image)
+        score_parts(run, image)
+        matched_labels(run, view, images, image)
+    similar_pictures(run, view, images, image)
 
 
 def _find(table: pd.DataFrame, address: str) -> pd.Series:
@@ -77,10 +77,15 @@ def _walk(view: ImageView, shown: pd.DataFrame, place: int | None) -> None:
             target = -1 if place is None else place + step
             there = 0 <= target < len(shown)
             st.button(
-                words, key=f"step{step}", disabled=not there, shortcut=shortcut, on_click=change, args=(view,),
+                words,
+                key=f"step{step}",
+                disabled=not there,
+                shortcut=shortcut,
+                on_click=change,
+                args=(view,),
                 kwargs={"image": str(Address.of(shown.iloc[target])), "off": (), "off_ids": ()} if there else {},
                 help="In the order and with the filters of Explore’s gallery.",
-            )  # fmt: skip
+            )
         st.markdown(f"{place + 1:,} of {len(shown):,}" if place is not None else "not among Explore’s filtered images")
 
 
@@ -124,4 +129,4 @@ def _verdict(images: ScoredImages, image: pd.Series) -> None:
 
 
 def image() -> None:
-    frame.page("image", "Image", ImageView, draw)
+    frame.page("image", "Image", ImageView, _draw)

@@ -14,19 +14,21 @@ from negrefine_core.runs import Run
 from ..shared import errors, features, pictures
 from ..shared.scored_images import ScoredImages
 from ..shared.words import percent, plain
-from . import labels as image_labels
+from .labels import computed_scores, label_axis, negrefine_threshold, score_parts
 from .view import ImageView
 
 TYPES = ("png", "jpg", "jpeg", "webp")
 
 
-def draw(run: Run, view: ImageView, images: ScoredImages) -> bool:
+def own_picture(run: Run, view: ImageView, images: ScoredImages) -> bool:
     """The uploader and, with a picture in it, that picture instead of the run's; whether there is one."""
     with st.expander("Try a picture of your own", icon=":material/add_photo_alternate:"):
         file = st.file_uploader(
-            "Drop in a picture (PNG, JPEG or WebP)", TYPES, key="own_picture",
+            "Drop in a picture (PNG, JPEG or WebP)",
+            TYPES,
+            key="own_picture",
             help="It is scored with this run’s labels and not stored.",
-        )  # fmt: skip
+        )
     if file is None:
         return False
     content = file.getvalue()
@@ -59,7 +61,7 @@ def _read(content: bytes) -> Image.Image:
 def _scored(run: Run, content: bytes, picture: Image.Image) -> pd.Series | None:
     key = ("upload", hashlib.blake2b(content, digest_size=16).hexdigest())
     try:
-        found = image_labels.computed(run, key, lambda: features.encoder(run).encode_images([picture]), ImageView())
+        found = computed_scores(run, key, lambda: features.encoder(run).encode_images([picture]), ImageView())
     except NegRefineError as error:
         errors.show(error, "info")
         return None
@@ -67,7 +69,7 @@ def _scored(run: Run, content: bytes, picture: Image.Image) -> pd.Series | None:
 
 
 def _show(run: Run, view: ImageView, images: ScoredImages, row: pd.Series) -> None:
-    at, score = image_labels.threshold(view, images), row["negrefine"]
+    at, score = negrefine_threshold(view, images), row["negrefine"]
     taken = "ID" if score >= at else "OOD"
     inside = images.table.loc[images.table["is_id"], "negrefine"]
     st.subheader(f"Taken for {taken}", help="There is no truth to compare with: only you know what it shows.")
@@ -76,5 +78,5 @@ def _show(run: Run, view: ImageView, images: ScoredImages, row: pd.Series) -> No
         f"{percent((inside < score).mean())} of the run’s ID images score lower.",
         icon=":material/check:" if score >= at else ":material/close:",
     )
-    image_labels.parts(run, row)
-    image_labels.matches(row, "What it looks like to the model")
+    score_parts(run, row)
+    label_axis(row, "What it looks like to the model")

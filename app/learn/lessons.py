@@ -14,9 +14,10 @@ from negrefine_core.show import charts
 from ..compare.differences import METRICS, differences, overall, statement
 from ..compare.sides import choose, join
 from ..compare.view import CompareView
-from ..shared import gallery, links, pictures
+from ..shared import links, pictures
 from ..shared.address import Address
 from ..shared.cached import cached_by
+from ..shared.gallery import described, image_card
 from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
 from ..shared.words import percent, plain
@@ -35,16 +36,17 @@ def _with(run: Run, view: LearnView, score: str, **changes: object) -> tuple[Lea
 def _histogram(images: ScoredImages, key: str) -> None:
     st.plotly_chart(
         charts.histogram(images.table, images.score.column, images.threshold, title=f"{images.score.name} score"),
-        key=key, config={"displayModeBar": False},
+        key=key,
+        config={"displayModeBar": False},
         alt=f"Histogram of the {images.score.name} scores of ID and OOD images",
-    )  # fmt: skip
+    )
 
 
 def _grid(run: Run, view: LearnView, images: ScoredImages, shown: pd.DataFrame) -> None:
     with st.container(key="gallery_lesson"):
         for position, (_, image) in enumerate(shown.iloc[:PICTURES].iterrows()):
             with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
-                gallery.card(run, view, images, image)
+                image_card(run, view, images, image)
 
 
 def _what_changes(run: Run, view: LearnView, first: str, second: str) -> None:
@@ -58,9 +60,10 @@ def _what_changes(run: Run, view: LearnView, first: str, second: str) -> None:
         st.markdown("\n".join(f"- {statement(difference, sides)}" for difference in overall(found)))
     st.page_link(
         links.page("compare"),
-        label=f"Compare {sides.first.name} with {sides.second.name}", icon=":material/compare_arrows:",
+        label=f"Compare {sides.first.name} with {sides.second.name}",
+        icon=":material/compare_arrows:",
         query_params=pair.query(),
-    )  # fmt: skip
+    )
 
 
 def similarity(run: Run, view: LearnView) -> None:
@@ -110,8 +113,12 @@ def harm(run: Run, view: LearnView) -> None:
         "name goes with pictures of anything found there) and **subcategories** of an ID class (a breed competes with "
         "its own animal). The plot shows which negatives of this run come nearest to ID images."
     )
-    st.plotly_chart(charts.attracted(table), key="lesson_attracted", config={"displayModeBar": False},
-                    alt="Negatives that are most often among the top ones of ID images")  # fmt: skip
+    st.plotly_chart(
+        charts.attracted(table),
+        key="lesson_attracted",
+        config={"displayModeBar": False},
+        alt="Negatives that are most often among the top ones of ID images",
+    )
     if counts.empty:
         return
     label = str(counts.index[0])
@@ -120,8 +127,12 @@ def harm(run: Run, view: LearnView) -> None:
         f"{int(table['is_id'].sum()):,} ID images. Whether it does harm depends on how many OOD images it catches in "
         "return: its review works that out."
     )
-    st.page_link(links.page("review"), label=f"Review “{plain(label)}”", icon=":material/rate_review:",
-                 query_params=view.query(queue="all", label=label))  # fmt: skip
+    st.page_link(
+        links.page("review"),
+        label=f"Review “{plain(label)}”",
+        icon=":material/rate_review:",
+        query_params=view.query(queue="all", label=label),
+    )
 
 
 @dataclass(frozen=True)
@@ -159,15 +170,23 @@ def judge(run: Run, view: LearnView) -> None:
         "ID classes nearest to it? The first yes throws it out. The paper asks a large language model; the judge of "
         f"this run is **{plain(found.judge)}**, which answered **{found.asked:,}** questions."
     )
-    st.plotly_chart(charts.counts(found.steps), key="lesson_judge", config={"displayModeBar": False},
-                    alt="How many labels the filter takes and leaves")  # fmt: skip
+    st.plotly_chart(
+        charts.counts(found.steps),
+        key="lesson_judge",
+        config={"displayModeBar": False},
+        alt="How many labels the filter takes and leaves",
+    )
     example = found.example
     if example is not None:
         st.markdown(
             f"For example: “{plain(example.prompt)}” – “{plain(example.reply or example.answer)}”. Is it right?"
         )
-        st.page_link(links.page("review"), label=f"Review “{plain(example.negative)}”", icon=":material/rate_review:",
-                     query_params=view.query(queue="all", label=example.negative))  # fmt: skip
+        st.page_link(
+            links.page("review"),
+            label=f"Review “{plain(example.negative)}”",
+            icon=":material/rate_review:",
+            query_params=view.query(queue="all", label=example.negative),
+        )
     st.markdown("The filter alone, which is the NegLabel part of NegRefine, against CSP:")
     _what_changes(run, view, "csp", "neglabel")
 
@@ -187,9 +206,13 @@ def matching(run: Run, view: LearnView) -> None:
     with left:
         _one_picture(run, image)
     with right:
-        st.plotly_chart(charts.label_similarities(image), key="lesson_matching", config={"displayModeBar": False},
-                        alt=f"What {gallery.described(image)} looks like to the model")  # fmt: skip
-    alpha, name = run.settings.alpha, plain(gallery.described(image))
+        st.plotly_chart(
+            charts.label_similarities(image),
+            key="lesson_matching",
+            config={"displayModeBar": False},
+            alt=f"What {described(image)} looks like to the model",
+        )
+    alpha, name = run.settings.alpha, plain(described(image))
     st.markdown(
         f"Of the ID images, this {name} gains the most places by it: “{plain(image['pair_id'])} and "
         f"{plain(image['pair_negative'])}” against “{plain(image['pair_negative'])}” gives "
@@ -197,9 +220,11 @@ def matching(run: Run, view: LearnView) -> None:
         f"{image['multi_matching']:.3f} = **{image['negrefine']:.3f}**."
     )
     st.page_link(
-        links.page("image"), label="Open this image and switch labels off", icon=":material/image:",
+        links.page("image"),
+        label="Open this image and switch labels off",
+        icon=":material/image:",
         query_params=view.query(image=str(Address.of(image)), off="", off_ids=""),
-    )  # fmt: skip
+    )
     st.markdown("Over all images, with the part against without it:")
     _what_changes(run, view, "neglabel", "negrefine")
 
@@ -213,23 +238,33 @@ def scores(run: Run, view: LearnView) -> None:
     )
     for column, metric in zip(st.columns(2), METRICS, strict=True):
         column.plotly_chart(
-            charts.method_intervals(methods, metric=metric), key=f"lesson_{metric}", config={"displayModeBar": False},
+            charts.method_intervals(methods, metric=metric),
+            key=f"lesson_{metric}",
+            config={"displayModeBar": False},
             alt=f"{METRICS[metric]} of each method with its interval",
-        )  # fmt: skip
+        )
     st.caption(
         "The mean over the run’s OOD sets. Two methods on the same images can differ clearly though their intervals "
         "overlap: what counts is the interval of the difference, which follows."
     )
     st.markdown("The whole of NegRefine against CSP, where it started:")
     _what_changes(run, view, "csp", "negrefine")
-    st.page_link(links.page("explore"), label="All metrics, set by set", icon=":material/bar_chart:",
-                 query_params=view.query(show="metrics"))  # fmt: skip
+    st.page_link(
+        links.page("explore"),
+        label="All metrics, set by set",
+        icon=":material/bar_chart:",
+        query_params=view.query(show="metrics"),
+    )
 
 
 def _one_picture(run: Run, image: pd.Series) -> None:
     try:
-        st.image(pictures.large(run, image["image_set"], image["path"]), width="stretch",
-                 caption=plain(gallery.described(image)), alt=f"A picture of {gallery.described(image)}")  # fmt: skip
+        st.image(
+            pictures.large(run, image["image_set"], image["path"]),
+            width="stretch",
+            caption=plain(described(image)),
+            alt=f"A picture of {described(image)}",
+        )
     except NegRefineError as error:
         st.warning(f"This picture cannot be shown: {plain(str(error))}", icon=":material/broken_image:")
 

@@ -1,5 +1,7 @@
 """Learn: the method in guided steps, each with figures and pictures of the run itself."""
 
+from typing import Literal
+
 import streamlit as st
 
 from negrefine_core.run_files.bundled import BUNDLED_RUN
@@ -13,7 +15,7 @@ from .view import TITLES, LearnView
 CODES = list(TITLES)
 
 
-def draw(run: Run, view: LearnView) -> None:
+def _draw(run: Run, view: LearnView) -> None:
     if len(run.scored_sets) < 2:
         st.info("This run has no scored images to learn from. The bundled run has.")
         st.button("Choose the bundled run", icon=":material/school:", on_click=go_to_run, args=(BUNDLED_RUN,))
@@ -42,16 +44,26 @@ def _steps(view: LearnView) -> None:
 def _walk(view: LearnView, place: int) -> None:
     """To the step before and after."""
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        for words, step, icon, side in (("Back", -1, "arrow_back", "left"), ("Next", 1, "arrow_forward", "right")):
-            target = place + step
-            there = 0 <= target < len(CODES)
-            st.button(
-                f"{words}: {TITLES[CODES[target]]}" if there else words, key=f"lesson{step}", disabled=not there,
-                icon=f":material/{icon}:", icon_position=side, on_click=change, args=(view,),  # type: ignore[arg-type]
-                kwargs={"lesson": CODES[target]} if there else {},
-                type="primary" if step > 0 and there else "secondary",
-            )  # fmt: skip
+        _step_button(view, place - 1, "Back", "lesson-1", ":material/arrow_back:", "left")
+        _step_button(view, place + 1, "Next", "lesson1", ":material/arrow_forward:", "right")
+
+
+def _step_button(
+    view: LearnView, target: int, words: str, key: str, icon: str, icon_position: Literal["left", "right"]
+) -> None:
+    is_there = 0 <= target < len(CODES)
+    st.button(
+        f"{words}: {TITLES[CODES[target]]}" if is_there else words,
+        key=key,
+        icon=icon,
+        icon_position=icon_position,
+        type="primary" if words == "Next" and is_there else "secondary",
+        disabled=not is_there,
+        on_click=change,
+        args=(view,),
+        kwargs={"lesson": CODES[target]} if is_there else {},
+    )
 
 
 def learn() -> None:
-    frame.page("learn", "Learn", LearnView, draw)
+    frame.page("learn", "Learn", LearnView, _draw)

@@ -20,39 +20,79 @@ from .view import ReviewView
 BULK = "review_bulk"  # (lines in the log, how many of them one bulk action wrote): one undo takes them all
 
 
-def buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -> None:
+def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -> None:
     """The row of buttons; each names its key."""
     label, kept = row["label"], row["decision"] == KEPT
     onward = queue.open_after(label) or queue.neighbour(label, 1) or label
     agree = "Keep it so" if row["overridden"] else "Keep it in" if kept else "Keep dropped"
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
     with st.container(horizontal=True, gap="xsmall"):
-        _button(agree, "K", f"You agree: it stays {row['decision']}, and counts as reviewed.",
-                _decide, (run, view, label, row["decision"], onward), primary=True)  # fmt: skip
-        _button("Restore", "S", "Put the label back among the negatives.",
-                _decide, (run, view, label, KEPT, onward), disabled=kept)  # fmt: skip
-        _button("Drop", "D", "Take the label out of the negatives.",
-                _decide, (run, view, label, DROPPED, onward), disabled=not kept)  # fmt: skip
+        _button(
+            agree,
+            "K",
+            f"You agree: it stays {row['decision']}, and counts as reviewed.",
+            _decide,
+            (run, view, label, row["decision"], onward),
+            primary=True,
+        )
+        _button(
+            "Restore",
+            "S",
+            "Put the label back among the negatives.",
+            _decide,
+            (run, view, label, KEPT, onward),
+            disabled=kept,
+        )
+        _button(
+            "Drop",
+            "D",
+            "Take the label out of the negatives.",
+            _decide,
+            (run, view, label, DROPPED, onward),
+            disabled=not kept,
+        )
         _button("Skip", "J", "Decide nothing, and go to the next label that nobody has reviewed.", _go, (view, onward))
-        _button("Undo", "U", "Take back the last decision on this run, and go back to its label.",
-                _undo, (run, view), disabled=not _any_decision(run))  # fmt: skip
+        _button(
+            "Undo",
+            "U",
+            "Take back the last decision on this run, and go back to its label.",
+            _undo,
+            (run, view),
+            disabled=not _any_decision(run),
+        )
         _button("Previous", "Left", "In the queue’s order, reviewed or not.", _go, (view, before), disabled=not before)
         _button("Next", "Right", "In the queue’s order, reviewed or not.", _go, (view, after), disabled=not after)
 
 
 def _button(
-    words: str, shortcut: str, explained: str, do: Callable[..., None], args: tuple[Any, ...],
-    disabled: bool = False, primary: bool = False,
-) -> None:  # fmt: skip
-    st.button(words, key=f"review_{shortcut}", shortcut=shortcut, help=explained, on_click=do, args=args,
-              disabled=disabled, type="primary" if primary else "secondary")  # fmt: skip
+    words: str,
+    shortcut: str,
+    explained: str,
+    do: Callable[..., None],
+    args: tuple[Any, ...],
+    disabled: bool = False,
+    primary: bool = False,
+) -> None:
+    st.button(
+        words,
+        key=f"review_{shortcut}",
+        shortcut=shortcut,
+        help=explained,
+        on_click=do,
+        args=args,
+        disabled=disabled,
+        type="primary" if primary else "secondary",
+    )
 
 
 def reason_field() -> None:
     st.text_input(
-        "Reason (optional)", key="review_reason", max_chars=500, label_visibility="collapsed",
+        "Reason (optional)",
+        key="review_reason",
+        max_chars=500,
+        label_visibility="collapsed",
         placeholder="Reason (optional): write it before you decide; it is kept with the decision",
-    )  # fmt: skip
+    )
 
 
 def _any_decision(run: Run) -> bool:

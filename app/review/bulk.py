@@ -22,20 +22,27 @@ MEANINGS = {
 }
 
 
-def draw(run: Run, queue: Queue) -> None:
+def bulk_actions(run: Run, queue: Queue) -> None:
     """The buttons for all labels of the queue, and for files."""
     count = int(queue.inside.sum())
     with st.container(horizontal=True, gap="small"):
         st.button(
-            f"Decide on all {count:,} …", icon=":material/checklist:", disabled=not count, key="bulk_open",
+            f"Decide on all {count:,} …",
+            icon=":material/checklist:",
+            disabled=not count,
+            key="bulk_open",
             on_click=lambda: st.session_state.update({ASKED: True}),
             help="Decide on every label that passes the filters above; you are asked before anything is done.",
-        )  # fmt: skip
+        )
         st.download_button(
-            "Export decisions", data=lambda: overrides.export_text(run)[0], file_name=f"{run.name}-decisions.csv",
-            mime="text/csv", icon=":material/download:", on_click="ignore",
+            "Export decisions",
+            data=lambda: overrides.export_text(run)[0],
+            file_name=f"{run.name}-decisions.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
             help="The decisions in force as CSV: negative, decision, reason, who, time.",
-        )  # fmt: skip
+        )
         with st.popover("Import decisions", icon=":material/upload:"):
             st.file_uploader("A CSV file as “Export decisions” writes it", type="csv", key="import_file")
             st.caption("It needs the columns negative and decision (kept or dropped); reason and who are optional.")
@@ -53,17 +60,25 @@ def _ask(run: Run, queue: Queue) -> None:
     dropped = int((inside["decision"] == DROPPED).sum())
     st.markdown(f"**{len(inside):,}** labels: {dropped:,} dropped now, {len(inside) - dropped:,} kept.")
     action = st.radio(
-        "What to do", list(ACTIONS), format_func=ACTIONS.__getitem__, key="bulk_action",
-        captions=[MEANINGS[action] for action in ACTIONS], index=None,
-    )  # fmt: skip
+        "What to do",
+        list(ACTIONS),
+        format_func=ACTIONS.__getitem__,
+        key="bulk_action",
+        captions=[MEANINGS[action] for action in ACTIONS],
+        index=None,
+    )
     st.text_input("Reason (optional)", key="bulk_reason", max_chars=500)
     if action is None:
         return
     changed = {KEPT: dropped, DROPPED: len(inside) - dropped, AGREE: int((~inside["reviewed"]).sum())}[action]
     st.button(
-        f"{ACTIONS[action]}: {changed:,} labels", type="primary", key="bulk_do", disabled=not changed,
-        on_click=_decide_on_all, args=(run, inside["label"].tolist(), action),
-    )  # fmt: skip
+        f"{ACTIONS[action]}: {changed:,} labels",
+        type="primary",
+        key="bulk_do",
+        disabled=not changed,
+        on_click=_decide_on_all,
+        args=(run, inside["label"].tolist(), action),
+    )
 
 
 @told

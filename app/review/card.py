@@ -24,7 +24,7 @@ CHAIN_HELP = (
 )
 
 
-def draw(run: Run, judged: Judged, row: pd.Series) -> None:
+def negative_card(run: Run, judged: Judged, row: pd.Series) -> None:
     """What the decision rests on: the doubt, and the two words side by side."""
     asked = _deciding(row, judged.chains.get(row["label"], []))
     _doubt(row, asked)
@@ -96,7 +96,7 @@ def _doubt(row: pd.Series, asked: Verdict | None) -> None:
         st.info(f"{kept}{what}; nothing speaks against it.{near}", icon=":material/check:")
 
 
-def questions(run: Run, judged: Judged, row: pd.Series) -> None:
+def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     """The whole chain of questions with the raw replies, and what other judges and WordNet say to each."""
     judge, asked = judge_of(run), [v for v in judged.chains.get(row["label"], []) if v.prompt]
     st.markdown("**What the judge was asked**", help=CHAIN_HELP)

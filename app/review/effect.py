@@ -12,12 +12,13 @@ from negrefine_core.overrides import DROPPED, changes, judged_negatives, rejecti
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 
-from ..shared import background, errors, features, gallery, links
+from ..shared import background, errors, features, links
 from ..shared.address import by_address
+from ..shared.gallery import image_card
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
 from ..shared.words import plain
-from . import figures as review_figures
+from .figures import figures_table
 
 SHOWN = 6  # pictures a side
 NO_IMAGES = (
@@ -36,7 +37,7 @@ class Change:
     attracted: np.ndarray
 
 
-def draw(run: Run, view: View, row: pd.Series) -> None:
+def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
     if not run.scored_sets:
         background.begin(("torch",), lambda: import_module("torch"))  # a first override waits for it
         st.info(NO_IMAGES, icon=":material/image_not_supported:")
@@ -57,7 +58,7 @@ def draw(run: Run, view: View, row: pd.Series) -> None:
     found = table.loc[change.address[known]].assign(
         **{name: getattr(change, name)[known] for name in ("before", "after", "attracted")}
     )
-    review_figures.draw(view, found, ("Now", "Then", "Change"))
+    figures_table(view, found, ("Now", "Then", "Change"))
     _attracted(run, view, images, found[found["attracted"]])
     _together(run, view, found, change, known)
 
@@ -109,7 +110,7 @@ def _computed(run: Run, negative: Negative, drop: bool) -> Change:
     )
 
 
-def ranking(run: Run) -> pd.Series | None:
+def images_by_label(run: Run) -> pd.Series | None:
     """How many images each rejected label would attract, by label; None and a sign of waiting until it is there."""
     key = ("ranking", verdict_state(run), run.state(scores=run.scored_sets))
     try:
@@ -141,7 +142,7 @@ def _together(run: Run, view: View, found: pd.DataFrame, change: Change, known: 
     judged = background.result(key, lambda: _judged(run), "Working out what they do together")
     if judged is not None:
         both = found.assign(before=judged[known], after=change.before[known])
-        review_figures.draw(view, both, ("Judge", "With yours", "Change"))
+        figures_table(view, both, ("Judge", "With yours", "Change"))
 
 
 def _judged(run: Run) -> np.ndarray:
@@ -179,6 +180,6 @@ def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) 
             with st.container(key=f"gallery_{words.lower()}"):
                 for position, (_, image) in enumerate(side.iloc[:SHOWN].iterrows()):
                     with st.container(key=f"card_{words.lower()}_{position}"):
-                        gallery.card(run, view, images, image, _moved(image))
+                        image_card(run, view, images, image, _moved(image))
             if len(side) > SHOWN:
                 st.caption(f"and {len(side) - SHOWN:,} more")

@@ -12,7 +12,7 @@ from ..shared.operating_point import TPR95
 from ..shared.view import View
 
 
-def draw(view: View, found: pd.DataFrame, columns: tuple[str, str, str]) -> None:
+def figures_table(view: View, found: pd.DataFrame, columns: tuple[str, str, str]) -> None:
     """AUROC, FPR@95 and the images that flip, from the scores `before` and `after` of images with `is_id`."""
     inside = found["is_id"].to_numpy()
     before, after = found["before"].to_numpy(), found["after"].to_numpy()
@@ -45,8 +45,10 @@ def _compared(was: float, now: float, good: int) -> tuple[str, str, str]:
 def _flips(lost: np.ndarray, gained: np.ndarray, inside: np.ndarray) -> str:
     """Who crosses the threshold, the good and the bad, in words."""
     cases = (
-        ("red", "ID lost", lost & inside), ("green", "OOD caught", lost & ~inside),
-        ("green", "ID won back", gained & inside), ("red", "OOD let in", gained & ~inside),
-    )  # fmt: skip
+        ("red", "ID lost", lost & inside),
+        ("green", "OOD caught", lost & ~inside),
+        ("green", "ID won back", gained & inside),
+        ("red", "OOD let in", gained & ~inside),
+    )
     found = [f":{colour}[{int(which.sum()):,} {words}]" for colour, words, which in cases if which.any()]
     return ", ".join(found) or "none"

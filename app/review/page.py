@@ -6,48 +6,49 @@ import streamlit as st
 from negrefine_core.overrides import KEPT
 from negrefine_core.runs import Run
 
-from ..shared import frame, links, outdated, reviewer
+from ..shared import frame, links
+from ..shared.outdated import outdated, since
+from ..shared.reviewer import name_field
 from ..shared.view import bound
 from ..shared.words import plain
-from . import actions as review_actions
-from . import bulk as review_bulk
-from . import card as review_card
-from . import effect as review_effect
-from . import queue as review_queue
-from .queue import Judged, Queue
+from .actions import decision_buttons, reason_field
+from .bulk import bulk_actions
+from .card import asked_questions, negative_card
+from .effect import effect_of_decision, images_by_label
+from .queue import Judged, Queue, judged, review_queue, stored_impact
 from .view import ORDERS, QUEUES, ReviewView
 
 
-def draw(run: Run, view: ReviewView) -> None:
-    reviewer.name_field()
-    judged = review_queue.judged(run)
-    _choose(run, view, judged)
-    queue = review_queue.queue(run, view, _impact(run) if view.order == "impact" else None)
+def _draw(run: Run, view: ReviewView) -> None:
+    name_field()
+    verdicts = judged(run)
+    _choose(run, view, verdicts)
+    queue = review_queue(run, view, _impact(run) if view.order == "impact" else None)
     _progress(view, queue)
     row = _row(view, queue)
     if row is not None:
         _heading(view, queue, row)
-        review_actions.buttons(run, view, queue, row)
-        review_actions.reason_field()
+        decision_buttons(run, view, queue, row)
+        reason_field()
         left, right = st.columns([11, 9], gap="medium")
         with left:
-            review_card.draw(run, judged, row)
+            negative_card(run, verdicts, row)
         effect = right.container()
-        review_card.questions(run, judged, row)
-    review_bulk.draw(run, queue)
+        asked_questions(run, verdicts, row)
+    bulk_actions(run, queue)
     if row is not None:
         with effect:  # last: everything else is there before the model is
-            review_effect.draw(run, view, row)
-            _outdated(run, view)
+            effect_of_decision(run, view, row)
+            _outdated_scores(run, view)
 
 
 def _impact(run: Run) -> pd.Series:
     """Of how many images each label is among the top negatives, and each rejected one would be, once that is known."""
-    stored, rejected = review_queue.stored_impact(run), review_effect.ranking(run)
+    stored, rejected = stored_impact(run), images_by_label(run)
     return stored if rejected is None else stored.add(rejected, fill_value=0)
 
 
-def _choose(run: Run, view: ReviewView, judged: Judged) -> None:
+def _choose(run: Run, view: ReviewView, verdicts: Judged) -> None:
     first, second, third, fourth = st.columns([3, 3, 3, 3])
     first.selectbox(
         "Queue",
@@ -63,7 +64,7 @@ def _choose(run: Run, view: ReviewView, judged: Judged) -> None:
         icon=":material/search:",
         **bound(view, "search", label=""),
     )
-    counts = judged.table.loc[judged.table["id_label"] != "", "id_label"].value_counts()
+    counts = verdicts.table.loc[verdicts.table["id_label"] != "", "id_label"].value_counts()
     classes = ["", *sorted(counts.index)]
     third.selectbox(
         "For the ID class",
@@ -88,11 +89,11 @@ def _progress(view: ReviewView, queue: Queue) -> None:
         st.progress(reviewed / total, f"**{reviewed:,} of {total:,}** reviewed")
 
 
-def _outdated(run: Run, view: ReviewView) -> None:
+def _outdated_scores(run: Run, view: ReviewView) -> None:
     """Say that the stored scores are of other negatives than the run has now."""
-    if found := outdated.outdated(run):
+    if found := outdated(run):
         st.caption(
-            f"The stored scores of {plain(', '.join(sorted(found)))} are of the negatives {outdated.since(found)}. The "
+            f"The stored scores of {plain(', '.join(sorted(found)))} are of the negatives {since(found)}. The "
             "figures here are worked out anew; score again to have them on every page."
         )
         st.page_link(links.page("score"), label="Score again", icon=":material/play_circle:", query_params=view.query())
@@ -136,8 +137,12 @@ def _heading(view: ReviewView, queue: Queue, row: pd.Series) -> None:
         badges.append(":blue-badge[reviewed]")
     with st.container(horizontal=True, vertical_alignment="center"):
         if view.image:
-            st.page_link(links.page("image"), label="Back to the picture", icon=":material/arrow_back:",
-                         query_params=view.query(label=""))  # fmt: skip
+            st.page_link(
+                links.page("image"),
+                label="Back to the picture",
+                icon=":material/arrow_back:",
+                query_params=view.query(label=""),
+            )
         st.markdown(" ".join(badges))
         st.space("stretch")
         st.markdown(where)
@@ -147,4 +152,4 @@ def _heading(view: ReviewView, queue: Queue, row: pd.Series) -> None:
 
 
 def review() -> None:
-    frame.page("review", "Review", ReviewView, draw)
+    frame.page("review", "Review", ReviewView, _draw)

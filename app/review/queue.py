@@ -108,7 +108,7 @@ class Queue:
         return int(found[0]) if len(found) else -1
 
 
-def queue(run: Run, view: ReviewView, impact: pd.Series | None = None) -> Queue:
+def review_queue(run: Run, view: ReviewView, impact: pd.Series | None = None) -> Queue:
     """The view's queue. `impact` is the number of images by label, where it is known."""
     table = decided(judged(run).table, run.overrides)
     table["impact"] = table["label"].map(impact).fillna(0).astype(int) if impact is not None else 0

@@ -25,14 +25,14 @@ STATES = ("complete", "incomplete", "missing")
 Survey = list[tuple[Dataset, Found | NegRefineError]]
 
 
-def root(view: ScoreView) -> Path:
+def benchmark_root(view: ScoreView) -> Path:
     return Path(view.root or USUAL).expanduser()
 
 
-def choose(run: Run, view: ScoreView) -> dict[str, tuple[Found, bool]] | None:
+def choose_benchmark_sets(run: Run, view: ScoreView) -> dict[str, tuple[Found, bool]] | None:
     """The widgets; the chosen sets by name with whether they show the ID classes. None until something is chosen."""
     _ask_root(view)
-    folder = root(view)
+    folder = benchmark_root(view)
     if not folder.is_absolute():
         raise NegRefineError(f"{view.root!r} is not a whole path; it starts with / or ~")
     if view.root and not folder.is_dir():
@@ -46,7 +46,10 @@ def choose(run: Run, view: ScoreView) -> dict[str, tuple[Found, bool]] | None:
         "figures are not the paper’s. Select a cell to read all of it."
     )
     st.dataframe(
-        _table(folder, surveyed), hide_index=True, placeholder="–", height=38 + 35 * 9,
+        _table(folder, surveyed),
+        hide_index=True,
+        placeholder="–",
+        height=38 + 35 * 9,
         alt="The paper’s image sets: what is found and missing",
         column_config={
             "Get it": st.column_config.LinkColumn("Get it", display_text="source"),
@@ -54,7 +57,7 @@ def choose(run: Run, view: ScoreView) -> dict[str, tuple[Found, bool]] | None:
             "What to know": st.column_config.TextColumn("What to know", width="large"),
             "Problem": st.column_config.TextColumn("Problem", width="large"),
         },
-    )  # fmt: skip
+    )
     _experiments(folder, found)
     if not found:
         st.info("None of the image sets is here. Download one, or type the folder that holds them above.")
@@ -119,11 +122,16 @@ def _experiments(folder: Path, found: dict[str, Found]) -> None:
         lacking = [name for name in states if states[name] == "missing"]
         partial = [name for name in states if states[name] == "incomplete"]
         said = f"lacks {', '.join(lacking)}" if lacking else f"incomplete: {', '.join(partial)}" if partial else "ready"
-        rows.append({
-            "Experiment": entry.title, "State": said, "Class list": entry.labels, "ID images": entry.id,
-            "OOD images": ", ".join(entry.image_sets[1:]),
-            "Command": f"negrefine benchmark {entry.name} --root '{folder}'",
-        })  # fmt: skip
+        rows.append(
+            {
+                "Experiment": entry.title,
+                "State": said,
+                "Class list": entry.labels,
+                "ID images": entry.id,
+                "OOD images": ", ".join(entry.image_sets[1:]),
+                "Command": f"negrefine benchmark {entry.name} --root '{folder}'",
+            }
+        )
     ready = sum(row["State"] == "ready" for row in rows)
     with st.expander(f"The paper’s experiments: {ready} of {len(rows)} can be run with these sets"):
         st.caption(
@@ -137,14 +145,20 @@ def _chosen(run: Run, found: dict[str, Found]) -> dict[str, tuple[Found, bool]] 
     names = {name: f"{each.dataset.title} ({len(each.images):,})" for name, each in found.items()}
     fitting = next((name for name, each in found.items() if _fits(run, each.dataset)), "")
     inside = st.selectbox(
-        "Set of your ID classes", ["", *names], index=["", *names].index(fitting), key="score_benchmark_id",
+        "Set of your ID classes",
+        ["", *names],
+        index=["", *names].index(fitting),
+        key="score_benchmark_id",
         format_func=lambda name: names.get(name, "none this time"),
         help="In-distribution (ID): its pictures show this run’s classes. Suggested where the class names agree.",
-    )  # fmt: skip
+    )
     outside = st.pills(
-        "Sets of something else: out-of-distribution (OOD)", [name for name in names if name != inside],
-        selection_mode="multi", key="score_benchmark_ood", format_func=names.__getitem__,
-    )  # fmt: skip
+        "Sets of something else: out-of-distribution (OOD)",
+        [name for name in names if name != inside],
+        selection_mode="multi",
+        key="score_benchmark_ood",
+        format_func=names.__getitem__,
+    )
     for warning in _warnings(run, found, inside, outside):
         st.warning(warning, icon=":material/warning:")
     if note := contamination(outside):

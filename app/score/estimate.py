@@ -38,7 +38,7 @@ def _measured(fingerprint: str, device: str) -> list[Speed]:
     return [s for on, speeds in found if on.split(":")[0] == device for s in speeds if s.fingerprint == fingerprint]
 
 
-def draw(run: Run, device: str, images: int | None) -> None:
+def scoring_estimate(run: Run, device: str, images: int | None) -> None:
     """The estimate in words."""
     fingerprint = run.info.fingerprint
     found = estimate(fingerprint, device, images)

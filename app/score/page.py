@@ -11,16 +11,17 @@ from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.methods import JUDGED
 from negrefine_core.runs import Run
 
-from ..shared import errors, frame, job_panel, links, outdated
+from ..shared import errors, frame, links
 from ..shared.clicks import clicked
 from ..shared.errors import told
+from ..shared.job_panel import job_panel
+from ..shared.outdated import outdated, overridden
 from ..shared.scored_images import scores
 from ..shared.view import View
 from ..shared.words import plain
-from . import estimate as score_estimate
-from . import sources as score_sources
 from .devices import devices
-from .sources import Chosen
+from .estimate import scoring_estimate
+from .sources import Chosen, choose_pictures, tell_of_upload, unpacked
 from .view import ScoreView
 
 NEWS = 900  # seconds: how long a finished job is told of
@@ -32,7 +33,7 @@ ROLES = {
 }
 
 
-def draw(run: Run, view: ScoreView) -> None:
+def _draw(run: Run, view: ScoreView) -> None:
     st.caption(
         "Each picture is compared with the run’s ID classes and negative labels, and gets a score: **higher = more "
         "in-distribution (ID)**. The work goes on when you leave this page, reload it or restart the app."
@@ -43,7 +44,7 @@ def draw(run: Run, view: ScoreView) -> None:
         return
     _jobs(run, view)
     st.subheader("Score pictures")
-    score_sources.tell_of_upload()
+    tell_of_upload()
     try:
         _new(run, view)
     except NegRefineError as error:
@@ -56,10 +57,10 @@ def _jobs(run: Run, view: ScoreView) -> None:
     """The jobs at work, of every run since they share a queue; and how this run's last one ended."""
     active = jobs.active()
     for job in reversed(active):
-        job_panel.draw(job)
+        job_panel(job)
     last = next((job for job in jobs.all_jobs() if job.spec.run == run.name), None)
     if last and (last.state not in (*jobs.ACTIVE, "done") or time.time() - (last.progress.ended or 0) < NEWS):
-        job_panel.draw(last)
+        job_panel(last)
         _after(run, last, view)
 
 
@@ -71,24 +72,28 @@ def _after(run: Run, job: Job, view: ScoreView) -> None:
     inside = next((step.image_set for step in steps if step.is_id), "")
     outside = tuple(step.image_set for step in steps if step.is_id is False)
     st.page_link(
-        links.page("explore"), label="See the images in Explore", icon=":material/bar_chart:",
+        links.page("explore"),
+        label="See the images in Explore",
+        icon=":material/bar_chart:",
         query_params=View(run=view.run, id=inside, ood=outside).query(),
-    )  # fmt: skip
-    if outdated.overridden(run):
+    )
+    if overridden(run):
         st.page_link(
-            links.page("compare"), label="Compare before and after your overrides", icon=":material/compare_arrows:",
+            links.page("compare"),
+            label="Compare before and after your overrides",
+            icon=":material/compare_arrows:",
             query_params=View(run=view.run).query(first=JUDGED),
-        )  # fmt: skip
+        )
 
 
 def _new(run: Run, view: ScoreView) -> None:
-    chosen = score_sources.choose(run, view)
+    chosen = choose_pictures(run, view)
     if not chosen:
         return
     left, right = st.columns([3, 2])
     roles = chosen.roles or dict.fromkeys(chosen.names, _role(run, chosen, left))
     device = _device(run, left if chosen.roles else right)
-    score_estimate.draw(run, next(iter(devices())) if device == "auto" else device, chosen.images)
+    scoring_estimate(run, next(iter(devices())) if device == "auto" else device, chosen.images)
     replaced = [name for name in chosen.names if name in run.scored_sets]
     if taken := [name for name in replaced if not _same_pictures(run, chosen, name)]:
         raise NegRefineError(
@@ -112,10 +117,13 @@ def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
 
 def _role(run: Run, chosen: Chosen, place: st.delta_generator.DeltaGenerator) -> bool:
     return place.radio(
-        "What they show", list(ROLES), key=f"score_role_{chosen.names}", format_func=ROLES.__getitem__,
+        "What they show",
+        list(ROLES),
+        key=f"score_role_{chosen.names}",
+        format_func=ROLES.__getitem__,
         index=int(_looks_id(run, chosen)),
         help="Metrics compare the images of your ID classes with those of something else.",
-    )  # fmt: skip
+    )
 
 
 def _begin(run: Run, chosen: Chosen, device: str, roles: dict[str, bool]) -> None:
@@ -127,7 +135,7 @@ def _begin(run: Run, chosen: Chosen, device: str, roles: dict[str, bool]) -> Non
             is_id=roles[image_set.name],
             dataset=image_set.name if chosen.root else "",
         )
-        for image_set in score_sources.unpacked(run, chosen)
+        for image_set in unpacked(run, chosen)
     )
     _start(run, steps, device, next((name for name, is_id in roles.items() if is_id), ""))
 
@@ -145,9 +153,11 @@ def _device(run: Run, place: st.delta_generator.DeltaGenerator) -> str:
     if len(found) == 1:
         return "auto"
     return place.selectbox(
-        "Device", ["auto", "cpu"], key="score_device",
+        "Device",
+        ["auto", "cpu"],
+        key="score_device",
         format_func=lambda name: {"auto": f"Automatic: {next(iter(found.values()))}"}.get(name, found.get(name, name)),
-    )  # fmt: skip
+    )
 
 
 def _start(run: Run, steps: tuple[Score, ...], device: str, id_set: str) -> None:
@@ -164,8 +174,11 @@ def _scored(run: Run) -> None:
     there = [name for name in names if _folder_is_there(run, name)]
     gone = [name for name in names if name not in there]
     if gone:
-        st.warning(f"The pictures of {plain(', '.join(gone))} are no longer in their folder: the scores stay as they "
-                   "are, and are not made again.", icon=":material/folder_off:")  # fmt: skip
+        st.warning(
+            f"The pictures of {plain(', '.join(gone))} are no longer in their folder: the scores stay as they "
+            "are, and are not made again.",
+            icon=":material/folder_off:",
+        )
     table = _table(run, names)
     if is_stale := bool((table["Negatives"] == STALE).any()):
         st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
@@ -183,7 +196,7 @@ def _scored(run: Run) -> None:
 
 def _table(run: Run, names: list[str]) -> pd.DataFrame:
     inside, unreadable = run.id_sets, run.skipped["image_set"].value_counts()
-    stale = outdated.outdated(run)
+    stale = outdated(run)
     rows = []
     for name in names:
         made = (run.path("scores") / f"{name}.parquet").stat().st_mtime
@@ -219,7 +232,7 @@ def _again(run: Run, there: list[str], is_stale: bool) -> None:
         help="Scores every image set with the run’s current negative labels and computes the metrics anew. "
         "They are not embedded again, so it takes seconds. Pictures that came later are left out: choose their folder "
         "above.",
-    )  # fmt: skip
+    )
 
 
 @told
@@ -235,8 +248,7 @@ def _remove(run: Run, names: list[str]) -> None:
         name = st.selectbox("Image set", names, index=None, key="remove_set", placeholder="Choose")
         st.caption(_removal(run, name))
         busy = any(job.spec.run == run.name for job in jobs.active())
-        st.button("Remove", key="remove", type="primary", disabled=name is None or busy, on_click=_forget,
-                  args=(run,))  # fmt: skip
+        st.button("Remove", key="remove", type="primary", disabled=name is None or busy, on_click=_forget, args=(run,))
 
 
 def _removal(run: Run, name: str | None) -> str:
@@ -261,4 +273,4 @@ def _forget(run: Run) -> None:
 
 
 def score() -> None:
-    frame.page("score", "Score", ScoreView, draw)
+    frame.page("score", "Score", ScoreView, _draw)

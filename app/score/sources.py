@@ -14,8 +14,8 @@ from negrefine_core.runs import Run
 
 from ..shared.view import bound
 from ..shared.words import plain
-from . import benchmarks as benchmark_sets
-from . import uploads
+from .benchmarks import benchmark_root, choose_benchmark_sets
+from .uploads import MAX_FILES, unpack
 from .view import SOURCES, ScoreView
 
 NOTES = "score_notes"  # on the session's last upload
@@ -45,7 +45,7 @@ class Chosen:
         return sum(map(len, self.image_sets)) or None
 
 
-def choose(run: Run, view: ScoreView) -> Chosen | None:
+def choose_pictures(run: Run, view: ScoreView) -> Chosen | None:
     """The widgets of one source, and what is chosen with them; None until something is."""
     st.segmented_control(
         "Pictures",
@@ -70,9 +70,13 @@ def _listed(folder: str, name: str | None = None) -> ImageSet:
 def _bundled(run: Run) -> Chosen | None:
     names = sorted(path.name for path in paths.IMAGES.iterdir() if path.is_dir())
     chosen = st.pills(
-        "Picture sets", names, selection_mode="multi", key="score_bundled", label_visibility="collapsed",
+        "Picture sets",
+        names,
+        selection_mode="multi",
+        key="score_bundled",
+        label_visibility="collapsed",
         format_func=lambda name: f"{name.replace('_', ' ')} ({len(_listed(str(paths.IMAGES / name)))})",
-    )  # fmt: skip
+    )
     if not chosen:
         st.caption("Choose one or more of the small picture sets that come with the app.")
         return None
@@ -82,9 +86,11 @@ def _bundled(run: Run) -> Chosen | None:
 def _server() -> Chosen | None:
     left, right = st.columns([3, 1])
     folder = left.text_input(
-        "Folder", key="score_folder", placeholder="/home/me/photos/pets",
+        "Folder",
+        key="score_folder",
+        placeholder="/home/me/photos/pets",
         help="A folder on the computer that runs this app, with the pictures in it or in one subfolder a class.",
-    ).strip()  # fmt: skip
+    ).strip()
     if not folder:
         st.caption("Type the path of a folder with pictures; subfolders are taken as classes.")
         return None
@@ -98,17 +104,17 @@ def _server() -> Chosen | None:
 
 
 def _benchmark(run: Run, view: ScoreView) -> Chosen | None:
-    chosen = benchmark_sets.choose(run, view)
+    chosen = choose_benchmark_sets(run, view)
     if not chosen:
         return None
     roles = {name: is_id for name, (_, is_id) in chosen.items()}
     images = tuple(found.images for found, _ in chosen.values())
-    return Chosen(images, root=str(benchmark_sets.root(view).resolve()), roles=roles)
+    return Chosen(images, root=str(benchmark_root(view).resolve()), roles=roles)
 
 
 def _upload(run: Run, source: str) -> Chosen | None:
     number = st.session_state.setdefault(ROUND, 0)
-    limit = f"at most {uploads.MAX_FILES:,} files and 200 MB each"
+    limit = f"at most {MAX_FILES:,} files and 200 MB each"
     files = st.file_uploader(
         "Pictures or zips of pictures" if source == "files" else "A folder of pictures",
         accept_multiple_files=True if source == "files" else "directory",
@@ -132,9 +138,12 @@ def _stem(files: Sequence[Any]) -> str:
 
 def _name(place: Any, default: str, key: str | None = None) -> str:
     name = place.text_input(
-        "Name of the image set", default, key=key or f"score_name_{default}", max_chars=80,
+        "Name of the image set",
+        default,
+        key=key or f"score_name_{default}",
+        max_chars=80,
         help="What the set is called in Explore and in the run’s files.",
-    )  # fmt: skip
+    )
     return check_name(name.strip())
 
 
@@ -149,7 +158,7 @@ def unpacked(run: Run, chosen: Chosen) -> tuple[ImageSet, ...]:
     if not chosen.files:
         return chosen.image_sets
     files: list[tuple[str, IO[bytes]]] = [(file.name, file) for file in chosen.files]
-    made = uploads.unpack(files, run.path("images"), chosen.name)
+    made = unpack(files, run.path("images"), chosen.name)
     st.session_state[ROUND] += 1
     st.session_state[NOTES] = made.notes
     return (open_image_set(made.folder, chosen.name),)

@@ -90,8 +90,10 @@ def _zip_members(name: str, archive: zipfile.ZipFile, packed: int) -> Iterator[_
     infos = [info for info in archive.infolist() if not info.is_dir()]
     size = sum(info.file_size for info in infos)
     if size > RATIO_FROM and size > MAX_RATIO * packed:
-        raise NegRefineError(f"{name} would grow from {_mb(packed)} to {_mb(size)} when unpacked; pictures do not: "
-                             "it may be a zip bomb, and was not unpacked")  # fmt: skip
+        raise NegRefineError(
+            f"{name} would grow from {_mb(packed)} to {_mb(size)} when unpacked; pictures do not: "
+            "it may be a zip bomb, and was not unpacked"
+        )
     for info in infos:
         kind = stat.S_IFMT(info.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
@@ -134,8 +136,9 @@ def _safe_path(name: str, source: str) -> PurePosixPath:
     """A member's name as a relative path. Raises NegRefineError when it points out of the folder it is unpacked in."""
     name = name.replace("\\", "/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-        raise NegRefineError(f"{source} holds a file that wants to lie outside its folder, {name[:80]!r}; "
-                             "nothing was unpacked")  # fmt: skip
+        raise NegRefineError(
+            f"{source} holds a file that wants to lie outside its folder, {name[:80]!r}; nothing was unpacked"
+        )
     return PurePosixPath(*(_safe_part(part) for part in name.split("/") if part.strip(". ") or part.startswith(".")))
 
 

@@ -11,8 +11,10 @@ from negrefine_core.overrides import changes, judge_of
 from negrefine_core.run_files.bundled import BUNDLED_RUN
 from negrefine_core.runs import Run, run_names
 
-from . import clicks, errors, job_panel, outdated
+from . import clicks, errors
+from .job_panel import jobs_in_sidebar
 from .links import PageName
+from .outdated import outdated_notice
 from .scored_images import scores
 from .view import AnyView, View, current, go_to_run
 from .words import plain
@@ -35,9 +37,9 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
         return
     try:
         run = _picked_run(view, names)
-        job_panel.sidebar(view)
+        jobs_in_sidebar(view)
         if name in SHOW_SCORES:
-            outdated.notice(run, view)
+            outdated_notice(run, view)
         draw(run, view)
         _provenance(run)
     except NegRefineError as error:

@@ -17,10 +17,14 @@ from .words import plain
 PAGE_SIZE = 24
 
 
-def draw(
-    run: Run, view: View, images: ScoredImages, shown: pd.DataFrame, words: Callable[[pd.Series], str] | None = None,
+def image_gallery(
+    run: Run,
+    view: View,
+    images: ScoredImages,
+    shown: pd.DataFrame,
+    words: Callable[[pd.Series], str] | None = None,
     note: str = "",
-) -> None:  # fmt: skip
+) -> None:
     """One page of the images shown; `words` says of each what its score and outcome say otherwise, and `note`, after
     their number, which they are."""
     page = min(view.page, _pages(len(shown)))
@@ -29,7 +33,7 @@ def draw(
     with st.container(key="gallery"):
         for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
             with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
-                card(run, view, images, image, words(image) if words else None)
+                image_card(run, view, images, image, words(image) if words else None)
 
 
 def _pages(total: int) -> int:
@@ -52,7 +56,7 @@ def _pager(view: View, page: int, total: int, note: str) -> None:
         st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** images{note}")
 
 
-def card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: str | None = None) -> None:
+def image_card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: str | None = None) -> None:
     """One picture, its class and score or other words; the whole card is the link."""
     name = described(image)
     small = thumbnail(run, image["image_set"], image["path"])

@@ -13,7 +13,7 @@ from .view import View
 from .words import duration, plain
 
 
-def draw(job: Job, api_key: Callable[[], str] = str) -> None:
+def job_panel(job: Job, api_key: Callable[[], str] = str) -> None:
     """One job, drawn anew each second while it is at work; the page is drawn once more when it ends.
 
     `api_key` says the judge's key, for a job that is resumed.
@@ -34,9 +34,13 @@ def _at_work(job: Job) -> None:
         st.markdown(f"**{plain(job.spec.title)}** · {plain(_step(job, state, progress))}")
         st.space("stretch")
         st.button(
-            "Cancel", icon=":material/stop_circle:", key=f"cancel_{job.id}", on_click=_cancel, args=(job,),
+            "Cancel",
+            icon=":material/stop_circle:",
+            key=f"cancel_{job.id}",
+            on_click=_cancel,
+            args=(job,),
             help="Stops within two seconds. What is finished is kept, and the job can be resumed.",
-        )  # fmt: skip
+        )
     st.progress(_share(progress), text=_speed(progress))
 
 
@@ -67,7 +71,7 @@ def _speed(progress: Progress) -> str:
     """What is done, how quickly, and how long the rest takes; a space keeps the line's height until it is known."""
     if not progress.total:
         return "\u00a0"
-    what = "images" if progress.step.startswith("Scoring") else "labels"
+    what = progress.unit
     parts = [f"{progress.done:,} of {progress.total:,} {what}"]
     if progress.done == progress.total:
         return f"{parts[0]} · computing and writing"
@@ -92,12 +96,16 @@ def _ended(job: Job, api_key: Callable[[], str]) -> None:
         why = "was cancelled" if state == "cancelled" else "was interrupted: its process ended before its work did"
         st.warning(f"**{title}** {why}. What was finished is kept.", icon=":material/pause_circle:")
     st.button(
-        "Try again" if state == "failed" else "Resume", icon=":material/resume:", key=f"resume_{job.id}",
-        on_click=_resume, args=(job, api_key), help="Does the same again and goes on where it stopped.",
-    )  # fmt: skip
+        "Try again" if state == "failed" else "Resume",
+        icon=":material/resume:",
+        key=f"resume_{job.id}",
+        on_click=_resume,
+        args=(job, api_key),
+        help="Does the same again and goes on where it stopped.",
+    )
 
 
-def sidebar(view: View) -> None:
+def jobs_in_sidebar(view: View) -> None:
     """A line in the sidebar of every page while jobs are at work."""
     if jobs.active():
         with st.sidebar:

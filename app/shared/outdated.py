@@ -34,11 +34,13 @@ def since(found: dict[str, int]) -> str:
     return f"before your {changes:,} changes" if changes > 1 else "before your change" if changes else "of before"
 
 
-def notice(run: Run, view: View) -> None:
+def outdated_notice(run: Run, view: View) -> None:
     """One line with the way out, where there is something to say; a damaged log hides no scores: Review names it."""
     with contextlib.suppress(NegRefineError):
         if found := outdated(run):
             st.page_link(
-                links.page("score"), label=f"These scores are of the negatives {since(found)}. **Score again**",
-                icon=":material/update:", query_params=view.query(),
-            )  # fmt: skip
+                links.page("score"),
+                label=f"These scores are of the negatives {since(found)}. **Score again**",
+                icon=":material/update:",
+                query_params=view.query(),
+            )

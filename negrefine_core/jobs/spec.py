@@ -1,17 +1,19 @@
 """What a background job does, and how far it is, as its files keep them."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..hyperparameters import IN_FLIGHT
 
+Unit = Literal["images", "labels"]  # in which a step counts
 State = Literal["queued", "running", "done", "cancelled", "failed", "interrupted"]
 
 
 class _Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+    unit: ClassVar[Unit] = "labels"
 
 
 class Mine(_Step):
@@ -36,6 +38,7 @@ class Score(_Step):
     `same_as`, the name of a run, they are those that it has under the image set's name, and there is no folder.
     """
 
+    unit: ClassVar[Unit] = "images"
     step: Literal["score"] = "score"
     image_set: str
     folder: str = ""
@@ -74,6 +77,7 @@ class Progress:
     device: str = ""  # empty until the worker has found out
     step: str = ""
     number: int = 0  # of the step, from 1
+    unit: Unit = "labels"  # of what is done
     done: int = 0
     total: int = 0
     rate: float | None = None

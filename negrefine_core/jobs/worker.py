@@ -70,7 +70,7 @@ def work(job: Job) -> None:
         reporter.change(state="running", step="Loading the model")
         encoder = cache(lambda: _encoder(run, device))  # loaded by the first step that needs it
         for number, step in enumerate(spec.steps, 1):
-            reporter.change(number=number)
+            reporter.change(number=number, unit=step.unit)
             message = _do(step, run, encoder, reporter)
             reporter.change(messages=(*reporter.now.messages, message))
         reporter.change(state="done", step="", ended=time.time())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from ..judge import SYSTEM_PROMPT, Answer, Question
 from ..negfilter import Verdict
@@ -10,6 +11,11 @@ CHARACTERS_A_TOKEN = 4.0  # of English, roughly
 MESSAGE_TOKENS = 12  # a chat's own markers
 REPLY_TOKENS = 2
 LATENCY = 0.5  # seconds a reply, until there are measured ones
+
+Cause = Literal["not mined", "class removed", "not nearest"]
+NOT_MINED: Final = "not mined"
+CLASS_REMOVED: Final = "class removed"
+NOT_NEAREST: Final = "not nearest"
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,10 @@ def tokens(text: str) -> int:
 
 @dataclass(frozen=True)
 class StaleVerdict:
-    """A verdict that no longer applies, and why."""
+    """A verdict that no longer applies, and why: in one word for counting, and in a sentence."""
 
     verdict: Verdict
+    cause: Cause
     reason: str
 
 
@@ -95,15 +102,17 @@ def stale_verdicts(
     """The verdicts whose question the current chains no longer ask; their answers stay in the cache."""
     asked = {(question.negative, question.id_label) for chain in chains for question in chain}
     negatives, classes = {negative for negative, _ in asked}, set(id_labels)
-    stale = []
+    stale: list[StaleVerdict] = []
+    cause: Cause
     for verdict in verdicts:
         if (verdict.negative, verdict.id_label) in asked:
             continue
         if verdict.negative not in negatives:
-            reason = f"{verdict.negative!r} is no longer mined"
+            cause, reason = NOT_MINED, f"{verdict.negative!r} is no longer mined"
         elif verdict.id_label not in classes:
-            reason = f"{verdict.id_label!r} is no longer an ID class"
+            cause, reason = CLASS_REMOVED, f"{verdict.id_label!r} is no longer an ID class"
         else:
+            cause = NOT_NEAREST
             reason = f"{verdict.id_label!r} is no longer among the nearest classes of {verdict.negative!r}"
-        stale.append(StaleVerdict(verdict, reason))
+        stale.append(StaleVerdict(verdict, cause, reason))
     return stale

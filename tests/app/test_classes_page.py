@@ -351,10 +351,8 @@ def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Ru
 def test_stale_verdicts_say_why_rejections_first(run: Run, encoder: OpenClipEncoder) -> None:
     chains = question_chains(CachedEncoder(encoder), clean_negatives(run.initial_negatives)[1:], ["cat", "dog"])
     found = staleness(run.verdicts, chains, ["cat", "dog"])
-    assert found.reasons.keys() <= {
-        "the negative is no longer mined", "the class was removed", "the class is no longer one of the ten nearest"
-    }  # fmt: skip
-    assert sum(found.reasons.values()) == len(found.stale) == len(run.verdicts) - found.holding
+    assert found.causes["not mined"] == sum(v.negative == run.initial_negatives[0].label for v in run.verdicts)
+    assert sum(found.causes.values()) == len(found.stale) == len(run.verdicts) - found.holding
     answers = found.stale["Answer"].tolist()
     assert answers == sorted(answers, key=lambda answer: not answer.startswith("yes"))
 

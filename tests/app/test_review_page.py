@@ -247,7 +247,7 @@ def test_images_flip_at_each_ones_own_threshold(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(review_figures.st, "table", lambda table, **_: shown.append(table))
     scores = np.append(np.linspace(1, 2, 20), [1.01, 0.5])
     found = pd.DataFrame({"before": scores, "after": scores - [*[0] * 20, 1e-4, 0], "is_id": [True] * 20 + [False] * 2})
-    review_figures.draw(View(), found, ("Now", "Then", "Change"))
+    review_figures.figures_table(View(), found, ("Now", "Then", "Change"))
     assert shown[0]["Change"].tolist() == ["none", "none", "none"]
 
 

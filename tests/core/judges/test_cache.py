@@ -122,11 +122,16 @@ def test_stale_verdicts_say_why_they_no_longer_apply() -> None:
     negatives = clean_negatives(Negative(w, "noun", 0.1) for w in WORDS[1:])
     ids = ["red fox", "ship", *(f"class {i}" for i in range(60))]
     new = question_chains(HashEncoder(), negatives, ids)  # type: ignore[arg-type]
-    reasons = {(s.verdict.negative, s.verdict.id_label): s.reason for s in stale_verdicts(verdicts, new, ids)}
+    stale = stale_verdicts(verdicts, new, ids)
+    reasons = {(s.verdict.negative, s.verdict.id_label): s.reason for s in stale}
+    causes = {(s.verdict.negative, s.verdict.id_label): s.cause for s in stale}
     assert reasons["granite", None] == "'granite' is no longer mined"
     assert reasons["velvet", "oak"] == "'oak' is no longer an ID class"
     assert any("no longer among the nearest" in reason for reason in reasons.values())
     assert ("velvet", None) not in reasons
+    assert causes["granite", None] == "not mined"
+    assert causes["velvet", "oak"] == "class removed"
+    assert {cause for place, cause in causes.items() if "among the nearest" in reasons[place]} == {"not nearest"}
 
 
 # --- the command line -----------------------------------------------------------------------------------------------
