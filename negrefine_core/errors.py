@@ -11,3 +11,7 @@ class NegRefineError(Exception):
 
 class Cancelled(NegRefineError):  # noqa: N818 - a decision, not a fault
     """Raised from a progress callback to stop long work; everything finished so far is kept."""
+
+
+class UnknownIdSetError(NegRefineError):
+    """Nobody has said which image set shows the ID classes, so there are no figures; the app asks."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from .errors import NegRefineError
+from .errors import NegRefineError, UnknownIdSetError
 from .paths import from_portable, portable
 from .records import Negative, Override, Verdict
 from .run_files import logs, tables
@@ -124,27 +124,52 @@ class Run(RunFolder):
         """The folder that the paths in an image set's scores are relative to."""
         return from_portable(self.info.image_sets[image_set])
 
+    def shows_id(self, image_set: str) -> bool | None:
+        """Whether an image set shows the ID classes: by its role, else by the folders that the run was made with; None
+        where nobody has said."""
+        info, settings = self.info, self.settings
+        if image_set in info.roles:
+            return info.roles[image_set] == "ID"
+        root = info.image_sets.get(image_set)
+        if root in settings.ood_images.values():
+            return False
+        return True if root is not None and root == settings.id_images else None
+
     @property
     def id_sets(self) -> list[str]:
-        """The scored image sets that show the ID classes: by their role, else those that the run was made with."""
-        own = {name: "ID" for name, root in self.info.image_sets.items() if root == self.settings.id_images}
-        roles = {**own, **self.info.roles}
-        return [name for name in self.scored_sets if roles.get(name) == "ID"]
+        """The scored image sets that show the ID classes."""
+        return [name for name in self.scored_sets if self.shows_id(name)]
 
     @property
     def id_set(self) -> str | None:
-        """The ID image set that figures are of: the last evaluation's, else the first that shows the ID classes."""
-        scored = self.scored_sets
+        """The ID image set that figures are of: the last evaluation's, else the first; None where nobody has said."""
+        known, evaluated = self.id_sets, None
         with contextlib.suppress(NegRefineError):
             evaluated = self.metrics.get("id_set")
-            if evaluated in scored:
-                return str(evaluated)
-        return next(iter([*self.id_sets, *scored]), None)
+        return evaluated if evaluated in known else next(iter(known), None)
+
+    def known_id_set(self, given: str = "") -> str:
+        """The ID image set that a person names, else the run's own.
+
+        Raises UnknownIdSetError where nobody has said which it is: none is ever guessed.
+        """
+        found = given or self.id_set
+        if not found:
+            scored = ", ".join(self.scored_sets) or "nothing yet"
+            raise UnknownIdSetError(
+                f"nobody has said which image set of the run {self.name!r} shows its ID classes; name it (on the "
+                f"command line with --id, in the app on the page Explore). Scored: {scored}"
+            )
+        return found
 
     def set_role(self, image_set: str, is_id: bool) -> None:
-        """Say whether an image set shows the ID classes or something else."""
+        """Say whether an image set shows the ID classes or something else; metrics that took it otherwise go."""
         with self.locked():
             self.update_info(roles={**self.info.roles, image_set: "ID" if is_id else "OOD"})
+        with contextlib.suppress(NegRefineError):
+            metrics = self.metrics
+            if image_set in metrics["images"] and (metrics["id_set"] == image_set) != is_id:
+                self.path("metrics.json").unlink()
 
     def set_scored_with(self, image_set: str, negatives: Sequence[Negative], overrides: int) -> None:
         """Note which negatives an image set was scored with, and how many lines the overrides' log had by then."""

@@ -49,9 +49,9 @@ def _edit(run: Run, view: ClassesView) -> None:
 
 def _folders(run: Run, names: list[str]) -> None:
     """Whether the ID pictures' class folders go by the class names: for information."""
-    if not names or not run.scored_sets:
+    id_set = run.id_set
+    if not names or id_set is None:
         return
-    id_set = run.id_set or run.scored_sets[0]
     folders = sorted({str(name) for name in scores(run, id_set)["class"].dropna().unique() if name})
     known, classes = {name.casefold() for name in names}, {name.casefold() for name in folders}
     missing = [name for name in folders if name.casefold().replace("_", " ") not in known]
@@ -69,7 +69,7 @@ def _folders(run: Run, names: list[str]) -> None:
             f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({some(empty, 5)})."
         )
     for other in run.scored_sets:
-        if other != id_set and other not in run.id_sets:
+        if other != id_set and not run.shows_id(other):
             also = sorted({str(name) for name in scores(run, other)["class"].dropna().unique()})
             also = [name for name in also if name.casefold().replace("_", " ") in known]
             if also:
@@ -184,7 +184,7 @@ def _score(run: Run) -> None:
 @told
 def _start_scoring(run: Run, source: Run) -> None:
     steps = [
-        jobs.Score(image_set=name, same_as=source.name, is_id=name in source.id_sets) for name in source.scored_sets
+        jobs.Score(image_set=name, same_as=source.name, is_id=source.shows_id(name)) for name in source.scored_sets
     ]
     jobs.start(jobs.Spec(title=f"Score {run.name}", run=run.name, steps=(*steps, jobs.Evaluate())))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from negrefine_core.errors import NegRefineError
+from negrefine_core.errors import NegRefineError, UnknownIdSetError
 from negrefine_core.overrides import DROPPED, changes, judged_negatives, rejections, reviewable, verdict_state
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
@@ -15,6 +15,7 @@ from negrefine_core.runs import Run
 from ..shared import background, errors, features, links
 from ..shared.address import by_address
 from ..shared.gallery import image_card
+from ..shared.id_question import ask_id_set
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
 from ..shared.words import plain
@@ -47,7 +48,11 @@ def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
         return
     dropped = row["decision"] == DROPPED
     st.markdown(f"**If you {'restore' if dropped else 'drop'} it**", help=_help(view))
-    images = ScoredImages.of(run, view)
+    try:
+        images = ScoredImages.of(run, view)
+    except UnknownIdSetError:
+        ask_id_set(run)
+        return
     change = _change(run, row)
     if change is None:
         if not dropped and not row["overridden"]:  # else the stored scores know nothing of it yet

@@ -27,6 +27,7 @@ from .view import ScoreView
 NEWS = 900  # seconds: how long a finished job is told of
 REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
 STALE = "before your last override"
+SHOWN = {True: "ID", False: "OOD", None: "nobody has said"}
 ROLES = {
     False: "Something else: out-of-distribution (OOD)",
     True: "My ID classes: in-distribution (ID)",
@@ -195,7 +196,7 @@ def _scored(run: Run) -> None:
 
 
 def _table(run: Run, names: list[str]) -> pd.DataFrame:
-    inside, unreadable = run.id_sets, run.skipped["image_set"].value_counts()
+    unreadable = run.skipped["image_set"].value_counts()
     stale = outdated(run)
     rows = []
     for name in names:
@@ -203,7 +204,7 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
         rows.append(
             {
                 "Image set": name,
-                "Shows": "ID" if name in inside else "OOD",
+                "Shows": SHOWN[run.shows_id(name)],
                 "Images": len(scores(run, name)),
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),

@@ -6,12 +6,13 @@ from pathlib import Path
 import streamlit as st
 
 from negrefine_core import paths
-from negrefine_core.errors import NegRefineError
+from negrefine_core.errors import NegRefineError, UnknownIdSetError
 from negrefine_core.overrides import changes, judge_of
 from negrefine_core.run_files.bundled import BUNDLED_RUN
 from negrefine_core.runs import Run, run_names
 
 from . import clicks, errors
+from .id_question import ask_id_set
 from .job_panel import jobs_in_sidebar
 from .links import PageName
 from .outdated import outdated_notice
@@ -40,7 +41,10 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
         jobs_in_sidebar(view)
         if name in SHOW_SCORES:
             outdated_notice(run, view)
-        draw(run, view)
+        try:
+            draw(run, view)
+        except UnknownIdSetError:
+            ask_id_set(run)
         _provenance(run)
     except NegRefineError as error:
         errors.show(error)

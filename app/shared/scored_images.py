@@ -26,7 +26,7 @@ class Sets:
 def choose_sets(run: Run, view: View) -> Sets:
     """The view's sets where the run has them, else the run's own.
 
-    Raises NegRefineError when fewer than two sets are scored.
+    Raises UnknownIdSetError where neither says which set is ID, and NegRefineError where a set of either kind lacks.
     """
     scored = run.scored_sets
     if len(scored) < 2:
@@ -34,9 +34,14 @@ def choose_sets(run: Run, view: View) -> Sets:
             f"The run {run.name!r} has scores of {len(scored)} image sets, and comparing takes an ID set and an OOD "
             "set. Score pictures on the page Score."
         )
-    chosen = view.id if view.id in scored else run.id_set or scored[0]
+    chosen = run.known_id_set(view.id if view.id in scored else "")
     others = tuple(name for name in scored if name != chosen)
     wanted = [name for name in view.ood if name in others] or [name for name in others if name not in run.id_sets]
+    if not wanted and not view.id:
+        raise NegRefineError(
+            f"All scored image sets of the run {run.name!r} show its ID classes. Score pictures of something else "
+            "on the page Score."
+        )
     return Sets(chosen, others, tuple(wanted) or others)
 
 

@@ -41,7 +41,7 @@ def export_scores(run: Run, file: str | Path, id_sets: Sequence[str] = (), image
     if file.suffix not in (".parquet", ".csv"):
         raise NegRefineError(f"{file.name!r} must end in .parquet or .csv")
     names = list(image_sets or run.scored_sets)
-    inside = set(id_sets or run.id_sets or filter(None, [run.id_set]))
+    inside = set(id_sets or run.id_sets)
     if not inside.intersection(names):
         raise NegRefineError(f"no ID set among the scored ones ({', '.join(names) or 'none'}); name it with --id")
     table = pd.concat([_scores(run, name, name in inside) for name in names], ignore_index=True)

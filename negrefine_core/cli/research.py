@@ -173,9 +173,9 @@ def ablation(
     from ..show import charts
 
     current = Run.open(name)
-    inside = id_set or current.id_set or ""
+    inside = current.known_id_set(id_set)
     positives = _conventions(convention)
-    outside = ood or [image_set for image_set in current.scored_sets if image_set != inside]
+    outside = ood or [name for name in current.scored_sets if name not in (inside, *current.id_sets)]
     encoder = run_encoder(current.settings, current.id_labels, device)
     variants, scores = steps.scores(current, encoder, [inside, *outside], progress_bar)
     table = steps.results(variants, scores, inside, positives)

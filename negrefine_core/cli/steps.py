@@ -218,7 +218,7 @@ def score(
 @commands.command(epilog="Example: negrefine evaluate --name pets --id pets --ood other")
 def evaluate(
     name: Name,
-    id_set: Annotated[str, typer.Option("--id", help="The scored image set that is ID.")],
+    id_set: Annotated[str, typer.Option("--id", help="The scored image set that is ID. Default: the run's.")] = "",
     ood: Annotated[list[str] | None, typer.Option(help="A scored image set that is OOD. Default: all others.")] = None,
 ) -> None:
     """Compare a run's scored image sets: AUROC, FPR@95, AUPR-in, AUPR-out."""
@@ -226,8 +226,11 @@ def evaluate(
     from ..runs import Run
 
     current = Run.open(name)
-    outside = ood or [image_set for image_set in current.scored_sets if image_set != id_set]
-    _print_metrics(pipeline.evaluate(current, id_set, outside))
+    inside = current.known_id_set(id_set)
+    outside = ood or [name for name in current.scored_sets if name not in (inside, *current.id_sets)]
+    if id_set in current.scored_sets:
+        current.set_role(id_set, is_id=True)
+    _print_metrics(pipeline.evaluate(current, inside, outside))
 
 
 def _ood_folders(ood: list[str] | None) -> Iterator[tuple[str | None, str]]:

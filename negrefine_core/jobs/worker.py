@@ -106,7 +106,9 @@ def _do(
             reporter.change(step="Computing the metrics", done=0, total=0, rate=None, eta=None)
             inside = step.id_set or run.id_set
             outside = [name for name in run.scored_sets if name not in (*run.id_sets, inside)]
-            if not inside or not outside:
+            if not inside:
+                return "no metrics yet: nobody has said which image set shows the ID classes; Explore asks"
+            if not outside:
                 return "no metrics yet: they compare an ID with an OOD image set"
             pipeline.evaluate(run, inside, outside)
             return f"metrics of {inside} against {', '.join(outside)}"

@@ -48,9 +48,9 @@ def scored(run: Run, id_set: str | None = None, ood_sets: Iterable[str] = ()) ->
 
     The columns of its score files, and `image_set`, `is_id` and `file`, where the picture lies ("" where it is gone).
     """
-    inside = id_set or run.id_set
-    if inside is None:
+    if not run.scored_sets:
         raise NegRefineError(f"the run {run.name!r} has no scores yet; do the step 'score' first")
+    inside = run.known_id_set(id_set or "")
     outside = list(ood_sets) or [name for name in run.scored_sets if name not in {inside, *run.id_sets}]
     parts = []
     for name in [inside, *outside]:

@@ -1,5 +1,7 @@
 """The app's pages, driven without a browser on a small run that is written through the Run API."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,11 @@ from negrefine_app.shared import operating_point
 from negrefine_app.shared.view import View
 from streamlit.testing.v1 import AppTest
 
-from negrefine_core import methods, paths
+from negrefine_core import jobs, methods, paths
 from negrefine_core.methods import METHODS, Method
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.records import Negative
-from negrefine_core.runs import Run
+from negrefine_core.runs import Run, Settings
 from negrefine_core.show import charts
 from tests.support.app_driver import at, query, texts
 from tests.support.runs import N_IMAGES, write_run
@@ -279,3 +281,35 @@ def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str,
         run.path("negatives.csv").unlink()
         run.path("verdicts.jsonl").unlink(missing_ok=True)
         run.path("run.json").write_bytes(before)
+
+
+@pytest.fixture
+def unsaid(run: Run) -> Iterator[Run]:
+    """A copy of the run of which nobody has said which image set is ID."""
+    copy = Run.create("unsaid", Settings(), run.id_labels)
+    for name in run.scored_sets:
+        copy.write_scores(name, run.image_root(name), run.scores(name))
+    yield copy
+    shutil.rmtree(copy.folder)
+
+
+@pytest.mark.parametrize("page", ["explore", "image", "compare", "learn"])
+def test_a_page_asks_which_set_shows_the_id_classes_and_takes_the_answer(
+    page: str, unsaid: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr(jobs, "start", started.append)
+    app = opened(page, run="unsaid")
+    assert app.radio(key="id_question_unsaid").options == ["animals", "food"]
+    assert not app.get("plotly_chart")
+    app.radio(key="id_question_unsaid").set_value("food").run()
+    assert (unsaid.id_sets, [spec.steps for spec in started]) == (["food"], [(jobs.Evaluate(),)])
+    assert not [radio for radio in app.radio if radio.key == "id_question_unsaid"]
+
+
+def test_an_address_that_names_the_id_set_says_so_for_its_view_alone(unsaid: Run) -> None:
+    app = opened(run="unsaid", id="food")
+    assert app.selectbox(key="pick_id").value == "food"
+    assert unsaid.id_set is None
+    assert opened(run="unsaid", id="food", show="metrics").radio(key="id_question_unsaid").value is None
+    assert opened(run="unsaid", id="elsewhere").radio(key="id_question_unsaid").value is None

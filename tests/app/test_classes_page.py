@@ -293,6 +293,8 @@ def test_class_folders_without_a_class_are_told(run: Run, encoder: OpenClipEncod
     pond = write_pictures(tmp_path / "pond", 2, classes=("dog", "frog"))
     pipeline.score(run, CachedEncoder(encoder), [open_image_set(folder), open_image_set(pond)])
     try:
+        assert "named after" not in "\n".join(info.value for info in classes_page().info), "no set is known as ID"
+        run.set_role("animals", is_id=True)
         told = "\n".join(info.value for info in classes_page().info)
         assert "named after: 1 (zebra)" in told
         assert "without a folder of ID pictures in “animals”: 3 (dog, owl, bee)" in told
@@ -300,6 +302,7 @@ def test_class_folders_without_a_class_are_told(run: Run, encoder: OpenClipEncod
         assert "“animals” counts as OOD" not in told
     finally:
         shutil.rmtree(run.path("scores"))
+        run.update_info(roles={})
 
 
 def test_how_long_mining_takes_is_said_before_it_begins(

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from negrefine_core import paths, runs
-from negrefine_core.errors import NegRefineError
+from negrefine_core.errors import NegRefineError, UnknownIdSetError
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
 from negrefine_core.paths import from_portable, portable, write_atomically
@@ -301,3 +301,29 @@ def test_uploaded_pictures_that_another_run_has_scored_stay_when_their_set_is_re
     assert uploaded.is_dir()  # they are the other's
     run.remove_scores("pets")
     assert not uploaded.exists()
+
+
+def test_no_image_set_is_taken_for_the_id_set_until_somebody_says_so(tmp_path: Path) -> None:
+    run = Run.create("said", Settings(), ["cat"], tmp_path)
+    for name in ("a", "b"):
+        run.write_scores(name, tmp_path / name, pd.DataFrame({"path": ["x"], "negrefine": [1.0]}))
+    assert (run.shows_id("a"), run.id_sets, run.id_set) == (None, [], None)
+    with pytest.raises(UnknownIdSetError, match=r"which image set of the run 'said'.* --id.*Scored: a, b"):
+        run.known_id_set()
+    assert run.known_id_set("b") == "b"
+    run.set_role("a", is_id=False)
+    run.write_metrics({"id_set": "a", "images": {"a": 1, "b": 1}, "methods": {}})  # as an older version guessed
+    assert run.id_set is None
+    run.set_role("b", is_id=True)
+    assert (run.id_sets, run.id_set, run.known_id_set()) == (["b"], "b", "b")
+    assert not run.path("metrics.json").exists(), "they had ID and OOD exchanged"
+
+
+def test_the_folders_that_a_run_was_made_with_say_what_they_show(tmp_path: Path) -> None:
+    folders = Settings(id_images=str(tmp_path / "in"), ood_images={"out": str(tmp_path / "out")})
+    run = Run.create("made", folders, ["cat"], tmp_path)
+    for name in ("in", "out", "more"):
+        run.write_scores(name, tmp_path / name, pd.DataFrame({"path": ["x"], "negrefine": [1.0]}))
+    assert [run.shows_id(name) for name in ("in", "out", "more")] == [True, False, None]
+    run.set_role("in", is_id=False)  # a person knows better
+    assert run.id_set is None

@@ -84,8 +84,12 @@ def test_the_steps_end_in_a_table_of_metrics(command, pictures: Path, tiny_model
         assert f"{count} images scored: " in out
     assert "1 unreadable images skipped" in err
     assert "broken.png (not a picture)" in err
+    for asking in (("evaluate",), ("ablation", "--device", "cpu"), ("export", "scores.csv")):
+        code, _, err = command(asking[0], "--name", "steps", *asking[1:])
+        assert (code, "--id" in err) == (1, True), "nobody has said which set is ID"
     code, out, err = command("evaluate", "--name", "steps", "--id", "pets")
     assert code == 0, err
+    assert command("evaluate", "--name", "steps")[:2] == (0, out), "it has been said"
     assert "In percent; ID is the positive class; higher score = more ID. ID: pets (10)" in out
     for word in ("far (8)", "average", "MCM", "NegLabel", "CSP", "NegRefine", "AUROC (95% interval)", "FPR@95"):
         assert word in out
