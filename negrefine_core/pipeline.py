@@ -3,8 +3,6 @@
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
-from typing import Any
 
 import pandas as pd
 import torch
@@ -29,14 +27,13 @@ from .labels import (
     SKETCH_TEMPLATES,
 )
 from .methods import Negatives
-from .metrics import Measured, OODMetrics
+from .metrics import Measured
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
 from .overrides import judged_negatives, write_final_negatives
 from .run_files.info import ModelInfo
+from .run_files.metrics import Figures, Metrics
 from .runs import Run
-
-AVERAGED = ("auroc", "fpr95", "aupr_in", "aupr_out")  # over OOD sets, in the order of metrics.json
 
 Report = Callable[[str], AbstractContextManager[Progress]]  # opens a progress bar for a step
 
@@ -240,7 +237,7 @@ def _score_chunks(
         yield table
 
 
-def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 1000) -> dict[str, Any]:
+def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 1000) -> Metrics:
     """Scores -> `metrics.json`: each method's metrics on each OOD set and their average, with bootstrap intervals."""
     if not ood_sets:
         raise NegRefineError("metrics need at least one OOD image set beside the ID set")
@@ -248,7 +245,7 @@ def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 
     rows = methods.measured(*tables.values())
     parts = [table.assign(image_set=name, is_id=name == id_set) for name, table in tables.items()]
     found = metrics.evaluate(pd.concat(parts), [row.column for row in rows], n_bootstrap=n_bootstrap)
-    written = {
+    written: Metrics = {
         "convention": "ID is the positive class; higher score = more ID",
         "id_set": id_set,
         "images": {name: len(table) for name, table in tables.items()},
@@ -260,10 +257,24 @@ def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 
     return written
 
 
-def _figures(measured: Measured) -> dict[str, Any]:
-    """One line of `metrics.json`."""
-    if measured.ood_set == metrics.AVERAGE:
-        figures = {name: getattr(measured, name) for name in AVERAGED}
-    else:
-        figures = {field.name: getattr(measured, field.name) for field in fields(OODMetrics)}
-    return figures | measured.intervals
+def _figures(measured: Measured) -> Figures:
+    """One line of `metrics.json`, in its order there."""
+    intervals = measured.intervals
+    if measured.threshold95 is None:  # the average
+        return {
+            "auroc": measured.auroc,
+            "fpr95": measured.fpr95,
+            "aupr_in": measured.aupr_in,
+            "aupr_out": measured.aupr_out,
+            "auroc_interval": intervals["auroc_interval"],
+            "fpr95_interval": intervals["fpr95_interval"],
+        }
+    return {
+        "auroc": measured.auroc,
+        "aupr_in": measured.aupr_in,
+        "aupr_out": measured.aupr_out,
+        "fpr95": measured.fpr95,
+        "threshold95": measured.threshold95,
+        "auroc_interval": intervals["auroc_interval"],
+        "fpr95_interval": intervals["fpr95_interval"],
+    }

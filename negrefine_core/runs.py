@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -20,7 +19,7 @@ from .run_files.folder import run_names as run_names
 from .run_files.info import ScoredWith
 from .run_files.info import Settings as Settings
 from .run_files.info import checked_settings as checked_settings
-from .run_files.metrics import read_metrics, write_metrics
+from .run_files.metrics import Metrics, read_metrics, write_metrics
 from .run_files.scores import read_scores, write_scores
 
 
@@ -187,10 +186,10 @@ class Run(RunFolder):
             tables.write_skipped(self.path("skipped.csv"), image_set, skipped)
 
     @property
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self) -> Metrics:
         return read_metrics(self.path("metrics.json"))
 
-    def write_metrics(self, values: Mapping[str, Any]) -> None:
+    def write_metrics(self, values: Metrics) -> None:
         write_metrics(self.path("metrics.json"), values)
 
     def _check_scored(self, image_set: str) -> None:

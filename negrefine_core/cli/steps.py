@@ -1,8 +1,8 @@
 """The commands that do a run's steps: run, mine, refine, score, evaluate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..cache import CachedEncoder
     from ..labels import ClassList
     from ..negfilter import Filtered
+    from ..run_files.metrics import Metrics
     from ..runs import Run, Settings
 
 commands = typer.Typer()
@@ -304,17 +305,17 @@ def _print_skipped(run: "Run") -> None:
         typer.echo(f"{len(skipped)} unreadable images skipped, listed in {where}; the first: {first}", err=True)
 
 
-def _print_metrics(metrics: Mapping[str, Any]) -> None:
+def _print_metrics(metrics: "Metrics") -> None:
     """A row a method on an OOD set, in percent."""
-    images, methods = metrics["images"], metrics["methods"]
+    id_set, images, methods = metrics["id_set"], metrics["images"], metrics["methods"]
     shown = tables.table(["OOD set", "Method"], ["AUROC (95% interval)", "FPR@95", "AUPR-in", "AUPR-out"])
     for ood in next(iter(methods.values())):
         count = f" ({images[ood]})" if ood in images else " of the OOD sets"
-        for method, rows in methods.items():
-            row = rows[ood]
+        for method, by_set in methods.items():
+            row = by_set[ood]
             low, high = row["auroc_interval"]
             auroc = f"{100 * row['auroc']:.2f} ({100 * low:.1f}-{100 * high:.1f})"
-            others = [f"{100 * row[name]:.2f}" for name in ("fpr95", "aupr_in", "aupr_out")]
+            others = (f"{100 * value:.2f}" for value in (row["fpr95"], row["aupr_in"], row["aupr_out"]))
             shown.add_row(ood + count, method, auroc, *others)
-    typer.echo(f"In percent; {metrics['convention']}. ID: {metrics['id_set']} ({images[metrics['id_set']]})")
+    typer.echo(f"In percent; {metrics['convention']}. ID: {id_set} ({images[id_set]})")
     tables.show(shown)

@@ -1,24 +1,45 @@
 """`metrics.json`: each method's metrics on each OOD set, with bootstrap intervals."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from ..errors import NegRefineError
 from ..paths import write_atomically
 
 
-def read_metrics(path: Path) -> dict[str, Any]:
+class Figures(TypedDict):
+    """A method's metrics on an OOD set, with 95% intervals as (low, high); the average of the sets has no threshold."""
+
+    auroc: float
+    aupr_in: float
+    aupr_out: float
+    fpr95: float
+    threshold95: NotRequired[float]
+    auroc_interval: Sequence[float]
+    fpr95_interval: Sequence[float]
+
+
+class Metrics(TypedDict):
+    """The file's content: the images counted by set, and the figures by method and OOD set."""
+
+    convention: str
+    id_set: str
+    images: dict[str, int]
+    methods: dict[str, dict[str, Figures]]
+
+
+def read_metrics(path: Path) -> Metrics:
     """Raises NegRefineError where the run was not evaluated, or the file is damaged."""
     if not path.exists():
         raise NegRefineError(f"the run {path.parent.name!r} has no metrics yet; do the step 'evaluate' first")
     try:
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        metrics: Metrics = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise NegRefineError(f"{path} is damaged ({error}); evaluate again") from error
     return metrics
 
 
-def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+def write_metrics(path: Path, metrics: Metrics) -> None:
     write_atomically(path, json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
