@@ -4,7 +4,7 @@
     job = jobs.start(spec)    # also start(spec, api_key="...") for a judge that needs one
     job.state                 # "queued", "running", "done", "cancelled", "failed" or "interrupted" (its process died)
     job.progress              # step, done, total, rate, eta, messages, error: see Progress
-    job.cancel()              # within 2 s; everything finished is kept
+    job.cancel()              # everything finished is kept
     job.resume()              # the same steps again, which go on where they stopped
     jobs.all_jobs()           # newest first; jobs.active() are the queued and running ones; jobs.find(ID)
 

@@ -25,6 +25,7 @@ from .spec import Progress, Spec, Speed, State
 JOBS = paths.DATA / "jobs"
 KEPT = 20  # ended jobs
 GRACE = 1.0  # seconds from asking a worker to stop to killing it
+GONE = 30.0  # seconds that a killed worker may take to be gone: a moment, unless the machine is very busy
 LEAVE = 10.0  # seconds that a worker may take to go once its work is done or has failed
 ACTIVE = ("queued", "running")
 KEY = "OPENAI_API_KEY"
@@ -81,11 +82,11 @@ class Job:
         paths.write_atomically(self.folder / "progress.json", json.dumps(asdict(progress)))
 
     def cancel(self) -> None:
-        """End the job within 2 seconds: the worker is asked to stop, then killed. Everything finished is kept."""
+        """End the job: the worker is asked to stop, and killed if it does not. Everything finished is kept."""
         if self.state not in ACTIVE:
             return
         (self.folder / "cancelled").touch()
-        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, 0.6)):
+        for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GONE)):
             with contextlib.suppress(OSError, ValueError):
                 os.killpg(int((self.folder / "lock").read_text()), number)
             deadline = time.monotonic() + patience
