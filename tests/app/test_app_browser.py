@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.browser import expect_text, expect_url
+from tests.support.browser import drawn, expect_text, expect_url
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("walked")]
 
@@ -16,6 +16,7 @@ def test_a_tile_an_image_and_back_are_one_walk_that_a_reload_keeps(page: Page, a
     page.get_by_text("By hand", exact=True).click()
     expect_url(page, r"threshold=\d")
 
+    drawn(page)  # until then the gallery's links are those of the view before
     page.locator(".st-key-gallery a").first.click()
     expect_url(page, r"/image\?.*outcome=TN.*image=food")
     expect_text(page, r"^1 of \d+")
@@ -24,6 +25,7 @@ def test_a_tile_an_image_and_back_are_one_walk_that_a_reload_keeps(page: Page, a
     page.reload()
     expect_text(page, r"^2 of \d+")
 
+    drawn(page)
     page.get_by_role("link", name="Back to Explore").click()
     expect_url(page, r"/\?.*outcome=TN")
     expect_text(page, r"1 – \d+ of \d+ images")
@@ -50,6 +52,7 @@ def test_a_range_brushed_on_the_histogram_filters_the_gallery(page: Page, addres
 def test_the_menu_keeps_the_view(page: Page, address: str) -> None:
     page.goto(f"{address}/?run=walked&outcome=TP")
     expect_text(page, r"of \d+ images")
+    drawn(page)
     page.get_by_test_id("stSidebarNavLink").filter(has_text="Image").click()
     expect_url(page, r"/image\?run=walked&outcome=TP")
     expect_text(page, r"^1 of \d+")
