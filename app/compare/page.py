@@ -12,7 +12,7 @@ from negrefine_core.show import charts
 
 from ..shared import frame, links
 from ..shared.gallery import image_gallery
-from ..shared.operating_point import YOUDEN
+from ..shared.operating_point import rule_words
 from ..shared.scored_images import ScoredImages, Sets
 from ..shared.view import OOD_POSITIVE, bound, change
 from ..shared.words import contamination, plain, points
@@ -184,14 +184,16 @@ def _charts(sides: Sides, joined: Joined) -> None:
 
 
 def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
-    rule = "balanced (Youden’s J)" if view.threshold == YOUDEN else "95% of ID kept"
     st.markdown(
         "**What becomes of each image**",
         help=f"From {plain(sides.first.name)} to {plain(sides.second.name)}.",
     )
     each = zip(joined.thresholds, joined.decimals, sides.both, strict=True)
-    at = [f"**{threshold:.{places}f}** for {plain(side.name)}" for threshold, places, side in each]
-    st.caption(f"Each at its own threshold ({rule}): {at[0]}, {at[1]}.")
+    at = [
+        f"**{threshold:.{places}f}** for {plain(side.name)} ({rule_words(view, side.score.column)})"
+        for threshold, places, side in each
+    ]
+    st.caption(f"Each at its own threshold: {at[0]}, {at[1]}.")
     counts = joined.table.groupby(["flip", "is_id"]).size()
     with st.container(key="tiles"):
         for column, (code, (words, meaning)) in zip(st.columns(4), FLIPS.items(), strict=True):

@@ -10,9 +10,8 @@ from negrefine_core.methods import JUDGED, Method, offered
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
-from ..shared import operating_point
 from ..shared.frame import known_runs
-from ..shared.operating_point import TPR95, YOUDEN
+from ..shared.operating_point import threshold
 from ..shared.outdated import overridden
 from ..shared.scored_images import Sets, choose_sets, scores
 from .view import CompareView
@@ -127,8 +126,8 @@ def join(sides: Sides, sets: Sets, view: CompareView) -> Joined:
     table = pd.concat(parts, ignore_index=True)
     if table["is_id"].nunique() < 2:
         return Joined(table.iloc[:0], (0.0, 0.0), missing)
-    rule = view.threshold if view.threshold in (TPR95, YOUDEN) else TPR95
-    at = [operating_point.threshold(table, side, rule) for side in (FIRST, SECOND)]
+    names = zip(sides.both, (FIRST, SECOND), strict=True)
+    at = [threshold(view, table, side.score.column, column) for side, column in names]
     inside = table["is_id"].to_numpy()
     right = [(table[side] >= t).to_numpy() == inside for side, t in zip((FIRST, SECOND), at, strict=True)]
     return Joined(table.assign(flip=flips(*right)), (at[0], at[1]), missing)

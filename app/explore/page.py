@@ -4,17 +4,18 @@ from typing import Any
 
 import streamlit as st
 
+from negrefine_core.operating_point import OUTCOMES, RULES, TPR95
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import frame
 from ..shared.gallery import image_gallery
-from ..shared.operating_point import OUTCOMES, TPR95
+from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
 from ..shared.view import SORTS, bound, change, now, picked
 from ..shared.words import percent, plain
 from .metrics_table import metrics_table
-from .threshold_controls import RULES, threshold_controls
+from .threshold_controls import threshold_controls
 from .view import CURVES, ExploreView
 
 ANEW: dict[str, Any] = {"page": 1, "low": None, "high": None}  # a score range means nothing for other images or scores
@@ -127,13 +128,13 @@ def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:
     with st.container(key="tiles"):
         for column, outcome in zip(st.columns(4), OUTCOMES, strict=True):
             count, total = int(counts.get(outcome.code, 0)), int(totals.get(outcome.is_id, 0))
-            chosen = view.outcome == outcome.code
+            chosen, words = view.outcome == outcome.code, OUTCOME_WORDS[outcome.code]
             column.button(
-                f"{outcome.words} ({outcome.code})  \n**{count:,}** of {total:,} · {percent(count / max(total, 1))}",
+                f"{words.name} ({outcome.code})  \n**{count:,}** of {total:,} · {percent(count / max(total, 1))}",
                 key=f"tile_{outcome.code}",
                 type="primary" if chosen else "secondary",
                 width="stretch",
-                help=f"{outcome.meaning} Click to see {'all images again' if chosen else 'only these'}.",
+                help=f"{words.meaning} Click to see {'all images again' if chosen else 'only these'}.",
                 on_click=change,
                 args=(view,),
                 kwargs={"outcome": "" if chosen else outcome.code, "page": 1, "show": "pictures"},

@@ -4,11 +4,10 @@ import streamlit as st
 
 from negrefine_core.show.charts import decimals
 
-from ..shared.operating_point import BY_HAND, TPR95, YOUDEN
+from ..shared.operating_point import BY_HAND, RULES
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View, change, now
 
-RULES = {TPR95: "95% of ID kept", YOUDEN: "Balanced (Youden)"}
 STEPS = 500
 
 

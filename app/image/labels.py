@@ -15,10 +15,10 @@ from negrefine_core.runs import Run
 from negrefine_core.show import charts
 from negrefine_core.show.thumbnails import locate
 
-from ..shared import background, errors, features, links, operating_point
-from ..shared.operating_point import TPR95
+from ..shared import background, errors, features, links
+from ..shared.operating_point import threshold
 from ..shared.scored_images import ScoredImages
-from ..shared.view import View, change, now
+from ..shared.view import change, now
 from ..shared.words import plain
 from .own_class import place_of_own_class
 from .view import ImageView
@@ -112,16 +112,9 @@ def _score(run: Run, feature: "Tensor", view: ImageView) -> tuple[pd.Series, pd.
     return detector.score_features(feature).iloc[0], detector.score_features(feature, without=off).iloc[0]
 
 
-def negrefine_threshold(view: View, images: ScoredImages) -> float:
-    """NegRefine's threshold by the view's rule; set by hand it counts where it was set for NegRefine."""
-    by_rule = view.threshold in (operating_point.TPR95, operating_point.YOUDEN)
-    rule = view.threshold if by_rule or images.score.column == DEFAULT else TPR95
-    return operating_point.threshold(images.table, DEFAULT, rule)
-
-
 def _change(view: ImageView, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:
     """Old and new score and its parts, and whether the decision flips."""
-    at = negrefine_threshold(view, images)
+    at = threshold(view, images.table, DEFAULT)
     with st.container(horizontal=True, gap="small"):
         for name, label in (("negrefine", "NegRefine"), ("neglabel", "NegLabel"), ("multi_matching", "Matching")):
             old, new = float(before[name]), float(after[name])

@@ -5,13 +5,14 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.operating_point import BY_CODE
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import frame, links, pictures
 from ..shared.address import Address
 from ..shared.gallery import described
-from ..shared.operating_point import BY_CODE
+from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
 from ..shared.view import change
 from ..shared.words import percent, plain
@@ -119,7 +120,8 @@ def _verdict(images: ScoredImages, image: pd.Series) -> None:
     outcome, value = BY_CODE[image["outcome"]], images.text(image[images.score.column])
     side = "≥" if outcome.accepted else "<"
     taken, truth = ("ID" if outcome.accepted else "OOD"), ("ID" if outcome.is_id else "OOD")
-    st.subheader(f"{plain(described(image))}: {outcome.words}", help=outcome.meaning)
+    words = OUTCOME_WORDS[outcome.code]
+    st.subheader(f"{plain(described(image))}: {words.name}", help=words.meaning)
     right = outcome.accepted == outcome.is_id
     (st.success if right else st.warning)(
         f"{images.score.name} score **{value}** {side} threshold {images.text(images.threshold)}: "

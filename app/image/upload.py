@@ -9,12 +9,14 @@ from PIL import Image
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import read_image
+from negrefine_core.methods import DEFAULT
 from negrefine_core.runs import Run
 
 from ..shared import errors, features, pictures
+from ..shared.operating_point import threshold
 from ..shared.scored_images import ScoredImages
 from ..shared.words import percent, plain
-from .labels import computed_scores, label_axis, negrefine_threshold, score_parts
+from .labels import computed_scores, label_axis, score_parts
 from .view import ImageView
 
 TYPES = ("png", "jpg", "jpeg", "webp")
@@ -69,7 +71,7 @@ def _scored(run: Run, content: bytes, picture: Image.Image) -> pd.Series | None:
 
 
 def _show(run: Run, view: ImageView, images: ScoredImages, row: pd.Series) -> None:
-    at, score = negrefine_threshold(view, images), row["negrefine"]
+    at, score = threshold(view, images.table, DEFAULT), row["negrefine"]
     taken = "ID" if score >= at else "OOD"
     inside = images.table.loc[images.table["is_id"], "negrefine"]
     st.subheader(f"Taken for {taken}", help="There is no truth to compare with: only you know what it shows.")

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.operating_point import TPR95
 from negrefine_core.overrides import DROPPED, KEPT, changes, judge_of, rejections, reviewable
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
@@ -18,7 +19,6 @@ from ..shared import links, pictures
 from ..shared.address import Address
 from ..shared.cached import cached_by
 from ..shared.gallery import described, image_card
-from ..shared.operating_point import TPR95
 from ..shared.scored_images import ScoredImages
 from ..shared.words import percent, plain
 from .view import LearnView

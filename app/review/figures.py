@@ -7,8 +7,7 @@ import streamlit as st
 from negrefine_core.methods import DEFAULT
 from negrefine_core.metrics import ood_metrics
 
-from ..shared import operating_point
-from ..shared.operating_point import TPR95
+from ..shared.operating_point import threshold
 from ..shared.view import View
 
 
@@ -20,12 +19,8 @@ def figures_table(view: View, found: pd.DataFrame, columns: tuple[str, str, str]
         st.info("Choose an ID and an OOD image set in Explore to see AUROC and FPR@95.")
         return
     was, now = (ood_metrics(scores[inside], scores[~inside]) for scores in (before, after))
-    rule = view.threshold if view.score == DEFAULT else TPR95
-    accepted = [
-        scores >= operating_point.threshold(pd.DataFrame({"s": scores, "is_id": inside}), "s", rule)
-        for scores in (before, after)
-    ]
-    lost, gained = accepted[0] & ~accepted[1], ~accepted[0] & accepted[1]
+    accepted = [found[side] >= threshold(view, found, DEFAULT, side) for side in ("before", "after")]
+    lost, gained = (accepted[0] & ~accepted[1]).to_numpy(), (~accepted[0] & accepted[1]).to_numpy()
     rows = {
         "AUROC": _compared(was.auroc, now.auroc, 1),
         "FPR@95": _compared(was.fpr95, now.fpr95, -1),

@@ -6,11 +6,12 @@ import pandas as pd
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import Method, offered
+from negrefine_core.operating_point import outcomes
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
-from . import operating_point
 from .cached import cached_by
+from .operating_point import threshold
 from .view import View
 
 
@@ -69,8 +70,8 @@ class ScoredImages:
         table = pd.concat(parts, ignore_index=True)
         there = offered(*parts)
         score = next((score for score in there if score.column == view.score), there[0])
-        at = operating_point.threshold(table, score.column, view.threshold)
-        table["outcome"] = operating_point.outcomes(table, score.column, at)
+        at = threshold(view, table, score.column)
+        table["outcome"] = outcomes(table, score.column, at)
         return cls(table, sets, score, there, at)
 
     def text(self, value: float) -> str:

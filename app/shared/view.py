@@ -14,9 +14,9 @@ import streamlit as st
 
 from negrefine_core.methods import DEFAULT
 from negrefine_core.metrics import Convention
+from negrefine_core.operating_point import BY_CODE, RULES
 
 from .links import PageName
-from .operating_point import BY_CODE, TPR95, YOUDEN
 
 KEPT = "view"  # the session's last query: the menu's links carry none
 WITH_ANY_RUN = ("source", "root")  # parameters that stay when another run is chosen
@@ -122,7 +122,7 @@ class View:
     id: str = ""
     ood: tuple[str, ...] = names()
     score: str = DEFAULT
-    threshold: str = choice_or_number(TPR95, YOUDEN)
+    threshold: str = choice_or_number(*RULES)
     convention: Convention = choice(ID_POSITIVE, OOD_POSITIVE)  # noqa: RUF009 - it makes a field
     outcome: str = choice("", *BY_CODE)
     low: float | None = number()

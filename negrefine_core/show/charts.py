@@ -14,6 +14,7 @@ import plotly.io as pio
 from plotly.subplots import make_subplots
 
 from ..comparison import Difference
+from ..operating_point import curve_points
 
 ID_COLOUR, OOD_COLOUR = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermilion: told apart by all colour vision
 NEUTRAL = "#8A8F98"  # legible on white and on black
@@ -83,24 +84,6 @@ def decimals(values: Sequence[float] | np.ndarray | pd.Series) -> int:
     """Decimals that tell a thousandth of the values' span: scores span from 3 (NegRefine) to 0.00001 (MCM, T = 1)."""
     span = float(np.ptp(np.asarray(values, dtype=float))) if len(values) else 0.0
     return min(max(3 - int(np.floor(np.log10(span))), 0), 10) if span > 0 else 4
-
-
-def curve_points(table: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Each score that occurs, as a threshold from the highest down: columns `threshold`, `tpr`, `fpr`, `precision`."""
-    values, inside = table[score].to_numpy(dtype=float), table["is_id"].to_numpy(dtype=bool)
-    order = np.argsort(-values, kind="stable")
-    values, inside = values[order], inside[order]
-    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)  # images with the same score enter together
-    accepted_id = np.cumsum(inside)[last]
-    accepted_ood = last + 1 - accepted_id
-    return pd.DataFrame(
-        {
-            "threshold": values[last],
-            "tpr": accepted_id / max(inside.sum(), 1),
-            "fpr": accepted_ood / max((~inside).sum(), 1),
-            "precision": accepted_id / (last + 1),
-        }
-    )
 
 
 def roc(table: pd.DataFrame, score: str, threshold: float | None = None) -> go.Figure:

@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from negrefine_app.classes.view import ClassesView
+from negrefine_app.compare import sides as compared_sides
 from negrefine_app.compare.view import CompareView
 from negrefine_app.explore.view import ExploreView
 from negrefine_app.image.view import ImageView
 from negrefine_app.learn.view import LearnView
+from negrefine_app.review import figures
 from negrefine_app.review.view import ReviewView
 from negrefine_app.score.view import ScoreView
-from negrefine_app.shared import operating_point
+from negrefine_app.shared.operating_point import threshold
+from negrefine_app.shared.scored_images import ScoredImages
 from negrefine_app.shared.view import View
 from streamlit.testing.v1 import AppTest
 
-from negrefine_core import jobs, methods, paths
+from negrefine_core import jobs, methods, operating_point, paths
 from negrefine_core.methods import METHODS, Method
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.records import Negative
@@ -212,16 +215,57 @@ def test_curves_agree_with_the_metrics_and_a_naive_count() -> None:
     generator = np.random.default_rng(0)
     inside, outside = generator.integers(3, 9, 50), generator.integers(0, 7, 70)  # with ties
     table = pd.DataFrame({"s": [*inside, *outside], "is_id": [True] * 50 + [False] * 70})
-    points = charts.curve_points(table, "s")
+    points = operating_point.curve_points(table, "s")
     for point in points.itertuples():
         assert point.tpr == pytest.approx((inside >= point.threshold).mean())
         assert point.fpr == pytest.approx((outside >= point.threshold).mean())
+        accepted = table[table["s"] >= point.threshold]
+        assert point.precision == pytest.approx(accepted["is_id"].mean())
+    assert list(points["threshold"]) == sorted(set(table["s"]), reverse=True)
     expected = ood_metrics(inside, outside)
     assert charts.roc(table, "s").layout.title.text == f"AUROC {100 * expected.auroc:.1f}%"
     assert charts.precision_recall(table, "s").layout.title.text == f"AUPR-in {100 * expected.aupr_in:.1f}%"
     assert operating_point.threshold(table, "s", "tpr95") == expected.threshold95
     best = max(points.itertuples(), key=lambda p: p.tpr - p.fpr)
     assert operating_point.threshold(table, "s", "youden") == best.threshold
+
+
+def test_a_rule_applies_to_every_score_on_every_page_and_a_number_to_the_score_it_was_set_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [run.scores(name).assign(is_id=name == "animals") for name in ("animals", "food")]
+    table = pd.concat(parts, ignore_index=True)
+    youden, tpr95 = (
+        {score: operating_point.threshold(table, score, rule) for score in ("csp", "negrefine")}
+        for rule in operating_point.RULES[::-1]
+    )
+    assert youden["negrefine"] != tpr95["negrefine"], "or this tests nothing"
+    view = View(score="csp", threshold="youden")
+    assert ScoredImages.of(run, view).threshold == youden["csp"]
+    sides = compared_sides.choose(run, CompareView(score="csp", threshold="youden", first="csp", second="negrefine"))
+    assert sides.sets is not None
+    joined = compared_sides.join(sides, sides.sets, CompareView(score="csp", threshold="youden"))
+    assert joined.thresholds == (youden["csp"], youden["negrefine"])
+    assert f"**{youden['csp']:.3f}** for CSP (Balanced (Youden))" in texts(
+        opened("compare", score="csp", threshold="youden")
+    )
+    by_hand = compared_sides.join(sides, sides.sets, CompareView(score="csp", threshold="1.25"))
+    assert by_hand.thresholds == (1.25, tpr95["negrefine"])
+    assert threshold(View(score="csp", threshold="youden"), table, "negrefine") == youden["negrefine"]  # Image
+    assert threshold(View(score="csp", threshold="1.25"), table, "negrefine") == tpr95["negrefine"]
+
+    drawn: list[pd.DataFrame] = []
+    monkeypatch.setattr(figures.st, "table", lambda table, **_: drawn.append(table))
+    before = table["negrefine"].to_numpy()
+    after = before + np.where(table["is_id"], 0, 0.2)
+    figures.figures_table(view, table.assign(before=before, after=after), ("Now", "Then", "Change"))
+    at = operating_point.threshold(table.assign(negrefine=after), "negrefine", "youden")
+    gained = int(((before < youden["negrefine"]) & (after >= at) & ~table["is_id"]).sum())
+    lost = int(((before >= youden["negrefine"]) & (after < at) & table["is_id"]).sum())
+    said = drawn[0].loc["Images that flip", "Change"]
+    assert ("OOD let in" in said) == (gained > 0)
+    assert not gained or f"{gained} OOD let in" in said
+    assert not lost or f"{lost} ID lost" in said
 
 
 def test_every_score_is_on_offer_negrefine_first_and_one_that_a_run_lacks_is_left_out(run: Run) -> None:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from negrefine_app.shared import operating_point
 from streamlit.testing.v1 import AppTest
 
 from negrefine_core import overrides, paths, pipeline
 from negrefine_core.benchmarks.experiments import experiment
-from negrefine_core.metrics import ood_metrics
+from negrefine_core.metrics import fpr_at_recall, ood_metrics
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, query, settled, texts
@@ -37,7 +36,7 @@ def flipped(run: Run, first: str, second: str) -> dict[str, int]:
     threshold = {}
     for column in (first, second):
         inside, outside = (run.scores(name)[column].to_numpy() for name in ("animals", "food"))
-        threshold[column] = operating_point.fpr_at_recall(inside, outside)[1]
+        threshold[column] = fpr_at_recall(inside, outside)[1]
     for name in ("animals", "food"):
         for _, image in run.scores(name).iterrows():
             before, after = ((image[column] >= threshold[column]) == (name == "animals") for column in (first, second))

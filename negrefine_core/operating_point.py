@@ -1,0 +1,67 @@
+"""The threshold in use and what it does: an image at or above it counts as in-distribution (ID, the positive class).
+
+`table` has one row an image: a boolean column `is_id` and a column per score.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .metrics import fpr_at_recall
+
+TPR95, YOUDEN = "tpr95", "youden"
+RULES = (TPR95, YOUDEN)  # other thresholds are numbers, set by hand
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell of the confusion matrix."""
+
+    code: str
+    is_id: bool
+    accepted: bool
+
+
+OUTCOMES = (
+    Outcome("TP", is_id=True, accepted=True),
+    Outcome("FN", is_id=True, accepted=False),
+    Outcome("FP", is_id=False, accepted=True),
+    Outcome("TN", is_id=False, accepted=False),
+)
+BY_CODE = {outcome.code: outcome for outcome in OUTCOMES}
+
+
+def rule_for(score: str, rule: str, set_for: str) -> str:
+    """The rule that applies to a score: a number counts for the score that it was set for alone, else 95% of ID."""
+    return rule if rule in RULES or score == set_for else TPR95
+
+
+def threshold(table: pd.DataFrame, score: str, rule: str = TPR95) -> float:
+    """The threshold of a rule: `tpr95`, `youden`, or a number written out."""
+    if rule == TPR95:
+        values, inside = table[score].to_numpy(dtype=float), table["is_id"].to_numpy(dtype=bool)
+        return fpr_at_recall(values[inside], values[~inside])[1]
+    if rule == YOUDEN:
+        points = curve_points(table, score)
+        return float(points["threshold"].iloc[int((points["tpr"] - points["fpr"]).argmax())])
+    return float(rule)
+
+
+def outcomes(table: pd.DataFrame, score: str, at: float) -> pd.Series:
+    """Each image's outcome code: TP, FN, FP or TN."""
+    accepted, inside = table[score] >= at, table["is_id"]
+    codes = np.select([inside & accepted, inside & ~accepted, ~inside & accepted], ["TP", "FN", "FP"], "TN")
+    return pd.Series(codes, index=table.index)
+
+
+def curve_points(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Each score that occurs, as a threshold from the highest down: columns `threshold`, `tpr`, `fpr`, `precision`."""
+    from sklearn.metrics import precision_recall_curve, roc_curve  # here: it takes seconds to import
+
+    values, inside = table[score].to_numpy(dtype=float), table["is_id"].to_numpy(dtype=bool)
+    fpr, tpr, thresholds = roc_curve(inside, values, drop_intermediate=False)  # (t + 1,), the first above every score
+    precision, _, _ = precision_recall_curve(inside, values)  # (t + 1,), the last above every score
+    return pd.DataFrame(
+        {"threshold": thresholds[1:], "tpr": tpr[1:], "fpr": fpr[1:], "precision": precision[:-1][::-1]}
+    )
