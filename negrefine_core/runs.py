@@ -19,7 +19,7 @@ from .run_files.folder import run_names as run_names
 from .run_files.info import ScoredWith
 from .run_files.info import Settings as Settings
 from .run_files.info import checked_settings as checked_settings
-from .run_files.metrics import Metrics, read_metrics, write_metrics
+from .run_files.metrics import Metrics, drop_exchanged, read_metrics, write_metrics
 from .run_files.scores import read_scores, write_scores
 
 
@@ -124,15 +124,8 @@ class Run(RunFolder):
         return from_portable(self.info.image_sets[image_set])
 
     def shows_id(self, image_set: str) -> bool | None:
-        """Whether an image set shows the ID classes: by its role, else by the folders that the run was made with; None
-        where nobody has said."""
-        info, settings = self.info, self.settings
-        if image_set in info.roles:
-            return info.roles[image_set] == "ID"
-        root = info.image_sets.get(image_set)
-        if root in settings.ood_images.values():
-            return False
-        return True if root is not None and root == settings.id_images else None
+        """Whether an image set shows the ID classes; None where nobody has said."""
+        return self.info.shows_id(image_set)
 
     @property
     def id_sets(self) -> list[str]:
@@ -165,10 +158,7 @@ class Run(RunFolder):
         """Say whether an image set shows the ID classes or something else; metrics that took it otherwise go."""
         with self.locked():
             self.update_info(roles={**self.info.roles, image_set: "ID" if is_id else "OOD"})
-        with contextlib.suppress(NegRefineError):
-            metrics = self.metrics
-            if image_set in metrics["images"] and (metrics["id_set"] == image_set) != is_id:
-                self.path("metrics.json").unlink()
+        drop_exchanged(self.path("metrics.json"), image_set, is_id)
 
     def set_scored_with(self, image_set: str, negatives: Sequence[Negative], overrides: int) -> None:
         """Note which negatives an image set was scored with, and how many lines the overrides' log had by then."""

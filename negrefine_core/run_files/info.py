@@ -107,6 +107,16 @@ class RunInfo(_Part):
         """Of the model's weights; empty where there is no model."""
         return self.model.fingerprint if self.model else ""
 
+    def shows_id(self, image_set: str) -> bool | None:
+        """Whether an image set shows the ID classes: by its role, else by the folders that the run was made with; None
+        where nobody has said."""
+        if image_set in self.roles:
+            return self.roles[image_set] == "ID"
+        root = self.image_sets.get(image_set)
+        if root in self.settings.ood_images.values():
+            return False
+        return True if root is not None and root == self.settings.id_images else None
+
     def changed(self, **values: object) -> "RunInfo":
         """This with other values, checked as if they were read from a file."""
         return RunInfo.model_validate(self._noted() | values)

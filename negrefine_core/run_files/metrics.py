@@ -43,3 +43,13 @@ def read_metrics(path: Path) -> Metrics:
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
     write_atomically(path, json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+
+
+def drop_exchanged(path: Path, image_set: str, is_id: bool) -> None:
+    """Delete metrics that took an image set for ID where it is not, or the other way round; damaged ones stay."""
+    try:
+        metrics = read_metrics(path)
+    except NegRefineError:
+        return
+    if image_set in metrics["images"] and (metrics["id_set"] == image_set) != is_id:
+        path.unlink(missing_ok=True)
