@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +53,15 @@ def test_the_readmes_commands_are_the_command_lines_own() -> None:
     ).stdout
     assert commands
     assert not [command for command in commands if command not in known]
+
+
+def _pins(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==", 1) for line in lines if "==" in line)
+
+
+def test_the_tests_are_run_with_the_versions_that_the_app_is_installed_with() -> None:
+    app, tests = _pins(ROOT / "requirements.txt"), _pins(ROOT / "tests" / "requirements.txt")
+    assert {"streamlit", "torch", "open-clip-torch"} <= app.keys()
+    assert {name: tests[name] for name in app} == app
+    assert {"pytest", "ruff", "mypy"} <= tests.keys() - app.keys()
