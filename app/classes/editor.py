@@ -176,7 +176,8 @@ def _use(run: Run, read: Callable[[], list[str]], source: str) -> None:
 def _counted(rows: Sequence[str]) -> str:
     """How many rows there are, and how many of them can be used where some are blank or repeated."""
     count, usable = len(trimmed(rows)), len(mended(rows))
-    return f"{count:,} {'row' if count == 1 else 'rows'}" + (f", {usable:,} of them usable" if usable < count else "")
+    words = f"{count:,} {'row' if count == 1 else 'rows'}"
+    return f"{words}, {usable:,} of them usable" if usable < count else words
 
 
 def _table(run: Run) -> list[str]:

@@ -1,8 +1,9 @@
 """The choice of who judges: WordNet, a language model's server, or an earlier log; and the server's key."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from negrefine_core.runs import Run, run_names
 KINDS = {"wordnet": "WordNet (offline)", "openai": "Language model", "replay": "Earlier log"}
 OPENAI_URL = "https://api.openai.com/v1"
 KEPT = "judge_form"  # of the session alone: what was typed into the form outlives its widgets
+Value = TypeVar("Value")
 FOLDER = "a folder of the published format"
 
 
@@ -173,7 +175,7 @@ def _kept() -> dict[str, Any]:
     return kept
 
 
-def _widget(make: Any, label: str, name: str, default: Any, **arguments: Any) -> Any:
+def _widget(make: Callable[..., object], label: str, name: str, default: Value, **arguments: Any) -> Value:
     """A widget that shows what is kept under its name, and keeps what it is changed to."""
     kept, key = _kept(), f"judge_{name}"
     kept.setdefault(name, default)
@@ -181,4 +183,5 @@ def _widget(make: Any, label: str, name: str, default: Any, **arguments: Any) ->
         kept[name] = default
     st.session_state[key] = kept[name]
     make(label, key=key, on_change=lambda: _kept().update({name: st.session_state[key]}), **arguments)
-    return kept[name]
+    value: Value = kept[name]
+    return value

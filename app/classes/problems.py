@@ -36,7 +36,7 @@ def trimmed(names: Sequence[str]) -> list[str]:
 
 def _visible(name: str) -> str:
     """White space of any kind becomes one space; control, format and unassigned characters go."""
-    return " ".join("".join(c if c.isprintable() else " " if c.isspace() else "" for c in name).split())
+    return " ".join("".join(c if c.isprintable() else " " for c in name if c.isprintable() or c.isspace()).split())
 
 
 def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: int | None) -> list[Problem]:

@@ -1,8 +1,7 @@
 """From an edited class list to a new run: its name, its settings, and the job that mines its negatives."""
 
-from typing import Any
-
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from negrefine_core import overrides, paths
 from negrefine_core.errors import NegRefineError
@@ -100,7 +99,7 @@ def _difference(run: Run, names: list[str]) -> None:
         st.caption(f"Against {plain(run.name)}: {len(new - old):,} added, {len(old - new):,} removed.")
 
 
-def _name(run: Run, place: Any) -> str:
+def _name(run: Run, place: DeltaGenerator) -> str:
     st.session_state["new_name"] = draft.chosen(run).get("name") or free_name(run.name)
     name: str = place.text_input(
         "Name of the new run",
@@ -173,10 +172,13 @@ def _advanced(run: Run, now: Settings) -> None:
 
 
 def _choose_model(run: Run, model: str) -> None:
-    draft.choose(run, model="ViT-B-32" if model == OTHER else model, pretrained="openai" if model == OTHER else None)
+    if model == OTHER:
+        draft.choose(run, model="ViT-B-32", pretrained="openai")
+    else:
+        draft.choose(run, model=model, pretrained=None)
 
 
-def _text(run: Run, place: Any, name: str, label: str, value: str, help_text: str) -> None:
+def _text(run: Run, place: DeltaGenerator, name: str, label: str, value: str, help_text: str) -> None:
     st.session_state[f"new_{name}_name"] = value
     place.text_input(
         label,
@@ -186,7 +188,7 @@ def _text(run: Run, place: Any, name: str, label: str, value: str, help_text: st
     )
 
 
-def _toggle(run: Run, place: Any, name: str, label: str, value: bool, help_text: str) -> None:
+def _toggle(run: Run, place: DeltaGenerator, name: str, label: str, value: bool, help_text: str) -> None:
     st.session_state[f"new_{name}"] = value
     place.toggle(
         label,

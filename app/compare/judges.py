@@ -43,7 +43,7 @@ def judge_comparison(run: Run, view: CompareView) -> None:
             links.page("classes"), label="Refine", icon=":material/gavel:", query_params=view.query(step="refine")
         )
         return
-    first = view.judge if view.judge in own else judge_of(run) if judge_of(run) in own else own[0]
+    first = next(judge for judge in (view.judge, judge_of(run), own[0]) if judge in own)
     others = _others(run, own, first)
     if not others:
         st.info(

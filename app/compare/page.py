@@ -142,7 +142,7 @@ def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> Non
 
 
 def _row(difference: Difference, sides: Sides) -> dict[str, object]:
-    verdict = ("better" if is_better(difference) else "worse") if difference.is_clear else "–"
+    verdict = "better" if is_better(difference) else "worse"
     return {
         "OOD images": difference.ood_set.replace("_", " "),
         "Metric": METRICS[difference.metric],
@@ -150,7 +150,7 @@ def _row(difference: Difference, sides: Sides) -> dict[str, object]:
         sides.second.name: 100 * difference.second,
         "Difference": points(difference.second - difference.first, 2),
         "95% interval": f"{points(difference.low)} to {points(difference.high)}",
-        "Beyond chance": verdict,
+        "Beyond chance": verdict if difference.is_clear else "–",
     }
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from negrefine_core.operating_point import OUTCOMES, RULES, TPR95
@@ -192,7 +193,7 @@ def _choose_sort(view: ExploreView, images: ScoredImages) -> None:
     )
 
 
-def _export(run: Run, images: ScoredImages, shown: Any) -> None:
+def _export(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
     """The images of the view, in its order, with every score; the score and threshold are columns of their own."""
     lists = ["id_labels", "id_sims", "negative_labels", "negative_sims"]
     table = shown.drop(columns=[name for name in lists if name in shown])

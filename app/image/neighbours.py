@@ -48,7 +48,8 @@ def similar_pictures(run: Run, view: View, images: ScoredImages, image: pd.Serie
     with st.container(key="gallery_similar"):
         for position, (_, row) in enumerate(shown.iterrows()):
             wrong = row["outcome"] in ("FP", "FN")
-            with st.container(key=f"card_{'id' if row['is_id'] else 'ood'}_{'wrong' if wrong else 'right'}_{position}"):
+            kind = "id" if row["is_id"] else "ood"
+            with st.container(key=f"card_{kind}_{'wrong' if wrong else 'right'}_{position}"):
                 image_card(run, view, images, row, f"**{row['cosine']:.2f}** · {row['outcome']}")
 
 

@@ -119,7 +119,8 @@ def _verdict(images: ScoredImages, image: pd.Series) -> None:
     """What the threshold makes of the image, in words."""
     outcome, value = BY_CODE[image["outcome"]], images.text(image[images.score.column])
     side = "≥" if outcome.accepted else "<"
-    taken, truth = ("ID" if outcome.accepted else "OOD"), ("ID" if outcome.is_id else "OOD")
+    taken = "ID" if outcome.accepted else "OOD"
+    truth = "ID" if outcome.is_id else "OOD"
     words = OUTCOME_WORDS[outcome.code]
     st.subheader(f"{plain(described(image))}: {words.name}", help=words.meaning)
     right = outcome.accepted == outcome.is_id

@@ -121,7 +121,9 @@ def _experiments(folder: Path, found: dict[str, Found]) -> None:
         states = {name: _state(found.get(name)) for name in entry.image_sets}
         lacking = [name for name in states if states[name] == "missing"]
         partial = [name for name in states if states[name] == "incomplete"]
-        said = f"lacks {', '.join(lacking)}" if lacking else f"incomplete: {', '.join(partial)}" if partial else "ready"
+        said = f"incomplete: {', '.join(partial)}" if partial else "ready"
+        if lacking:
+            said = f"lacks {', '.join(lacking)}"
         rows.append(
             {
                 "Experiment": entry.title,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
@@ -124,7 +125,7 @@ def _upload(run: Run, source: str) -> Chosen | None:
     if not files:
         st.caption(f"Subfolders are taken as classes; {limit}. For more, use a folder on the server.")
         return None
-    name = _name(st, _stem(files), key=f"score_name_{number}_{_stem(files)}")
+    name = _name(st.container(), _stem(files), key=f"score_name_{number}_{_stem(files)}")
     if (run.path("images") / name).exists():
         raise NegRefineError(f"The run has uploaded pictures called {name!r} already. Choose another name.")
     return Chosen(files=tuple(files), name=name)
@@ -132,11 +133,15 @@ def _upload(run: Run, source: str) -> Chosen | None:
 
 def _stem(files: Sequence[Any]) -> str:
     first = files[0].name.replace("\\", "/").strip("/")
-    stem = first.split("/")[0] if "/" in first else first.rpartition(".")[0] if len(files) == 1 else "upload"
+    stem = "upload"
+    if "/" in first:
+        stem = first.split("/")[0]
+    elif len(files) == 1:
+        stem = first.rpartition(".")[0]
     return "".join(c if c.isalnum() or c in " -_." else "_" for c in stem).strip(" .")[:60] or "upload"
 
 
-def _name(place: Any, default: str, key: str | None = None) -> str:
+def _name(place: DeltaGenerator, default: str, key: str | None = None) -> str:
     name = place.text_input(
         "Name of the image set",
         default,

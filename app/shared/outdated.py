@@ -31,7 +31,9 @@ def overridden(run: Run) -> bool:
 def since(found: dict[str, int]) -> str:
     """Of which negatives the scores are."""
     changes = max(found.values())
-    return f"before your {changes:,} changes" if changes > 1 else "before your change" if changes else "of before"
+    if changes > 1:
+        return f"before your {changes:,} changes"
+    return "before your change" if changes else "of before"
 
 
 def outdated_notice(run: Run, view: View) -> None:
