@@ -14,7 +14,10 @@ from .records import Negative
 from .runs import Run
 
 METRICS = ("auroc", "fpr95")
-FIXED, BROKEN, STILL_WRONG, STILL_RIGHT = "fixed", "broken", "wrong", "right"
+FIXED = "fixed"
+BROKEN = "broken"
+STILL_WRONG = "wrong"
+STILL_RIGHT = "right"
 
 
 @dataclass(frozen=True)

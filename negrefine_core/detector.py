@@ -146,7 +146,9 @@ class NegRefineDetector:
         top = images.matches
         scores = {row.column: row.score(images).numpy() for row in methods.comparing_with("refined", "none")}
         best = (top.pair_sim - top.neg_sim.unsqueeze(1)).flatten(1).argmax(1)  # (B,)
-        row, best_pos, best_neg = torch.arange(len(best)), best // top.neg.shape[1], best % top.neg.shape[1]  # (B,)
+        row = torch.arange(len(best))  # (B,)
+        best_pos = best // top.neg.shape[1]  # (B,)
+        best_neg = best % top.neg.shape[1]  # (B,)
         return pd.DataFrame(
             {
                 **scores,

@@ -83,11 +83,14 @@ def verdict_table(run: Run) -> pd.DataFrame:
         verdict = rejected.get(negative.label)
         rows.append(
             {
-                "label": negative.label, "pos": negative.pos, "similarity": negative.similarity,
-                "verdict": DROPPED if verdict else KEPT, "kind": verdict.kind if verdict else "",
+                "label": negative.label,
+                "pos": negative.pos,
+                "similarity": negative.similarity,
+                "verdict": DROPPED if verdict else KEPT,
+                "kind": verdict.kind if verdict else "",
                 "id_label": (verdict and verdict.id_label) or "",
             }
-        )  # fmt: skip
+        )
     return pd.DataFrame(rows)
 
 

@@ -209,8 +209,10 @@ def score(
             counts.append(run.write_scores(image_set.name, image_set.root, tables))
         run.write_skipped(image_set.name, skipped)
         if not counts[-1]:
-            raise NegRefineError(f"none of the {len(image_set)} images of {image_set.name} could be read; the first, "
-                                 f"{skipped[0][0]}: {skipped[0][1]}")  # fmt: skip
+            raise NegRefineError(
+                f"none of the {len(image_set)} images of {image_set.name} could be read; the first, "
+                f"{skipped[0][0]}: {skipped[0][1]}"
+            )
         run.set_scored_with(image_set.name, negatives, known_overrides)
     return counts
 

@@ -15,7 +15,10 @@ from negrefine_core.runs import Run
 
 from .problems import trimmed
 
-CLASSES, BEFORE, AFTER, SETTINGS = "classes.txt", "before", "after", "settings.json"
+CLASSES = "classes.txt"
+BEFORE = "before"
+AFTER = "after"
+SETTINGS = "settings.json"
 KEPT = 50  # lists to undo
 
 

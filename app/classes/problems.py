@@ -44,7 +44,9 @@ def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: 
 
     `is_too_long` says whether a name's longest prompt exceeds the model's `context`.
     """
-    names, found, usable = trimmed(names), [], mended(names)
+    names = trimmed(names)
+    usable = mended(names)
+    found = []
     if len(usable) < MIN_CLASSES:
         found.append(Problem(f"**At least {MIN_CLASSES} classes are needed**; the list has {len(usable)}.", True))
     long = [name for name in usable if len(name) > MAX_CHARACTERS]

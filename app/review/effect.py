@@ -88,10 +88,11 @@ def _change(run: Run, row: pd.Series) -> Change | None:
         if not there and not features.ready(run):  # it may have been embedded since
             features.offer(run)
             return None
-        label, pos, similarity, drop = row["label"], row["pos"], float(row["similarity"]), row["decision"] != DROPPED
+        negative = Negative(row["label"], row["pos"], float(row["similarity"]))
+        drop = row["decision"] != DROPPED
         return background.result(
-            ("effect", run.state("negatives.csv", scores=run.scored_sets), label, drop),
-            lambda: _computed(run, Negative(label, pos, similarity), drop),
+            ("effect", run.state("negatives.csv", scores=run.scored_sets), negative.label, drop),
+            lambda: _computed(run, negative, drop),
             "Working out what it does",
         )
     except NegRefineError as error:

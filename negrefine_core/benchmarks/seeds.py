@@ -133,8 +133,12 @@ def markdown(entry: Experiment, runs: Sequence[Run], tables: Sequence[pd.DataFra
     """The results for people: what was run, a table a convention, the time, and what to know when reading them."""
     first = runs[0]
     classes = f"{len(first.id_labels):,} class names ({first.info.labels or 'its own'})"
-    lines = [f"# {entry.title}", "", f"Model {first.info.model_name}, judge {first.info.judge}, {classes}, "
-             f"{len(runs)} seed{'s' * (len(runs) > 1)}. In percent: mean ± standard deviation over seeds."]  # fmt: skip
+    lines = [
+        f"# {entry.title}",
+        "",
+        f"Model {first.info.model_name}, judge {first.info.judge}, {classes}, "
+        f"{len(runs)} seed{'s' * (len(runs) > 1)}. In percent: mean ± standard deviation over seeds.",
+    ]
     for table in tables:
         positive = "ID" if table["convention"][0] == "id-positive" else "OOD"
         lines += [
@@ -146,15 +150,24 @@ def markdown(entry: Experiment, runs: Sequence[Run], tables: Sequence[pd.DataFra
         ]
         for row in table.to_dict("records"):
             mark = "*" if row["ood_set"] in entry.contaminated else ""
-            cells = [f"{row['ood_set']}{mark}", row["method"], _spread(row, "auroc"), _spread(row, "fpr95"),
-                     _number(row["paper_auroc"]), _number(row["paper_fpr95"])]  # fmt: skip
+            cells = [
+                f"{row['ood_set']}{mark}",
+                row["method"],
+                _spread(row, "auroc"),
+                _spread(row, "fpr95"),
+                _number(row["paper_auroc"]),
+                _number(row["paper_fpr95"]),
+            ]
             lines.append("| " + " | ".join(cells) + " |")
     lines += ["", times(entry, runs)]
     if entry.contaminated:
         lines += ["", f"\\* holds images of ID classes; the average is over {', '.join(entry.ood)}."]
     if entry.paper:
-        lines += ["", "The paper's averages are over seeds, as reported second-hand; its single sets are seed 0's, "
-                  "from the published log."]  # fmt: skip
+        lines += [
+            "",
+            "The paper's averages are over seeds, as reported second-hand; its single sets are seed 0's, "
+            "from the published log.",
+        ]
     lines += [line for note in notes for line in ("", f"Not as published: {note}")]
     return "\n".join(lines) + "\n"
 

@@ -33,7 +33,9 @@ class Reporter:
     """Writes a job's progress: the steps' own `report`, a rate and the time that is left."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.now, self._written = job, job.progress, 0.0
+        self.job = job
+        self.now = job.progress
+        self._written = 0.0
 
     def change(self, **values: Any) -> None:
         self.now, self._written = replace(self.now, **values), time.monotonic()
