@@ -26,6 +26,15 @@ from .run_files.scores import read_scores, write_scores
 class Run(RunFolder):
     """One run: what its steps made, file by file. `Run.create` makes or resumes it, `Run.open` reads it."""
 
+    @property
+    def is_mined(self) -> bool:
+        return self.path(tables.INITIAL).exists()
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether there are final negatives to score with."""
+        return self.path(tables.FINAL).exists()
+
     # --- labels ---------------------------------------------------------------------------------------------------
 
     @property
@@ -77,7 +86,7 @@ class Run(RunFolder):
         return sorted(path.stem for path in self.path("scores").glob("*.parquet"))
 
     def scores(self, image_set: str) -> pd.DataFrame:
-        self._check_scored(image_set)
+        self.check_scored(image_set)
         return read_scores(self.path(f"scores/{image_set}.parquet"))
 
     def write_scores(self, image_set: str, root: Path, chunks: pd.DataFrame | Iterable[pd.DataFrame]) -> int:
@@ -88,36 +97,6 @@ class Run(RunFolder):
             with self.locked():
                 self.update_info(image_sets={**self.info.image_sets, image_set: portable(root)})
         return count
-
-    def remove_scores(self, image_set: str) -> None:
-        """Forget an image set: its scores, its pictures where they were uploaded into the run and no other run has
-        scored them, and the metrics, until the run is evaluated again.
-
-        Raises NegRefineError when there are no such scores.
-        """
-        self._check_scored(image_set)
-        uploaded, others = self.path("images") / image_set, self.others_with(image_set)
-        self.path(f"scores/{image_set}.parquet").unlink()
-        if uploaded.is_dir() and not uploaded.is_symlink() and not others:
-            shutil.rmtree(uploaded)
-        self.write_skipped(image_set, [])
-        with self.locked():
-            self.update_info(
-                image_sets=_without(image_set, self.info.image_sets),
-                roles=_without(image_set, self.info.roles),
-                scored_with=_without(image_set, self.info.scored_with),
-            )
-        self.path("metrics.json").unlink(missing_ok=True)
-
-    def others_with(self, image_set: str) -> list[str]:
-        """The names of the other runs that have scored the pictures which were uploaded into this one."""
-        uploaded = portable(self.path("images") / image_set)
-        found = []
-        for name in run_names(self.folder.parent):
-            with contextlib.suppress(NegRefineError):  # a damaged run stops nothing
-                if name != self.name and uploaded in Run(self.folder.with_name(name)).info.image_sets.values():
-                    found.append(name)
-        return found
 
     def image_root(self, image_set: str) -> Path:
         """The folder that the paths in an image set's scores are relative to."""
@@ -182,10 +161,43 @@ class Run(RunFolder):
     def write_metrics(self, values: Metrics) -> None:
         write_metrics(self.path("metrics.json"), values)
 
-    def _check_scored(self, image_set: str) -> None:
+    def check_scored(self, image_set: str) -> None:
+        """Raise where the image set has no scores, naming those that have."""
         if image_set not in self.scored_sets:
             there = ", ".join(self.scored_sets) or "nothing yet"
             raise NegRefineError(f"the run {self.name!r} has no scores of {image_set!r}; scored: {there}")
+
+
+def remove_image_set(run: Run, image_set: str) -> None:
+    """Forget an image set: its scores, its pictures where they were uploaded into the run and no other run has scored
+    them, and the metrics, until the run is evaluated again.
+
+    Raises NegRefineError when there are no such scores.
+    """
+    run.check_scored(image_set)
+    uploaded, others = run.path("images") / image_set, others_with(run, image_set)
+    run.path(f"scores/{image_set}.parquet").unlink()
+    if uploaded.is_dir() and not uploaded.is_symlink() and not others:
+        shutil.rmtree(uploaded)
+    run.write_skipped(image_set, [])
+    with run.locked():
+        run.update_info(
+            image_sets=_without(image_set, run.info.image_sets),
+            roles=_without(image_set, run.info.roles),
+            scored_with=_without(image_set, run.info.scored_with),
+        )
+    run.path("metrics.json").unlink(missing_ok=True)
+
+
+def others_with(run: Run, image_set: str) -> list[str]:
+    """The names of the other runs that have scored the pictures which were uploaded into this one."""
+    uploaded = portable(run.path("images") / image_set)
+    found = []
+    for name in run_names(run.folder.parent):
+        with contextlib.suppress(NegRefineError):  # a damaged run stops nothing
+            if name != run.name and uploaded in Run(run.folder.with_name(name)).info.image_sets.values():
+                found.append(name)
+    return found
 
 
 def _without(image_set: str, values: Mapping[str, object]) -> dict[str, object]:

@@ -59,7 +59,7 @@ def main() -> None:
 def write_large_run(images: int) -> None:
     import numpy as np
 
-    from negrefine_core.runs import Run
+    from negrefine_core.runs import Run, remove_image_set
 
     demo = Run.open("demo")
     if demo.folder.with_name("large").exists():
@@ -67,7 +67,7 @@ def write_large_run(images: int) -> None:
     large, draw = demo.copy("large"), np.random.default_rng(0)
     tables = {name: demo.scores(name) for name in demo.scored_sets}
     for name in tables:
-        large.remove_scores(name)
+        remove_image_set(large, name)
     for name, rows in (("animals", images), ("objects", images // 2)):
         table = tables[name].iloc[draw.integers(len(tables[name]), size=rows)].reset_index(drop=True)
         noise = draw.normal(0, 0.01, rows).astype("float32")

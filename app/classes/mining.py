@@ -33,7 +33,7 @@ def warm_up(run: Run) -> None:
 
 def mined(run: Run) -> bool:
     """Whether the run's negatives are there. Begins to mine a run that no job is to do with."""
-    if run.path("initial_negatives.csv").exists():
+    if run.is_mined:
         return True
     if any(job.state != "done" for job in mining_jobs(run)):
         return False
@@ -41,7 +41,7 @@ def mined(run: Run) -> bool:
     done = background.result(key, partial(_mine_at_once, run.folder), "Mining the negatives …")
     if done is False:
         jobs.start(jobs.Spec(title=f"Mine {run.name}", run=run.name, steps=(jobs.Mine(),)))
-    return run.path("initial_negatives.csv").exists()
+    return run.is_mined
 
 
 def mining_jobs(run: Run) -> list[jobs.Job]:

@@ -147,7 +147,7 @@ def _parent(run: Run) -> Run | None:
 def _refine(run: Run, view: ClassesView) -> None:
     if not _mined(run, view) or any(job.spec.run == run.name for job in jobs.active()):
         return
-    if run.path("negatives.csv").exists():
+    if run.is_refined:
         refine_outcome(run)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.page_link(

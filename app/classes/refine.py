@@ -35,7 +35,7 @@ class Outcome:
 def refine_form(run: Run) -> None:
     """The form, the estimate and the button."""
     st.subheader(
-        "Refine again" if run.path("negatives.csv").exists() else "Refine",
+        "Refine again" if run.is_refined else "Refine",
         help="A judge throws out negatives that are proper nouns or a kind of one of your classes (NegFilter in the "
         "paper): they would draw ID pictures away.",
     )
@@ -100,12 +100,11 @@ def _before_sending(found: Estimate, choice: Choice) -> None:
 
 def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
     asks = choice.kind == "openai" and found is not None and found.questions
-    refined = run.path("negatives.csv").exists()
-    label = "Refine again" if refined else "Refine"
+    label = "Refine again" if run.is_refined else "Refine"
     if clicked(
         f"Ask {found.questions:,} questions" if asks and found else label,
         "refine",
-        type="secondary" if refined else "primary",
+        type="secondary" if run.is_refined else "primary",
         icon=":material/gavel:",
         help="Works in the background; every answer is kept as soon as it is there.",
     ):

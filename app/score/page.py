@@ -9,7 +9,7 @@ from negrefine_core import jobs, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.methods import JUDGED
-from negrefine_core.runs import Run
+from negrefine_core.runs import Run, others_with, remove_image_set
 
 from ..shared import errors, frame, links
 from ..shared.clicks import clicked
@@ -39,7 +39,7 @@ def _draw(run: Run, view: ScoreView) -> None:
         "Each picture is compared with the run’s ID classes and negative labels, and gets a score: **higher = more "
         "in-distribution (ID)**. The work goes on when you leave this page, reload it or restart the app."
     )
-    if not run.path("negatives.csv").exists():
+    if not run.is_refined:
         st.info("This run has no negative labels yet. Mine and refine them first, under “ID classes”.")
         _jobs(run, view)
         return
@@ -257,7 +257,7 @@ def _removal(run: Run, name: str | None) -> str:
     anew = "and the metrics computed anew without it."
     if name is None or not (run.path("images") / name).is_dir():
         return f"Its scores are deleted, {anew} No picture is touched."
-    if others := run.others_with(name):
+    if others := others_with(run, name):
         return f"Its scores are deleted, {anew} Its pictures stay: {plain(', '.join(others))} has scored them, too."
     return f"Its scores and its uploaded pictures are deleted, {anew}"
 
@@ -268,7 +268,7 @@ def _forget(run: Run) -> None:
     if name is None:
         return
     st.session_state[REMOVED] += 1
-    run.remove_scores(name)
+    remove_image_set(run, name)
     if len(run.scored_sets) > 1:
         jobs.start(Spec(title=f"Compute the metrics without “{name}”", run=run.name, steps=(Evaluate(),)))
 

@@ -51,7 +51,7 @@ def start_seed(
     """The run `NAME-seedN` with its negatives mined, or as far as it is already."""
     run = Run.create(f"{name}-seed{settings.seed}", settings, read_class_list(labels).labels)
     run.update_info(experiment=entry.name, labels=labels)
-    if not run.path("initial_negatives.csv").exists():
+    if not run.is_mined:
         with _timed(run, "mining"):
             pipeline.mine(run, encoder, report)
     return run
@@ -66,7 +66,7 @@ def finish_seed(
     workers: int = WORKERS,
 ) -> None:
     """Refine, score and evaluate what is not done yet; the first image set is the ID set."""
-    if not run.path("negatives.csv").exists() or run.info.judge != judge.identity:
+    if not run.is_refined or run.info.judge != judge.identity:
         with _timed(run, "judging"):
             pipeline.refine(run, encoder, judge, report)
     todo = [image_set for image_set in image_sets if not _is_scored(run, image_set)]

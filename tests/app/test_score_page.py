@@ -18,7 +18,7 @@ from negrefine_core.image_sets import open_image_set
 from negrefine_core.jobs import Evaluate, Job, Progress, Score, Spec, Speed
 from negrefine_core.labels import read_class_list
 from negrefine_core.records import Negative
-from negrefine_core.runs import Run, Settings
+from negrefine_core.runs import Run, Settings, remove_image_set
 from tests.support.app_driver import at, query, settled, texts
 from tests.support.browser import expect_text, expect_url, served
 from tests.support.jobs import until
@@ -123,7 +123,7 @@ def test_a_set_is_removed_with_its_uploaded_pictures_and_nothing_else(
     assert "pets" not in made.info.image_sets
     assert [step.step for spec in started for step in spec.steps] == ["evaluate"]
     with pytest.raises(NegRefineError, match="no scores of 'pets'"):
-        made.remove_scores("pets")
+        remove_image_set(made, "pets")
 
 
 def test_a_folder_of_the_server_is_counted_with_its_classes(run: Run, no_jobs: Path, tmp_path: Path) -> None:

@@ -292,14 +292,14 @@ def test_uploaded_pictures_that_another_run_has_scored_stay_when_their_set_is_re
     other = Run.create("other", Settings(), IDS, tmp_path)
     for each in (run, other):
         each.write_scores("pets", uploaded, pd.DataFrame({"path": ["a.png"]}))
-    assert (run.others_with("pets"), other.others_with("pets")) == (["other"], [])
-    run.remove_scores("pets")
+    assert (runs.others_with(run, "pets"), runs.others_with(other, "pets")) == (["other"], [])
+    runs.remove_image_set(run, "pets")
     assert uploaded.is_dir()
     assert (run.scored_sets, other.scored_sets) == ([], ["pets"])
     run.write_scores("pets", uploaded, pd.DataFrame({"path": ["a.png"]}))
-    other.remove_scores("pets")
+    runs.remove_image_set(other, "pets")
     assert uploaded.is_dir()  # they are the other's
-    run.remove_scores("pets")
+    runs.remove_image_set(run, "pets")
     assert not uploaded.exists()
 
 
