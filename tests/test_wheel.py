@@ -32,6 +32,11 @@ while job.state in jobs.ACTIVE:
     time.sleep(0.05)
 print(job.state, job.error, *job.progress.messages)
 """
+PATHS = """
+from negrefine_core import paths
+
+print(paths.portable(paths.IMAGES / "animals"), paths.from_portable("data/images/animals").is_dir())
+"""
 PAGE = """
 from importlib.util import find_spec
 from pathlib import Path
@@ -138,6 +143,10 @@ def test_the_command_works_on_the_bundled_run_and_model(installed: Installed) ->
     assert "food (114)" in metrics
     assert installed.output("python", "-c", SCORES) == "cat\n"
     assert list(installed.folder.iterdir()) == []  # the run was unpacked to the user's own folder
+
+
+def test_a_run_file_means_the_bundled_pictures_here_and_in_a_clone(installed: Installed) -> None:
+    assert installed.output("python", "-c", PATHS) == "data/images/animals True\n"
 
 
 def test_a_job_in_the_background_finds_the_package(installed: Installed) -> None:
