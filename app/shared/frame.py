@@ -66,12 +66,24 @@ def _picked_run(view: View, names: list[str]) -> Run:
         names,
         index=0 if name in names else None,
         key="pick_run",
-        on_change=lambda: go_to_run(st.session_state["pick_run"] or ""),
+        on_change=_go_to_picked,
+        args=(names[0],),
         help=f"A run is one folder in {paths.RUNS}: labels, negatives, verdicts, scores and metrics.",
     )
     if name not in names:
         raise NegRefineError(f"There is no run {name!r} here. Choose one under “Run” in the sidebar.")
     return Run.open(name)
+
+
+def _go_to_picked(usual: str) -> None:
+    """Go to the run in the picker.
+
+    On a busy machine the browser may report a run that a page went to by itself, as if it were picked now: what that
+    page wrote into the URL stays.
+    """
+    picked = st.session_state["pick_run"]
+    if picked and picked != st.query_params.get("run", usual):
+        go_to_run(picked)
 
 
 def _provenance(run: Run) -> None:

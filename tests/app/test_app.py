@@ -357,3 +357,16 @@ def test_an_address_that_names_the_id_set_says_so_for_its_view_alone(unsaid: Run
     assert unsaid.id_set is None
     assert opened(run="unsaid", id="food", show="metrics").radio(key="id_question_unsaid").value is None
     assert opened(run="unsaid", id="elsewhere").radio(key="id_question_unsaid").value is None
+
+
+def test_another_run_is_picked_with_nothing_chosen(run: Run) -> None:
+    app = opened(score="csp")
+    app.selectbox(key="pick_run").select("demo").run()
+    assert query(app) == {"run": "demo"}
+
+
+def test_a_run_that_the_page_went_to_by_itself_keeps_the_pages_step_when_the_browser_reports_it(run: Run) -> None:
+    app = opened("classes")
+    app.query_params["run"], app.query_params["step"] = "demo", "changes"  # as the click on Re-mine writes them
+    app.selectbox(key="pick_run").select("demo").run()
+    assert query(app) == {"run": "demo", "step": "changes"}
