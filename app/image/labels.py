@@ -190,6 +190,7 @@ def _badge(view: ImageView, label: str, override: Override | None) -> None:
         words = "dropped by you" if dropped else "restored by you"
     st.page_link(
         links.page("review"),
+        icon="",
         label=f":{'red' if dropped else 'green'}-badge[{words}]",
         help=f"Review “{label}”",
         query_params=view.query(queue="all", search="", id_class="", label=label),

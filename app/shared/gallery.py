@@ -64,6 +64,7 @@ def image_card(run: Run, view: View, images: ScoredImages, image: pd.Series, wor
     words = words or f"**{images.text(image[images.score.column])}** · {image['outcome']}"
     st.page_link(
         links.page("image"),
+        icon="",  # the picture itself, and not the page's
         label=f"{picture} {plain(name)}  \n{words}",
         query_params=view.query(image=str(Address.of(image)), back=_opened_from(view), off="", off_ids=""),
         width="stretch",

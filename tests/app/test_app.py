@@ -370,3 +370,9 @@ def test_a_run_that_the_page_went_to_by_itself_keeps_the_pages_step_when_the_bro
     app.query_params["run"], app.query_params["step"] = "demo", "changes"  # as the click on Re-mine writes them
     app.selectbox(key="pick_run").select("demo").run()
     assert query(app) == {"run": "demo", "step": "changes"}
+
+
+def test_a_card_is_its_picture_without_the_icon_of_the_page_that_it_leads_to(run: Run) -> None:
+    cards = [link.proto for link in opened().get("page_link") if link.proto.page == "image"]
+    assert len(cards) == 24
+    assert {card.icon for card in cards} == {""}

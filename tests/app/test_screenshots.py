@@ -22,6 +22,8 @@ CHARTS_FIT = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]
   const chart = place.querySelector('.main-svg');
   return chart && Math.abs(chart.getBoundingClientRect().width - place.getBoundingClientRect().width) < 2;
 })"""  # charts are drawn after the script has run, and again for another width
+WHOLE = """() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0
+  && [...document.images].every(image => image.complete)"""  # what is loaded late stands as a grey place
 OVERFLOW = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
 WORDLESS = "[...document.images].filter(i => !i.alt && i.offsetWidth > 1).map(i => i.src.slice(0, 80))"
 HEIGHT = "Math.max(1000, ...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollHeight))"
@@ -43,12 +45,15 @@ def test_a_page_is_whole_wide_and_narrow(name: str, opened: Page, address: str, 
         opened.set_viewport_size({"width": width, "height": 1000})
         expect_text(opened, "weights")  # the page's foot
         drawn(opened)
+        opened.wait_for_function(WHOLE)
         opened.wait_for_function(CHARTS_FIT)
         assert opened.locator("[data-testid=stException]").count() == 0
         assert opened.locator("h1").inner_text() == PAGES[name]
         opened.wait_for_function(f"{OVERFLOW} <= 0")  # else the page is wider than the window
         opened.wait_for_function(f"{WORDLESS}.length === 0")
         opened.set_viewport_size({"width": width, "height": min(3000, opened.evaluate(HEIGHT))})
+        opened.wait_for_function(WHOLE)
+        opened.wait_for_function(CHARTS_FIT)
         scheme = "dark" if opened.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
         folder = Path(os.environ.get("NEGREFINE_SCREENSHOTS", tmp_path))
         opened.screenshot(path=folder / f"{name}-{width}-{scheme}.png")
