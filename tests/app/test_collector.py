@@ -30,6 +30,7 @@ def test_young_collections_set_nothing_aside(monkeypatch: pytest.MonkeyPatch) ->
     assert gc.get_freeze_count() == 0
 
 
+@pytest.mark.slow
 def test_every_tenth_time_everything_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "SLOW", 0.0)
     counts = []

@@ -174,6 +174,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
     return runs
 
 
+@pytest.mark.slow
 def test_a_benchmarks_run_shows_its_table_over_the_seeds_beside_the_paper(benchmark: list[Run]) -> None:
     entry, convention = experiment("imagenet"), "id-positive"
     app = settled(at("compare", run="bench-seed1"))

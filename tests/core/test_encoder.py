@@ -286,6 +286,7 @@ def test_whatever_changes_a_feature_changes_the_fingerprint(
     )
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_the_same_in_another_process(tiny_model: str, encoder: OpenClipEncoder) -> None:
     import subprocess
 

@@ -120,6 +120,7 @@ def test_candidates_do_not_depend_on_the_hash_seed() -> None:
     assert len(answers) == 1
 
 
+@pytest.mark.slow
 def test_first_lemmas_of_another_wordnet_can_be_given(wordnet: WordNet) -> None:
     assert candidates(["dog"], first_lemmas=wordnet.first_lemmas()) == candidates(["dog"])
 

@@ -79,6 +79,7 @@ def features(encoder: OpenClipEncoder, negatives: Sequence[Negative], nouns: tup
     return torch.cat([encoder.encode_labels([n.label], nouns if n.pos == "noun" else adjectives) for n in negatives])
 
 
+@pytest.mark.slow
 def test_two_cold_runs_write_the_same_label_files_and_scores(
     finished: Run, tmp_path: Path, encoder: OpenClipEncoder, judge: WordNetJudge, pictures: Path
 ) -> None:

@@ -254,6 +254,7 @@ def test_ten_kills_at_random_moments_change_no_file_and_ask_nothing_twice(tmp_pa
     assert len(again) <= 8 * len(kept)
 
 
+@pytest.mark.slow
 def test_answers_that_had_arrived_before_a_kill_are_never_asked_for_again(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     with LoopbackServer() as server:
@@ -271,6 +272,7 @@ def test_answers_that_had_arrived_before_a_kill_are_never_asked_for_again(tmp_pa
     assert max(Counter(prompt for _, prompt in server.answered).values()) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_costs_nothing_that_was_written(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     with LoopbackServer(some_yes) as server:
