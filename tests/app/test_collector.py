@@ -8,7 +8,8 @@ from negrefine_app.shared import collector
 
 
 @pytest.fixture(autouse=True)
-def _thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    collector.install()
     gc.unfreeze()
     monkeypatch.setattr(collector, "_slow", 0)
     yield
