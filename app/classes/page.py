@@ -10,7 +10,7 @@ from ..shared import frame, links
 from ..shared.errors import told
 from ..shared.job_panel import job_panel
 from ..shared.scored_images import scores
-from ..shared.view import View, bound, change
+from ..shared.view import View, change, switch
 from ..shared.words import plain, some
 from .carry_over import carry_over_button
 from .changes import what_changed
@@ -27,14 +27,7 @@ def _draw(run: Run, view: ClassesView) -> None:
         "The ID classes are what your pictures may show (in-distribution). A change makes a **new run**: its negative "
         "labels are mined again, then a judge refines them. The run you start from stays as it is."
     )
-    st.segmented_control(
-        "Step",
-        list(STEPS),
-        format_func=STEPS.__getitem__,
-        label_visibility="collapsed",
-        required=True,
-        **bound(view, "step"),
-    )
+    switch("Step", STEPS, view, "step")
     {"edit": _edit, "changes": _changes, "refine": _refine}[view.step](run, view)
 
 

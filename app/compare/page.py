@@ -14,7 +14,7 @@ from ..shared import frame, links
 from ..shared.gallery import image_gallery
 from ..shared.operating_point import rule_words
 from ..shared.scored_images import ScoredImages, Sets
-from ..shared.view import OOD_POSITIVE, bound, change
+from ..shared.view import OOD_POSITIVE, bound, change, switch
 from ..shared.words import contamination, plain, points
 from .differences import METRICS, differences, is_better, overall, statement
 from .experiment import experiment_table
@@ -27,14 +27,7 @@ from .view import FLIPS, MODES, CompareView
 
 def _draw(run: Run, view: CompareView) -> None:
     st.caption("Two sides on the same images: which is better and by how much, which images change sides, and why.")
-    st.segmented_control(
-        "What to compare",
-        list(MODES),
-        format_func=MODES.__getitem__,
-        required=True,
-        label_visibility="collapsed",
-        **bound(view, "compare"),
-    )
+    switch("What to compare", MODES, view, "compare")
     if view.compare == "judges":
         judge_comparison(run, view)
         return
@@ -212,14 +205,7 @@ def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
 
 def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
     labels = {"pictures": f"Pictures: {FLIPS[view.flip][0].lower()}", "labels": "Negatives that differ"}
-    st.segmented_control(
-        "Below",
-        list(labels),
-        format_func=labels.__getitem__,
-        label_visibility="collapsed",
-        required=True,
-        **bound(view, "differ"),
-    )
+    switch("Below", labels, view, "differ")
     if view.differ == "labels":
         label_differences(view, sides)
         return

@@ -13,7 +13,7 @@ from ..shared import frame
 from ..shared.gallery import image_gallery
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
-from ..shared.view import SORTS, bound, change, now, picked
+from ..shared.view import SORTS, bound, change, now, picked, switch
 from ..shared.words import percent, plain
 from .metrics_table import metrics_table
 from .threshold_controls import threshold_controls
@@ -97,14 +97,7 @@ def _charts(view: ExploreView, images: ScoredImages) -> None:
             alt=f"Histogram of the {score.name} scores of ID and OOD images, threshold at {images.text(at)}",
         )
     with right:
-        st.segmented_control(
-            "Curve",
-            list(CURVES),
-            format_func=CURVES.__getitem__,
-            label_visibility="collapsed",
-            required=True,
-            **bound(view, "curve"),
-        )
+        switch("Curve", CURVES, view, "curve")
         draw_curve = charts.roc if view.curve == "roc" else charts.precision_recall
         st.plotly_chart(
             draw_curve(images.table, score.column, at),
@@ -144,14 +137,7 @@ def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:
 
 def _choose_section(run: Run, view: ExploreView) -> str:
     labels = {"pictures": "Pictures", "metrics": "Metrics", "unreadable": f"Unreadable images ({len(run.skipped):,})"}
-    st.segmented_control(
-        "Below",
-        list(labels),
-        format_func=labels.__getitem__,
-        label_visibility="collapsed",
-        required=True,
-        **bound(view, "show"),
-    )
+    switch("Below", labels, view, "show")
     return view.show
 
 

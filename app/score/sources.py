@@ -13,7 +13,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import ImageSet, check_name, open_image_set
 from negrefine_core.runs import Run
 
-from ..shared.view import bound
+from ..shared.view import switch
 from ..shared.words import plain
 from .benchmarks import benchmark_root, choose_benchmark_sets
 from .uploads import MAX_FILES, unpack
@@ -48,14 +48,7 @@ class Chosen:
 
 def choose_pictures(run: Run, view: ScoreView) -> Chosen | None:
     """The widgets of one source, and what is chosen with them; None until something is."""
-    st.segmented_control(
-        "Pictures",
-        list(SOURCES),
-        format_func=SOURCES.__getitem__,
-        label_visibility="collapsed",
-        required=True,
-        **bound(view, "source"),
-    )
+    switch("Pictures", SOURCES, view, "source")
     if view.source == "bundled":
         return _bundled(run)
     if view.source == "benchmark":

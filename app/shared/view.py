@@ -214,6 +214,21 @@ def bound(view: View, name: str, shown: object = None, /, **also: Any) -> Bound:
     return {"key": key, "on_change": lambda: change(view, **{name: picked(name)}, **also)}
 
 
+def switch(label: str, options: Mapping[str, str], view: View, name: str) -> None:
+    """A row of buttons, one of them down, bound to a field: the field's values with what is written on each.
+
+    The label is for screen readers alone.
+    """
+    st.segmented_control(
+        label,
+        list(options),
+        format_func=options.__getitem__,
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, name),
+    )
+
+
 def picked(name: str) -> Any:
     """What the widget bound to a field stands at."""
     value = st.session_state[f"pick_{name}"]
