@@ -38,7 +38,8 @@ class Question:
 class Reply:
     """A judge's raw reply, how long it took in seconds, and what a language model's server says of it.
 
-    `time` is when it was given (UTC, ISO 8601), None for now.
+    `time` is when it was given (UTC, ISO 8601), None for now. A `malformed` one was not said by the model: its text is
+    the beginning of what the server sent instead.
     """
 
     text: str
@@ -47,10 +48,13 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     time: str | None = None
+    malformed: bool = False
 
     @property
     def answer(self) -> Answer:
         """Yes = the reply, lower-cased, starts with "yes"; neither yes nor no is unclear, and counts as no."""
+        if self.malformed:
+            return "unclear"
         text = self.text.strip().lower()
         if text.startswith("yes"):
             return "yes"
@@ -94,6 +98,19 @@ class JudgeIdentity:
     def url(self) -> str:
         """The language model's server."""
         return self.detail.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """For how many seconds no answer has come from whom, and how many questions are asked."""
+
+    whom: str
+    seconds: int
+    in_flight: int
+
+    def __str__(self) -> str:
+        noun = "question" if self.in_flight == 1 else "questions"
+        return f"waiting for {self.whom}, {self.seconds} s, {self.in_flight} {noun} in flight"
 
 
 class Judge(Protocol):

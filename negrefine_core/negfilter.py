@@ -1,15 +1,20 @@
 """NegFilter: a judge rejects negatives that are proper nouns or subcategories of an ID class (paper, section 4.1)."""
 
 import asyncio
+import contextlib
+import logging
 import re
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
-from .judge import Judge, Kind, Question, Reply
+from .errors import Cancelled
+from .judge import Judge, JudgeIdentity, Kind, Question, Reply, Wait
 from .records import Negative
 from .records import Verdict as Verdict
 
@@ -20,7 +25,12 @@ T = TypeVar("T")
 
 N_NEAREST = 10  # paper: the ID labels asked about, by similarity of the bare text features
 MIN_CHARACTERS = 3
-GRACE = 5.0
+GRACE = 5.0  # seconds for the answers in flight, after an error
+GRACE_CANCELLED = 0.5  # after a person has ended it
+LOOK = 1.0  # seconds between two looks at whether answers come
+QUIET = 5.0  # seconds without an answer until it is said who is waited for
+
+OnWait = Callable[[Wait | None], None]  # told each second; None when answers come again
 
 
 @dataclass(frozen=True)
@@ -78,16 +88,17 @@ class NegFilter:
         known: Mapping[str, Verdict] | None = None,
         on_verdict: Callable[[Verdict], None] | None = None,
         progress: "Progress | None" = None,
+        on_wait: OnWait | None = None,
     ) -> Filtered:
         """Filter mined negatives (cleaned first) against the ID labels.
 
         `known` holds this judge's earlier verdicts by prompt ("same" verdicts by negative): those questions are not
-        asked again. `on_verdict` is
-        called with each new verdict as soon as it is known. Works inside a running event loop (Jupyter) too.
+        asked again. `on_verdict` is called with each new verdict as soon as it is known; `on_wait` is told of a server
+        that does not answer, which is logged otherwise. Works inside a running event loop (Jupyter) too.
         """
         cleaned = clean_negatives(negatives)
         chains = question_chains(self.encoder, cleaned, id_labels)
-        judged = judge_chains(self.judge, chains, known, on_verdict, progress)
+        judged = judge_chains(self.judge, chains, known, on_verdict, progress, on_wait)
         kept = tuple(negative for negative, chain in zip(cleaned, judged, strict=True) if not _rejected(chain))
         rejected = tuple(chain[-1] for chain in judged if _rejected(chain))
         return Filtered(kept, rejected, tuple(verdict for chain in judged for verdict in chain))
@@ -99,67 +110,124 @@ def judge_chains(
     known: Mapping[str, Verdict] | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
     progress: "Progress | None" = None,
+    on_wait: OnWait | None = None,
 ) -> list[list[Verdict]]:
     """Ask a judge: `judge.concurrency` chains at once, each in order to its first yes.
 
-    The first error (or a cancelling `progress`) ends the work: no question more is asked, and the answers in flight
-    have GRACE seconds to come in, so that nothing answered is lost.
+    The first error (or a cancelling `progress`, which is called each second while no answer comes) ends the work: no
+    question more is asked, and the answers in flight have GRACE seconds to come in, so that nothing answered is lost.
     """
-    return _run_coroutine(_judge_all(judge, chains, known or {}, on_verdict or (lambda _: None), progress))
+    asking = _Asking(judge, known or {}, on_verdict or (lambda _: None))
+    say = on_wait or now_and_then(logging.getLogger(__name__).warning)
+    return _run_coroutine(_judge_all(asking, chains, progress, say))
+
+
+def now_and_then(say: Callable[[str], None]) -> OnWait:
+    """Say who is waited for once, and again whenever the wait has doubled: for who shows one line after another."""
+    due = 0.0
+
+    def on_wait(wait: Wait | None) -> None:
+        nonlocal due
+        if wait is None:
+            due = 0.0
+        elif wait.seconds >= due:
+            due = 2.0 * wait.seconds
+            say(str(wait))
+
+    return on_wait
 
 
 async def _judge_all(
-    judge: Judge,
-    chains: Sequence[Sequence[Question]],
-    known: Mapping[str, Verdict],
-    on_verdict: Callable[[Verdict], None],
-    progress: "Progress | None",
+    asking: "_Asking", chains: Sequence[Sequence[Question]], progress: "Progress | None", on_wait: OnWait
 ) -> list[list[Verdict]]:
-    done = 0
+    done, judge, grace = 0, asking.judge, GRACE
     results: list[list[Verdict]] = [[] for _ in chains]
     stopping = asyncio.Event()
     queue = takewhile(lambda _: not stopping.is_set(), range(len(chains)))
+    workers: list[asyncio.Task[None]] = []
 
     async def worker() -> None:
         nonlocal done
         for index in queue:
             chain = takewhile(lambda _: not stopping.is_set(), chains[index])
-            results[index] = await _judge_chain(judge, chain, known, on_verdict)
+            results[index] = await asking.verdicts(chain)
             done += 1
             if progress:
                 progress(done, len(chains))
 
-    workers: list[asyncio.Task[None]] = []
-    try:
+    async def work() -> None:
         await judge.open()
-        workers = [asyncio.create_task(worker()) for _ in range(min(judge.concurrency, len(chains)))]
+        workers.extend(asyncio.create_task(worker()) for _ in range(min(judge.concurrency, len(chains))))
         await asyncio.gather(*workers)
+
+    async def watch() -> None:
+        said = False
+        while True:
+            await asyncio.sleep(LOOK)
+            wait = asking.wait()
+            if progress and wait.seconds >= LOOK:
+                progress(done, len(chains))
+            if wait.seconds >= QUIET:
+                on_wait(wait)
+            elif said:
+                on_wait(None)
+            said = wait.seconds >= QUIET
+
+    tasks = [asyncio.create_task(work()), asyncio.create_task(watch())]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    except (asyncio.CancelledError, Cancelled):
+        grace = GRACE_CANCELLED
+        raise
     finally:
         stopping.set()
         if workers:
-            await asyncio.wait(workers, timeout=GRACE)
-        for task in workers:
+            await asyncio.wait(workers, timeout=grace)
+        for task in (*tasks, *workers):
             task.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        await asyncio.gather(*tasks, *workers, return_exceptions=True)
         await judge.close()
     return results
 
 
-async def _judge_chain(
-    judge: Judge, chain: Iterable[Question], known: Mapping[str, Verdict], on_verdict: Callable[[Verdict], None]
-) -> list[Verdict]:
-    verdicts = []
-    for question in chain:
-        earlier = known.get(question.prompt or question.negative)
-        if earlier:
-            verdict = replace(earlier, similarity=question.similarity)
-        else:
-            verdict = _verdict(judge, question, Reply("yes") if question.kind == "same" else await judge.ask(question))
-            on_verdict(verdict)
-        verdicts.append(verdict)
-        if verdict.answer == "yes":
-            break
-    return verdicts
+class _Asking:
+    """Puts questions to a judge, and knows how many are in flight and since when no answer has come."""
+
+    def __init__(self, judge: Judge, known: Mapping[str, Verdict], on_verdict: Callable[[Verdict], None]) -> None:
+        self.judge, self.known, self.on_verdict = judge, known, on_verdict
+        self._whom = JudgeIdentity.parse(judge.identity).url or judge.identity
+        self._in_flight = 0
+        self._answered = time.monotonic()
+
+    def wait(self) -> Wait:
+        return Wait(self._whom, int(time.monotonic() - self._answered), self._in_flight)
+
+    async def verdicts(self, chain: Iterable[Question]) -> list[Verdict]:
+        """A chain's verdicts, to the first yes."""
+        verdicts = []
+        for question in chain:
+            earlier = self.known.get(question.prompt or question.negative)
+            if earlier:
+                verdict = replace(earlier, similarity=question.similarity)
+            else:
+                verdict = _verdict(self.judge, question, await self._reply(question))
+                self.on_verdict(verdict)
+            verdicts.append(verdict)
+            if verdict.answer == "yes":
+                break
+        return verdicts
+
+    async def _reply(self, question: Question) -> Reply:
+        if question.kind == "same":
+            return Reply("yes")
+        self._in_flight += 1
+        try:
+            return await self.judge.ask(question)
+        finally:
+            self._in_flight -= 1
+            self._answered = time.monotonic()
 
 
 def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
@@ -177,6 +245,7 @@ def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
         model=reply.model,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
+        malformed=reply.malformed,
     )
 
 
@@ -190,5 +259,19 @@ def _run_coroutine(work: Coroutine[object, object, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
+    stop: list[Callable[[], object]] = []
+
+    async def stoppable() -> T:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if task:
+            stop.append(partial(loop.call_soon_threadsafe, task.cancel))
+        return await work
+
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        future = pool.submit(asyncio.run, stoppable())
+        try:
+            return future.result()
+        except KeyboardInterrupt:  # the notebook's stop button reaches its own thread alone
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                stop[0]()
+            raise

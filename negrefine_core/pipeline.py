@@ -29,7 +29,7 @@ from .labels import (
 from .methods import Negatives
 from .metrics import Measured
 from .mining import Negative
-from .negfilter import Filtered, NegFilter, Verdict, clean_negatives, question_chains
+from .negfilter import Filtered, NegFilter, OnWait, Verdict, clean_negatives, question_chains
 from .overrides import judged_negatives, write_final_negatives
 from .run_files.info import ModelInfo
 from .run_files.metrics import Figures, Metrics
@@ -77,13 +77,18 @@ def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Nega
     return negatives
 
 
-def refine(run: Run, encoder: CachedEncoder, judge: Judge, report: Report = silent) -> Filtered:
-    """Mined negatives -> `verdicts.jsonl` -> `negatives.csv`. Questions this judge has answered are not asked again."""
+def refine(
+    run: Run, encoder: CachedEncoder, judge: Judge, report: Report = silent, on_wait: OnWait | None = None
+) -> Filtered:
+    """Mined negatives -> `verdicts.jsonl` -> `negatives.csv`. Questions this judge has answered are not asked again.
+
+    `on_wait` is told of a server that does not answer; without it that is logged.
+    """
     check_model(run, encoder)
     known = _known(run, judge)
     with run.verdict_log() as log, report("Judging the negatives") as progress:
         filtered = NegFilter(judge, encoder).run(
-            run.initial_negatives, run.id_labels, known, on_verdict=log.append, progress=progress
+            run.initial_negatives, run.id_labels, known, on_verdict=log.append, progress=progress, on_wait=on_wait
         )
     if not filtered.kept:
         raise NegRefineError("the judge rejected every negative; nothing is left to score with")
@@ -103,7 +108,9 @@ def check_model(run: Run, encoder: CachedEncoder) -> None:
 
 
 def _known(run: Run, judge: Judge) -> dict[str, Verdict]:
-    return {verdict.prompt or verdict.negative: verdict for verdict in run.verdicts if verdict.judge == judge.identity}
+    """What this judge has said in the run, by prompt; what its server said instead is asked for again."""
+    said = (verdict for verdict in run.verdicts if verdict.judge == judge.identity and not verdict.malformed)
+    return {verdict.prompt or verdict.negative: verdict for verdict in said}
 
 
 def question_estimate(

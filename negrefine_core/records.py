@@ -21,7 +21,8 @@ class Negative:
 class Verdict:
     """One question answered: the evidence behind a rejection. `time` is UTC, `latency` in seconds.
 
-    `model` and the token counts are what a language model's server said of the reply.
+    `model` and the token counts are what a language model's server said of the reply. A `malformed` one was not said by
+    the model: it counts as unclear, and is asked for again when the run is refined again.
     """
 
     negative: str
@@ -37,6 +38,7 @@ class Verdict:
     model: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    malformed: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def _at_work(job: Job) -> None:
             args=(job,),
             help="Stops within two seconds. What is finished is kept, and the job can be resumed.",
         )
-    st.progress(_share(progress), text=_speed(progress))
+    st.progress(_share(progress), text=plain(progress.waiting) or _speed(progress))
 
 
 def _cancel(job: Job) -> None:

@@ -1,5 +1,6 @@
 """What the commands share: options, notes, progress bars, and the question before a question is sent."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -97,6 +98,13 @@ def progress_bar(description: str) -> Iterator["Progress"]:
             bar.update(done - bar.n)
 
         yield progress
+
+
+def print_beside_bar(text: str) -> None:
+    """A line on the error stream that leaves a progress bar whole."""
+    from tqdm import tqdm
+
+    tqdm.write(text, file=sys.stderr)
 
 
 def print_notes(notes: Iterable[str]) -> None:

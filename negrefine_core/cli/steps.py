@@ -25,6 +25,7 @@ from .options import (
     Workers,
     Yes,
     confirm_questions,
+    print_beside_bar,
     print_notes,
     progress_bar,
     run_encoder,
@@ -95,6 +96,7 @@ def run(
     from .. import pipeline
     from ..image_sets import open_image_set
     from ..judges.choose import open_judge
+    from ..negfilter import now_and_then
     from ..runs import checked_settings
 
     inside = open_image_set(id_images or BUNDLED_ID)
@@ -118,7 +120,7 @@ def run(
     current, encoder = _create_run(name, settings, classes, device)
     pipeline.mine(current, encoder, progress_bar)
     confirm_questions(current, encoder, asked, rate_limit, prices, yes)
-    _print_filtered(pipeline.refine(current, encoder, asked, progress_bar))
+    _print_filtered(pipeline.refine(current, encoder, asked, progress_bar, now_and_then(print_beside_bar)))
     pipeline.score(current, encoder, [inside, *outsides], progress_bar, workers)
     print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
@@ -182,6 +184,7 @@ def refine(
     """Filter a run's negatives (NegFilter); questions already answered are not asked again."""
     from .. import pipeline
     from ..judges.choose import open_judge
+    from ..negfilter import now_and_then
     from ..overrides import judge_of
     from ..runs import Run
 
@@ -190,7 +193,7 @@ def refine(
     asked = open_judge(identity, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit)
     encoder = run_encoder(current.settings, current.id_labels, device)
     confirm_questions(current, encoder, asked, rate_limit, prices, yes)
-    _print_filtered(pipeline.refine(current, encoder, asked, progress_bar))
+    _print_filtered(pipeline.refine(current, encoder, asked, progress_bar, now_and_then(print_beside_bar)))
     typer.echo(f"The final negatives: {current.path('negatives.csv')}")
 
 
@@ -291,6 +294,9 @@ def _print_filtered(filtered: "Filtered") -> None:
         print_notes(
             [f"{count} are neither yes nor no, and count as no; the first: {first.reply[:60]!r} on {first.negative!r}"]
         )
+    malformed = sum(verdict.malformed for verdict in unclear)
+    if malformed:
+        print_notes([f"{malformed:,} of these were not said by the model; the next refine asks for them again"])
     typer.echo(
         f"{len(filtered.kept):,} negatives kept; rejected: {kinds.count('proper noun'):,} proper nouns, "
         f"{kinds.count('subcategory'):,} subcategories, {kinds.count('same'):,} equal to an ID"

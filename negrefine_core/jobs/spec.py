@@ -82,6 +82,7 @@ class Progress:
     total: int = 0
     rate: float | None = None
     eta: float | None = None
+    waiting: str = ""  # for whom, where no answer has come for a while
     messages: tuple[str, ...] = ()
     speeds: tuple["Speed", ...] = ()
     error: str = ""

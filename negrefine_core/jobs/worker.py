@@ -17,6 +17,7 @@ from ..benchmarks.folders import find
 from ..benchmarks.memory import peak_memory
 from ..errors import NegRefineError
 from ..image_sets import ImageSet, open_image_set
+from ..judge import Wait
 from ..runs import Run
 from .queue import KEY, Job, device_turn
 from .spec import Evaluate, Mine, Refine, Score, Speed
@@ -44,7 +45,7 @@ class Reporter:
     @contextmanager
     def report(self, step: str) -> Iterator["Progress"]:
         """A step's progress bar, as `pipeline` asks for it."""
-        self.change(step=step, done=0, total=0, rate=None, eta=None)
+        self.change(step=step, done=0, total=0, rate=None, eta=None, waiting="")
         seen = deque([(time.monotonic(), 0)])
 
         def progress(done: int, total: int) -> None:
@@ -58,6 +59,10 @@ class Reporter:
                 self.change(done=done, total=total, rate=rate, eta=(total - done) / rate if rate else None)
 
         yield progress
+
+    def wait(self, wait: Wait | None) -> None:
+        """Who is waited for, as `pipeline.refine` tells it."""
+        self.change(waiting=str(wait or ""))
 
 
 def work(job: Job) -> None:
@@ -100,8 +105,10 @@ def _do(
             judge = open_judge(
                 step.judge or judge_of(run), run.settings.wordnet, in_flight=step.in_flight, rate_limit=step.rate_limit
             )
-            filtered = pipeline.refine(run, encoder(), judge, reporter.report)
-            return f"{len(filtered.kept):,} negatives kept, {len(filtered.rejected):,} rejected"
+            filtered = pipeline.refine(run, encoder(), judge, reporter.report, reporter.wait)
+            malformed = sum(verdict.malformed for verdict in filtered.verdicts)
+            note = f", {malformed:,} questions without a proper answer: refine again to ask them" if malformed else ""
+            return f"{len(filtered.kept):,} negatives kept, {len(filtered.rejected):,} rejected{note}"
         case Score():
             return _score(step, run, encoder(), reporter)
         case Evaluate():

@@ -61,6 +61,8 @@ class CachedJudge:
                 await self.judge.open()
                 self._opened = True
         reply = replace(await self.judge.ask(question), time=datetime.now(UTC).isoformat(timespec="seconds"))
+        if reply.malformed:
+            return reply
         with contextlib.suppress(sqlite3.Error):  # a full disk must not cost the reply, which goes on to the run
             self._replies.execute(
                 "INSERT OR REPLACE INTO replies VALUES (?, ?, ?)",

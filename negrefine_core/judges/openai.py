@@ -1,6 +1,7 @@
 """The language model as NegFilter's judge, behind any OpenAI-compatible server (paper, section 4.1)."""
 
 import asyncio
+import json
 import os
 import time
 from typing import Any
@@ -17,6 +18,15 @@ MAX_TOKENS = 8  # "Yes" or "No", and room to see what an unclear reply wanted to
 TIMEOUT = 60.0  # seconds for one reply, which a busy local server may need
 CONNECT_TIMEOUT = 5.0  # seconds for a server to be there at all
 RETRIES = 6  # by the SDK, after 0.5, 1, 2, 4, 8, 8 s: outlasts a server's restart
+LONGEST_PAUSE = 60.0  # seconds that a server may ask for before it is asked again: the SDK's limit
+
+# An answer with status 200 that is no model's reply (a login page, an empty list) is asked for again, then kept as
+# unclear, and the work goes on, unless there are more of them than this: then the server is not what it should be.
+MALFORMED_RETRIES = 2  # after 0.5 and 1 s
+MALFORMED_ALLOWED = 5  # questions, and as many more as are
+MALFORMED_SHARE = 0.01  # of those that were answered properly
+SHOWN = 200  # characters of what a server said
+GO_ON = "Every answer so far is kept: start it again to go on"
 
 
 class OpenAIJudge:
@@ -28,7 +38,8 @@ class OpenAIJudge:
         api_key: OPENAI_API_KEY when not given; a local server needs none. It goes to the server and nowhere else.
         rate: at most so many questions a minute.
 
-    Raises NegRefineError when the key is missing, and while judging when the server cannot be used.
+    Raises NegRefineError when the key is missing, and while judging when the server cannot be used. A server's answer
+    that is no model's reply is a malformed `Reply`, up to a limit.
     """
 
     def __init__(
@@ -51,19 +62,22 @@ class OpenAIJudge:
         key = api_key or os.environ.get("OPENAI_API_KEY")
         if not key and url == OPENAI_URL:
             raise NegRefineError("OpenAI needs a key: set OPENAI_API_KEY, or name another server with --base-url")
-        self.model = model
+        self.model = writable(model)
         self.url = url
         self.concurrency = concurrency
         self.rate = rate
-        self.identity = str(JudgeIdentity.openai(model, url))
+        self.identity = str(JudgeIdentity.openai(self.model, url))
+        self._key = key or ""
         self._options: dict[str, Any] = {
             "api_key": key or "none",
             "base_url": url,
             "timeout": timeout,
             "max_retries": retries,
         }
+        self._patience = timeout + retries * (timeout + LONGEST_PAUSE)  # seconds; `timeout` is from byte to byte
         self._client: openai.AsyncOpenAI | None = None
         self._next_turn = 0.0
+        self._replies = self._malformed = 0
 
     def __repr__(self) -> str:
         return f"OpenAIJudge({self.identity})"
@@ -79,6 +93,7 @@ class OpenAIJudge:
             raise self._explained(error) from None
         except (openai.OpenAIError, ValueError, TypeError, AttributeError):
             pass  # it is there, and need not list its models
+        self._replies = self._malformed = 0
 
     async def close(self) -> None:
         if self._client:
@@ -88,31 +103,45 @@ class OpenAIJudge:
     async def ask(self, question: Question) -> Reply:
         if not self._client:
             raise RuntimeError("open() the judge before asking it")
-        await self._wait_for_turn()
-        start = time.perf_counter()
+        start, received = 0.0, b""
+        for attempt in range(1 + min(MALFORMED_RETRIES, self._options["max_retries"])):
+            if attempt:
+                await asyncio.sleep(0.25 * 2**attempt)
+            await self._wait_for_turn()
+            start = time.perf_counter()
+            received = await self._send(self._client, question.prompt)
+            reply = _reply(received, time.perf_counter() - start)
+            if reply:
+                self._replies += 1
+                return reply
+        self._malformed += 1
+        shown = self._readable(received.decode("utf-8", "backslashreplace"))
+        if self._malformed > MALFORMED_ALLOWED + MALFORMED_SHARE * self._replies:
+            raise NegRefineError(
+                f"{self.url} does not answer as an OpenAI-compatible server; does the URL end in /v1? "
+                f"{self._malformed:,} of {self._malformed + self._replies:,} answers were no replies of a model, "
+                f"the last: {shown!r}. {GO_ON}"
+            )
+        return Reply(shown, time.perf_counter() - start, malformed=True)
+
+    async def _send(self, client: openai.AsyncOpenAI, prompt: str) -> bytes:
+        """The server's answer to one question, whatever it is."""
         try:
-            completion: Any = await self._client.post(  # chat.completions.create would double the CPU with its types
-                "/chat/completions",
-                body={
-                    "model": self.model,
-                    "messages": [
-                        {"role": "system", "content": SYSTEM_PROMPT},
-                        {"role": "user", "content": question.prompt},
-                    ],
-                    "temperature": 0,
-                    "max_tokens": MAX_TOKENS,
-                },
-                cast_to=object,
-            )
-            usage = completion.get("usage") or {}
-            return Reply(
-                completion["choices"][0]["message"]["content"] or "",
-                time.perf_counter() - start,
-                completion.get("model"),
-                usage.get("prompt_tokens"),
-                usage.get("completion_tokens"),
-            )
-        except (openai.OpenAIError, AttributeError, LookupError, TypeError, ValueError) as error:
+            async with asyncio.timeout(self._patience):
+                return await client.post(  # chat.completions.create would double the CPU with its types
+                    "/chat/completions",
+                    body={
+                        "model": self.model,
+                        "messages": [
+                            {"role": "system", "content": SYSTEM_PROMPT},
+                            {"role": "user", "content": prompt},
+                        ],
+                        "temperature": 0,
+                        "max_tokens": MAX_TOKENS,
+                    },
+                    cast_to=bytes,
+                )
+        except (openai.OpenAIError, LookupError, TypeError, ValueError, TimeoutError) as error:
             raise self._explained(error) from None  # the SDK's own error may quote the request
 
     async def _wait_for_turn(self) -> None:
@@ -123,25 +152,57 @@ class OpenAIJudge:
             await asyncio.sleep(turn - now)
 
     def _explained(self, error: Exception) -> NegRefineError:
-        go_on = "Every answer so far is kept: start it again to go on"
         match error:
-            case openai.APIConnectionError() if _timed_out(error):
-                return NegRefineError(f"{self.url} does not answer in time; is the server busy or hanging? {go_on}")
+            case _ if _timed_out(error):
+                reason = "does not answer in time; is the server busy or hanging?"
             case openai.APIConnectionError():
-                return NegRefineError(f"cannot reach {self.url}; check that the server runs and the base URL. {go_on}")
+                return NegRefineError(f"cannot reach {self.url}; check that the server runs and the base URL. {GO_ON}")
             case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return NegRefineError(f"{self.url} refuses the key ({error.status_code}); check OPENAI_API_KEY")
+                reason = f"refuses the key ({error.status_code}); check OPENAI_API_KEY."
             case openai.NotFoundError():
-                return NegRefineError(f"{self.url} has no model {self.model!r}, or the base URL lacks its /v1")
+                reason = f"has no model {self.model!r}, or the base URL lacks its /v1."
             case openai.APIStatusError():
-                return NegRefineError(f"{self.url} fails with {error.status_code} ({self._reason(error)}). {go_on}")
-        return NegRefineError(f"{self.url} does not answer as an OpenAI-compatible server; does the URL end in /v1?")
+                reason = f"fails with {error.status_code} ({self._reason(error)})."
+            case _:
+                reason = "does not answer as an OpenAI-compatible server; does the URL end in /v1?"
+        return NegRefineError(f"{self.url} {reason} {GO_ON}")
 
     def _reason(self, error: openai.APIStatusError) -> str:
-        """The server's own words, cut short, without the key if it quotes it."""
         body = error.body if isinstance(error.body, dict) else {}
-        message = str(body.get("message") or type(error).__name__)
-        return message.replace(self._options["api_key"], "***")[:200]
+        return self._readable(str(body.get("message") or type(error).__name__))
+
+    def _readable(self, text: str) -> str:
+        """A server's own words, cut short, without the key if it quotes it."""
+        return writable(text.replace(self._key, "***") if self._key else text)[:SHOWN]
+
+
+def writable(text: str) -> str:
+    """The text with half characters (lone surrogates, which JSON may hold and no file) spelt out, as in "\\ud800"."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _reply(received: bytes, latency: float) -> Reply | None:
+    """A chat completion's reply; None where this is none."""
+    try:
+        completion = json.loads(received)
+        text = completion["choices"][0]["message"]["content"]
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return None
+    if not isinstance(text, str):
+        return None
+    model, usage = completion.get("model"), completion.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    return Reply(
+        writable(text),
+        latency,
+        writable(model) if isinstance(model, str) else None,
+        _count(counts.get("prompt_tokens")),
+        _count(counts.get("completion_tokens")),
+    )
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _timed_out(error: BaseException | None) -> bool:

@@ -31,4 +31,12 @@ class ReplayJudge:
         if logged is None:
             return Reply(MISSING)
         text = logged.reply or logged.answer.capitalize()  # the published logs keep no raw replies
-        return Reply(text, logged.latency, logged.model, logged.prompt_tokens, logged.completion_tokens, logged.time)
+        return Reply(
+            text,
+            logged.latency,
+            logged.model,
+            logged.prompt_tokens,
+            logged.completion_tokens,
+            logged.time,
+            logged.malformed,
+        )

@@ -10,14 +10,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
-
-HTTP = {200: "OK", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests", 500: "Internal Server Error"}
 
 
 @dataclass(frozen=True)
 class Action:
-    """What the server does with one question: `die` cuts the connection, `hang` never answers."""
+    """What the server does with one question.
+
+    `die` cuts the connection, `hang` never answers, `drip` sends the answer byte by byte with a pause of so many
+    seconds, `cut` says that so many bytes more follow than do, and cuts the connection.
+    """
 
     text: str = "No"
     status: int = 200
@@ -25,7 +28,12 @@ class Action:
     body: str | None = None  # sent as it is, instead of a completion
     die: bool = False
     hang: bool = False
+    drip: float = 0.0
+    cut: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+
+
+PLAIN = Action()
 
 
 def says_no(prompt: str) -> Action:
@@ -105,7 +113,8 @@ class LoopbackServer:
         body = await reader.readexactly(length)
         self.headers.append(head)
         if not head.startswith("POST"):
-            return await self._send(writer, 200, json.dumps({"object": "list", "data": []}))
+            await self._send(writer, 200, json.dumps({"object": "list", "data": []}))
+            return True
         request = json.loads(body)
         prompt = request["messages"][-1]["content"]
         self.requests.append(request)
@@ -121,20 +130,27 @@ class LoopbackServer:
         if action.die:
             return False
         await asyncio.sleep(3600 if action.hang else action.delay)
-        alive = await self._send(writer, action.status, action.body or _completion(action), action.headers)
-        if action.status == 200 and not writer.is_closing():
+        await self._send(writer, action.status, action.body or _completion(action), action)
+        if action.status == 200 and not (writer.is_closing() or action.cut):
             self.answered.append((time.time(), prompt))
-        return alive
+        return not action.cut
 
-    async def _send(
-        self, writer: asyncio.StreamWriter, status: int, body: str, headers: dict[str, str] | None = None
-    ) -> bool:
+    async def _send(self, writer: asyncio.StreamWriter, status: int, body: str, action: Action = PLAIN) -> None:
         kind = "application/json" if body.startswith("{") else "text/html"
-        lines = [f"HTTP/1.1 {status} {HTTP[status]}", f"content-type: {kind}", f"content-length: {len(body.encode())}"]
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+        content = body.encode()
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"content-type: {kind}"]
+        lines += [f"content-length: {len(content) + action.cut}"]
+        lines += [f"{name}: {value}" for name, value in action.headers.items()]
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        if action.drip:
+            writer.write(head)
+            for i in range(len(content)):
+                await asyncio.sleep(action.drip)
+                writer.write(content[i : i + 1])
+                await writer.drain()
+        else:
+            writer.write(head + content)
         await writer.drain()
-        return True
 
 
 def _completion(action: Action) -> str:

@@ -1,5 +1,6 @@
 """The OpenAI judge against a real HTTP server on loopback: its wire, its faults, its interruptions."""
 
+import asyncio
 import json
 import multiprocessing
 import os
@@ -92,7 +93,7 @@ def test_a_rate_limit_spaces_the_questions(monkeypatch: pytest.MonkeyPatch) -> N
         waits.append(seconds)
 
     clock = SimpleNamespace(monotonic=lambda: 1000.0, perf_counter=lambda: 0.0)  # it stands still
-    monkeypatch.setattr(openai_judge, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(openai_judge, "asyncio", SimpleNamespace(sleep=sleep, timeout=asyncio.timeout))
     monkeypatch.setattr(openai_judge, "time", clock)
     with LoopbackServer() as server:
         judge_chains(OpenAIJudge("small", server.url, concurrency=8, rate=1200), chains(5, 1))
@@ -163,10 +164,12 @@ def test_a_refused_key_stops_the_run_at_once_and_is_not_shown() -> None:
     [
         (Action(status=404), "has no model 'small'"),
         (Action(status=500), "fails with 500"),
+        (Action(status=401), "refuses the key"),
         (Action(body="<html>a login page</html>"), "OpenAI-compatible"),
         (Action(body='{"choices": []}'), "OpenAI-compatible"),
         (Action(body='{"cut": '), "OpenAI-compatible"),
         (Action(die=True), "cannot reach"),
+        (Action(cut=10), "cannot reach"),
         (Action(hang=True), "does not answer in time"),
     ],
 )
@@ -174,6 +177,13 @@ def test_every_fault_ends_in_one_message_that_names_the_server(action: Action, m
     with LoopbackServer(lambda _: action) as server, pytest.raises(NegRefineError, match=message) as caught:
         judge_chains(judge_at(server, timeout=0.5 if action.hang else HANG, retries=0), chains(4))
     assert server.url in str(caught.value)
+    assert "Every answer so far is kept: start it again to go on" in str(caught.value)
+
+
+def test_a_reply_that_drips_in_for_ever_does_not_answer_in_time() -> None:
+    drip = LoopbackServer(lambda _: Action(drip=0.05))  # a byte comes well within the time-out, the last never does
+    with drip as server, pytest.raises(NegRefineError, match="does not answer in time"):
+        judge_chains(judge_at(server, timeout=1, retries=0), chains(1, 1))
 
 
 def test_a_server_that_dies_half_way_costs_nothing_that_was_answered(tmp_path: Path) -> None:
