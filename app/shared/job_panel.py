@@ -64,7 +64,7 @@ def _step(job: Job, state: str, progress: Progress) -> str:
 
 
 def _share(progress: Progress) -> float:
-    return min(1.0, progress.done / progress.total) if progress.total else 0.0
+    return min(1.0, max(0.0, progress.done / progress.total)) if progress.total else 0.0
 
 
 def _speed(progress: Progress) -> str:

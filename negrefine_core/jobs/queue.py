@@ -16,17 +16,19 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from .. import paths
 from ..errors import NegRefineError
-from .spec import Progress, Spec, Speed, State
+from .spec import Progress, Spec, State
 
+_PROGRESS = TypeAdapter(Progress)
 JOBS = paths.DATA / "jobs"
 KEPT = 20  # ended jobs
 GRACE = 1.0  # seconds from asking a worker to stop to killing it
 GONE = 30.0  # seconds that a killed worker may take to be gone: a moment, unless the machine is very busy
 LEAVE = 10.0  # seconds that a worker may take to go once its work is done or has failed
+STOPPED = 143  # a worker's exit code where a person has ended the job
 ACTIVE = ("queued", "running")
 KEY = "OPENAI_API_KEY"
 
@@ -48,12 +50,8 @@ class Job:
     @property
     def progress(self) -> Progress:
         try:
-            values = json.loads((self.folder / "progress.json").read_bytes())
-            return Progress(
-                **values
-                | {"messages": tuple(values["messages"]), "speeds": tuple(Speed(**s) for s in values["speeds"])}
-            )
-        except (OSError, ValueError, TypeError, KeyError):
+            return _PROGRESS.validate_json((self.folder / "progress.json").read_bytes())
+        except (OSError, ValidationError):
             return Progress("queued", 0.0)  # the process died before it began
 
     @property
@@ -71,7 +69,7 @@ class Job:
         state = self.progress.state
         if alive or state not in ACTIVE:
             return state
-        return "cancelled" if (self.folder / "cancelled").exists() else "interrupted"
+        return "cancelled" if self.is_to_stop else "interrupted"
 
     @property
     def error(self) -> str:
@@ -79,18 +77,29 @@ class Job:
 
     def write(self, progress: Progress) -> None:
         """For who holds the lock alone."""
-        paths.write_atomically(self.folder / "progress.json", json.dumps(asdict(progress)))
+        path, content = self.folder / "progress.json", json.dumps(asdict(progress))
+        try:
+            paths.write_atomically(path, content)
+        except (OSError, NegRefineError):  # a full disk: the old file's own room still takes it
+            with contextlib.suppress(OSError), path.open("r+b") as file:
+                file.write(content.encode())
+                file.truncate()
+
+    @property
+    def is_to_stop(self) -> bool:
+        """Whether a person has ended the job; its worker looks at it again and again."""
+        return (self.folder / "cancelled").exists()
 
     def cancel(self) -> None:
         """End the job: the worker is asked to stop, and killed if it does not. Everything finished is kept."""
         if self.state not in ACTIVE:
             return
-        (self.folder / "cancelled").touch()
+        with contextlib.suppress(OSError):
+            (self.folder / "cancelled").touch()
         for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, GONE)):
-            with contextlib.suppress(OSError, ValueError):
-                os.killpg(int((self.folder / "lock").read_text()), number)
-            deadline = time.monotonic() + patience
+            deadline, told = time.monotonic() + patience, False
             while self.is_alive:
+                told = told or self._signal(number)
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.02)
@@ -98,12 +107,37 @@ class Job:
                 return
         raise NegRefineError(f"the job {self.spec.title!r} cannot be stopped; end its process by hand")
 
+    def _signal(self, number: signal.Signals) -> bool:
+        """Signal the worker's group; False where its process id is not known (yet), or is another's."""
+        try:
+            worker = int((self.folder / "lock").read_text())
+            process = Path(f"/proc/{worker}")
+            is_other = process.exists() and os.fsencode(self.folder.name) not in (process / "cmdline").read_bytes()
+            if worker <= 1 or worker == os.getpgrp() or is_other:
+                return False
+            os.killpg(worker, number)
+        except (OSError, ValueError, OverflowError):
+            return False
+        return True
+
+    def note_worker(self) -> None:
+        """For the worker: its starter may have died before it wrote the process id."""
+        with (self.folder / "lock").open("r+b") as file:
+            file.write(str(os.getpid()).encode())
+
     def resume(self, api_key: str = "") -> None:
         """Do the same steps again; what is finished is found and not done twice. Nothing happens while it runs.
 
-        Raises NegRefineError where a worker that has ended its work does not go.
+        Raises NegRefineError where a worker that has ended its work does not go, or the folder cannot be written.
         """
-        with (self.folder / "lock").open("a+b") as file:
+        try:
+            self._resume(api_key)
+        except OSError as error:
+            raise NegRefineError(f"cannot start the job in {self.folder} ({error}); delete that folder") from error
+
+    def _resume(self, api_key: str) -> None:
+        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        with open(lock, "r+b", buffering=0) as file:
             deadline = time.monotonic() + LEAVE
             while not _locked(file.fileno(), fcntl.LOCK_EX):
                 if self.state in ACTIVE:
@@ -178,6 +212,8 @@ def device_turn(job: Job, device: str) -> Iterator[None]:
     """Wait in the queue of a device, then have it alone."""
     with (JOBS / f"{device.replace(':', '-')}.lock").open("a") as file:
         while not (is_next(job, device) and _locked(file.fileno(), fcntl.LOCK_EX)):
+            if job.is_to_stop:
+                sys.exit(STOPPED)
             time.sleep(0.1)
         yield
 

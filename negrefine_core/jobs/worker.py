@@ -19,7 +19,7 @@ from ..errors import NegRefineError
 from ..image_sets import ImageSet, open_image_set
 from ..judge import Wait
 from ..runs import Run
-from .queue import KEY, Job, device_turn
+from .queue import KEY, STOPPED, Job, device_turn
 from .spec import Evaluate, Mine, Refine, Score, Speed
 
 if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs none
@@ -39,6 +39,8 @@ class Reporter:
         self._written = 0.0
 
     def change(self, **values: Any) -> None:
+        if self.job.is_to_stop:
+            sys.exit(STOPPED)
         self.now, self._written = replace(self.now, **values), time.monotonic()
         self.job.write(self.now)
 
@@ -152,9 +154,10 @@ def _pictures(step: Score) -> ImageSet:
 
 def main(folder: Path) -> int:
     """Exit code 0, or 1 where the job failed."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are taken away
-    os.nice(5)  # the app stays quick beside it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(STOPPED))  # so that temporary files are taken away
     job = Job(folder)
+    job.note_worker()
+    os.nice(5)  # the app stays quick beside it
     try:
         work(job)
     except Exception as error:

@@ -1,5 +1,6 @@
 """Background jobs in processes of their own: they outlive whoever started them, can be ended, and lose nothing."""
 
+import errno
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from negrefine_core import jobs, paths, pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
+from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set
 from negrefine_core.jobs import Evaluate, Job, Progress, Refine, Score, Spec
 from negrefine_core.judges.openai import OpenAIJudge
@@ -140,6 +142,46 @@ def test_a_cancelled_jobs_process_is_gone_even_where_it_does_not_listen(run: Run
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("content", ["", "0", "own"])
+def test_a_job_whose_process_id_is_unknown_or_anothers_is_cancelled_all_the_same(run: Run, content: str) -> None:
+    with LoopbackServer(lambda prompt: Action(hang=True)) as server:
+        job = jobs.start(refinement(run, server))
+        until(lambda: server.in_flight)
+        (job.folder / "lock").write_text(str(os.getpid()) if content == "own" else content)
+        job.cancel()
+    assert not job.is_alive
+    assert job.state == "cancelled"
+
+
+@pytest.mark.slow
+def test_a_worker_notes_its_process_id_itself_and_heeds_a_cancel_from_before(run: Run) -> None:
+    job = written("queued", int(time.time_ns()))
+    for is_cancelled in (False, True):
+        spec = Spec(title="x", run=run.name, steps=())
+        (job.folder / "job.json").write_text(spec.model_dump_json())
+        job.write(Progress("queued", queued=1.0))
+        (job.folder / "lock").write_bytes(b"")
+        if is_cancelled:
+            (job.folder / "cancelled").touch()
+        arguments = [sys.executable, "-P", "-m", "negrefine_core.jobs.worker", str(job.folder)]
+        environment = os.environ | {"NEGREFINE_DATA": str(paths.DATA)}
+        with subprocess.Popen(arguments, env=environment) as started:
+            assert started.wait() == (jobs.queue.STOPPED if is_cancelled else 0)
+        assert worker(job) == started.pid
+        assert job.state == ("cancelled" if is_cancelled else "done")
+
+
+@pytest.mark.slow
+def test_a_job_that_waits_for_a_server_says_for_whom_and_is_cancelled_meanwhile(run: Run) -> None:
+    with LoopbackServer(lambda prompt: Action(hang=True)) as server:
+        job = jobs.start(refinement(run, server))
+        until(lambda: job.progress.waiting)
+        assert job.progress.waiting.startswith(f"waiting for {server.url}, ")
+        job.cancel()
+    assert job.state == "cancelled"
+
+
+@pytest.mark.slow
 def test_the_key_goes_to_the_server_and_into_no_file_nor_argument(run: Run) -> None:
     with LoopbackServer(lambda prompt: Action(status=401)) as server:
         job = jobs.start(refinement(run, server), api_key=KEY)
@@ -208,13 +250,53 @@ def test_only_the_last_ended_jobs_are_kept(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "no run 'no-such-run'" in newest.error
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"state": "done"}', b'{"state": "done", "x": 1}'])
+DAMAGED = [
+    b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 9999, b'{"state": "done"}', b'{"state": "done", "x": 1}',
+    b'{"state": "gone", "queued": 1}', b'{"state": "running", "queued": 1, "done": "many"}',
+    b'{"state": "running", "queued": 1, "total": null}', b'{"state": "running", "queued": 1, "messages": [1]}',
+    b'{"state": "running", "queued": 1, "speeds": [{}]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_damaged_files_end_no_page(content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(jobs.queue, "JOBS", tmp_path)
     job, other = written("running", 1), written("done", 2)
     (job.folder / "progress.json").write_bytes(content)
     (other.folder / "job.json").write_bytes(content)
     assert [(found.id, found.state) for found in jobs.all_jobs()] == [(job.id, "interrupted")]
+
+
+@pytest.mark.parametrize("name", ["job.json", "progress.json", "lock", "cancelled", "log"])
+def test_a_folder_in_the_place_of_a_jobs_file_ends_no_page_and_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(jobs.queue, "JOBS", tmp_path)
+    job, other = written("running", 1), written("done", 2)
+    (job.folder / name).unlink(missing_ok=True)
+    (job.folder / name / "x").mkdir(parents=True)
+    assert other.id in [found.id for found in jobs.all_jobs()]
+    assert job.state in ("interrupted", "cancelled")
+    if name in ("lock", "cancelled", "log"):
+        with pytest.raises(NegRefineError, match=r"cannot start the job .*delete that folder"):
+            job.resume()
+
+
+def test_progress_of_a_newer_version_is_read_as_far_as_it_is_known() -> None:
+    job = written("done", 3)
+    path = job.folder / "progress.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"newer": 1}))
+    assert job.state == "done"
+
+
+def test_a_full_disk_still_takes_the_progress_into_its_old_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    job = written("running", 4)
+    monkeypatch.setattr(paths, "write_atomically", full)
+    job.write(Progress("failed", queued=1.0, error="cannot write it: the disk is full"))
+    assert (job.state, job.error) == ("failed", "cannot write it: the disk is full")
 
 
 def test_a_jobs_spec_is_a_plain_file_that_says_what_is_done() -> None:
