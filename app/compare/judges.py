@@ -127,7 +127,9 @@ def _agreement(kind: str, agreement: Agreement, first: str, second: str) -> None
         help="Questions that both judges answered, word for word. Agreement: the share of equal decisions; an unclear "
         f"reply counts as no. {KAPPA}",
     )
-    counts = agreement.confusion.rename(index=lambda a: f"{first}: {a}", columns=lambda a: f"{second}: {a}")
+    counts = agreement.confusion.rename(
+        index=lambda a: plain(f"{first}: {a}"), columns=lambda a: plain(f"{second}: {a}")
+    )
     counts.index.name = None
     st.table(counts.map("{:,}".format), border="horizontal")
 

@@ -47,7 +47,7 @@ def _choose_what(run: Run, view: ExploreView, images: ScoredImages) -> None:
     left.selectbox(
         "ID images",
         run.scored_sets,
-        format_func=_readable,
+        format_func=_readable,  # its options are no Markdown
         help="The image set whose classes are the ID labels (in-distribution, the positive class).",
         **bound(view, "id", images.sets.id, **ANEW),
     )
@@ -56,7 +56,7 @@ def _choose_what(run: Run, view: ExploreView, images: ScoredImages) -> None:
         images.sets.others,
         selection_mode="multi",
         wrap=True,
-        format_func=_readable,
+        format_func=lambda name: plain(_readable(name)),
         help="The image sets that show something else (out-of-distribution). Several are taken together as one.",
         **bound(view, "ood", list(images.sets.ood)) | {"on_change": lambda: _choose_ood(view)},
     )
@@ -206,7 +206,7 @@ def _unreadable(run: Run) -> None:
 
 
 def _readable(image_set: str) -> str:
-    return plain(image_set.replace("_", " "))
+    return image_set.replace("_", " ")
 
 
 def explore() -> None:

@@ -192,6 +192,6 @@ def _badge(view: ImageView, label: str, override: Override | None) -> None:
         links.page("review"),
         icon="",
         label=f":{'red' if dropped else 'green'}-badge[{words}]",
-        help=f"Review “{label}”",
+        help=f"Review “{plain(label)}”",
         query_params=view.query(queue="all", search="", id_class="", label=label),
     )

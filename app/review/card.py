@@ -119,7 +119,7 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     table = pd.DataFrame(rows).fillna("")
     st.table(table.set_index("Question"), border="horizontal")
     last = asked[-1]
-    when = f", {last.time[:10]}" if last.time else ""
+    when = f", {plain(last.time[:10])}" if last.time else ""
     model = f" ({plain(last.model)})" if last.model else ""
     st.caption(f"Judge: {plain(judge)}{model}{when}")
 

@@ -148,7 +148,7 @@ def _heading(view: ReviewView, queue: Queue, row: pd.Series) -> None:
         st.markdown(where)
     if row["reviewed"]:
         reason = f": “{plain(row['reason'])}”" if row["reason"] else ""
-        st.caption(f"Decided by {plain(row['who'])} on {row['time'][:10]}{reason}")
+        st.caption(f"Decided by {plain(row['who'])} on {plain(row['time'][:10])}{reason}")
 
 
 def review() -> None:

@@ -91,7 +91,7 @@ def _provenance(run: Run) -> None:
     info = run.info
     counts = ", ".join(f"{plain(name)} {len(scores(run, name)):,}" for name in run.scored_sets)
     overrides = len(changes(run.overrides))
-    weights = f"weights {info.fingerprint[:12]}" if info.fingerprint else "no weights yet"
+    weights = f"weights {plain(info.fingerprint[:12])}" if info.fingerprint else "no weights yet"
     facts = [
         f"Run **{plain(run.name)}**",
         f"model {plain(info.model_name)} ({weights})" + (f" on {plain(info.device)}" if info.device else ""),

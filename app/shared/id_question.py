@@ -6,6 +6,7 @@ from negrefine_core import jobs
 from negrefine_core.runs import Run
 
 from .errors import told
+from .words import plain
 
 
 def ask_id_set(run: Run) -> None:
@@ -20,7 +21,7 @@ def ask_id_set(run: Run) -> None:
         run.scored_sets,
         index=None,
         key=_key(run),
-        format_func=lambda name: name.replace("_", " "),
+        format_func=lambda name: plain(name.replace("_", " ")),
         on_change=_keep,
         args=(run,),
     )

@@ -346,7 +346,7 @@ def label_similarities(image: pd.Series) -> go.Figure:
     figure = go.Figure()
     bars = []
     for name, colour, labels, similarities in groups:
-        rows = [f"{name}: {label}" for label in labels]  # a word may be in two groups
+        rows = [f"{name}: {_as_text(label)}" for label in labels]  # a word may be in two groups
         bars += list(zip(similarities, rows, labels, strict=True))
         figure.add_bar(
             x=[float(similarity) for similarity in similarities],
@@ -414,8 +414,12 @@ def _mark_operating_point(
 
 
 def _short(label: str, length: int = 34) -> str:
-    text = label if len(label) <= length else label[: length - 1] + "…"
-    return text.replace("<", "&lt;")  # plotly reads tags in a text
+    return _as_text(label if len(label) <= length else label[: length - 1] + "…")
+
+
+def _as_text(label: str) -> str:
+    """A label as it reads: Plotly would obey tags and entities in it."""
+    return label.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _framed(figure: go.Figure, height: int = HEIGHT) -> go.Figure:

@@ -11,6 +11,7 @@ from negrefine_core.judge import Question
 from negrefine_core.methods import METHODS
 from negrefine_core.records import Answer, Kind, Negative, Verdict
 from negrefine_core.runs import Run, Settings
+from tests.support.markup import MARKUP, NAME
 
 # --- scored without a model ------------------------------------------------------------------------------------------
 
@@ -134,3 +135,51 @@ def refined_run(name: str, model: str) -> Run:
     run.write_initial_negatives([Negative(word, "noun", 0.1) for word in WORDS])
     run.write_negatives([Negative(word, "noun", 0.1) for word in WORDS])
     return run
+
+
+# --- from a stranger -------------------------------------------------------------------------------------------------
+
+
+def write_hostile_run(name: str, runs: Path, pictures: Path) -> Run:
+    """A finished run whose every name, label, reply and reason would be markup if it were obeyed."""
+    inside, outside = f"{NAME} ID", NAME
+    id_labels = [MARKUP, f"{MARKUP} 2", "cat", "owl"]
+    settings = Settings(id_images=str(pictures / "id"), ood_images={outside: str(pictures / "ood")}, n_groups=2)
+    run = Run.create(name, settings, id_labels, runs)
+    noted: dict[str, object] = {
+        "model": {"name": MARKUP, "fingerprint": MARKUP, "precision": MARKUP},
+        "device": MARKUP,
+        "versions": {MARKUP: MARKUP},
+        "edited_from": MARKUP,
+        "published": {"source": MARKUP, "arch": MARKUP, "id_set": MARKUP, "seconds": {MARKUP: 1.0}},
+    }
+    run.update_info(**noted)
+    words = ["paris", "poodle", "rust", "mud", "sky", MARKUP]
+    run.write_initial_negatives([Negative(word, "noun", 0.1) for word in words])
+    with run.verdict_log() as log:
+        for i, word in enumerate(word for word in words if word != MARKUP):
+            for judge in (MARKUP, "wordnet"):
+                for id_label, answer in ((None, "no"), (MARKUP, "yes" if i < 3 else "no")):
+                    log.append(_hostile_verdict(word, id_label, answer, judge))  # type: ignore[arg-type]
+    run.update_info(judge=MARKUP)
+    run.write_negatives(overrides.final_negatives(run))
+    overrides.override(run, ["poodle"], "kept", MARKUP, MARKUP)
+    for seed, (image_set, folder) in enumerate({inside: "id", outside: "ood"}.items()):
+        files = []
+        for i in range(6):
+            file = pictures / folder / NAME / f"{NAME} {i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), (40 * i, 90, 160)).save(file)
+            files.append(file.relative_to(pictures / folder).as_posix())
+        table = drawn_scores(files, 1.9 - seed / 2, seed)
+        table["id_labels"], table["negative_labels"] = [id_labels[:3]] * 6, [[MARKUP, "rust", "mud"]] * 6
+        run.write_scores(image_set, pictures / folder, table.assign(pair_id=MARKUP, pair_negative=MARKUP))
+    run.write_skipped(outside, [(MARKUP, MARKUP)])
+    pipeline.evaluate(run, inside, [outside], n_bootstrap=20)
+    return run
+
+
+def _hostile_verdict(word: str, id_label: str | None, answer: Answer, judge: str) -> Verdict:
+    kind: Kind = "subcategory" if id_label else "proper noun"
+    prompt = f"{word} {id_label} {MARKUP}"
+    return Verdict(word, kind, id_label, 0.5, prompt, MARKUP, answer, judge, MARKUP, 0.1, MARKUP)
