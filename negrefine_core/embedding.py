@@ -1,6 +1,8 @@
 """Image sets embedded once: features come from the cache by the pictures' content, new ones are added to it."""
 
 import hashlib
+import io
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .cache import CachedEncoder, FeatureStore
+from .cache import CachedEncoder, FeatureStore, is_usable
 from .encoder import OpenClipEncoder, Progress
 from .errors import NegRefineError
 from .hyperparameters import WORKERS
@@ -18,6 +20,7 @@ from .image_sets import ImageSet, read_image
 
 IMAGE_CHUNK = 1024  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
+MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it is decoded
 
 
 @dataclass(frozen=True)
@@ -45,50 +48,95 @@ def embed_images(
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(files), IMAGE_CHUNK):
             chunk = files[start : start + IMAGE_CHUNK]
-            hashes = list(pool.map(_content_hash, chunk))
-            reasons = {i: key[1:] for i, key in enumerate(hashes) if key.startswith("!")}
-            known = store.find(hashes) >= 0
-            todo = [i for i in range(len(chunk)) if not known[i] and i not in reasons]
+            listed = list(pool.map(_content_hash, chunk))
+            reasons = {i: hashed.reason for i, hashed in enumerate(listed) if hashed.reason}
+            readable = [i for i in range(len(chunk)) if i not in reasons]
+            features = torch.empty(len(chunk), encoder.dim)  # (chunk, D)
+            features[readable], missing = store.get([listed[i].key for i in readable])
+            todo = [readable[i] for i in missing]
             done = start + len(chunk) - len(todo)
+            embedded: dict[str, Tensor] = {}  # a content that is there twice has one feature
             for batch, pixels, failed in _decoded_batches(pool, model, chunk, todo):
                 reasons.update(failed)
                 if batch:
-                    store.append([hashes[i] for i in batch], model.encode_pixels(pixels))
+                    new = model.encode_pixels(pixels)  # (b, D)
+                    store.append([picture.key for picture in batch], new)
+                    for picture, feature, usable in zip(batch, new, is_usable(new).tolist(), strict=True):
+                        features[picture.index] = embedded.setdefault(picture.key, feature)
+                        if not usable:
+                            reasons[picture.index] = "the model gives no feature for it (zero or not a number)"
                 done += len(batch) + len(failed)
                 if progress:
                     progress(done, len(files))
             if progress:
                 progress(start + len(chunk), len(files))
-            rows = store.find(hashes)  # (chunk,)
             kept = np.array([i for i in range(len(chunk)) if i not in reasons], dtype=np.int64)
             skipped = tuple((start + i, reason) for i, reason in sorted(reasons.items()))
-            yield EmbeddedChunk(kept + start, store.read(rows[kept]), skipped)
+            yield EmbeddedChunk(kept + start, features[kept], skipped)
 
 
-def _content_hash(path: Path) -> str:
-    """The content's hash; or "!" and the reason when the file cannot be read at all."""
+@dataclass(frozen=True)
+class _Content:
+    """The hash of a file's content, or the reason why it cannot be read."""
+
+    key: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """A picture of a chunk, with the hash of the very bytes that were decoded: a file may change meanwhile."""
+
+    index: int
+    key: str
+    pixels: Tensor  # (3, H, W)
+
+
+def _content_hash(path: Path) -> _Content:
+    """Reads the file piece by piece: it may be large, and most files are in the cache."""
     try:
         str(path).encode()
+        _check_size(path)
         with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            return _Content(hashlib.file_digest(file, _blake2b).hexdigest())
+    except NegRefineError as error:
+        return _Content(reason=str(error))
     except OSError as error:
-        return f"!{error.strerror or 'cannot be read'}"
+        return _Content(reason=error.strerror or "cannot be read")
     except UnicodeEncodeError:  # and a run's files are UTF-8
-        return "!its name is not UTF-8 text; rename it"
+        return _Content(reason="its name is not UTF-8 text; rename it")
+
+
+def _check_size(path: Path) -> None:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a pipe would wait for ever
+        raise NegRefineError("not a file")
+    if status.st_size > MAX_BYTES:
+        raise NegRefineError(f"too large: {status.st_size:,} bytes, at most {MAX_BYTES:,}")
+
+
+def _blake2b(content: bytes = b"") -> "hashlib.blake2b":
+    return hashlib.blake2b(content, digest_size=16)
 
 
 def _decoded_batches(
     pool: ThreadPoolExecutor, model: OpenClipEncoder, files: Sequence[Path], todo: Sequence[int]
-) -> Iterator[tuple[list[int], Tensor, dict[int, str]]]:
-    """(indices, pixels (b, 3, H, W), failures) batch by batch; the next batch decodes while this one is used."""
+) -> Iterator[tuple[list[_Decoded], Tensor, dict[int, str]]]:
+    """(pictures, pixels (b, 3, H, W), failures) batch by batch; the next batch decodes while this one is used."""
 
-    def decode(index: int) -> tuple[int, Tensor | None, str]:
+    def decode(index: int) -> _Decoded | tuple[int, str]:
         try:
-            return index, model.preprocess(read_image(files[index])), ""
+            _check_size(files[index])
+            with files[index].open("rb") as file:
+                content = file.read(MAX_BYTES)
+            pixels = model.preprocess(read_image(io.BytesIO(content)))
+            return _Decoded(index, _blake2b(content).hexdigest(), pixels)
         except NegRefineError as error:
-            return index, None, str(error)
-        except (OSError, ValueError, MemoryError) as error:
-            return index, None, f"cannot be read ({str(error) or type(error).__name__})"
+            return index, str(error)
+        except OSError as error:
+            return index, f"cannot be read ({error.strerror or str(error)})"
+        except (ValueError, MemoryError) as error:
+            return index, f"cannot be read ({str(error) or type(error).__name__})"
 
     batches = [todo[i : i + IMAGE_BATCH] for i in range(0, len(todo), IMAGE_BATCH)]
     pending = [pool.submit(decode, i) for i in batches[0]] if batches else []
@@ -97,6 +145,6 @@ def _decoded_batches(
             return
         results = [future.result() for future in pending]
         pending = [pool.submit(decode, i) for i in following]
-        good = [(i, pixels) for i, pixels, _ in results if pixels is not None]
-        stacked = torch.stack([pixels for _, pixels in good]) if good else torch.empty(0)
-        yield [i for i, _ in good], stacked, {i: reason for i, pixels, reason in results if pixels is None}
+        good = [result for result in results if isinstance(result, _Decoded)]
+        failed = dict(result for result in results if not isinstance(result, _Decoded))
+        yield good, torch.stack([picture.pixels for picture in good]) if good else torch.empty(0), failed

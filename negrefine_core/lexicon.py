@@ -1,6 +1,7 @@
 """Candidate words for negative labels, from WordNet 3.0 (paper, section 4.1), and what WordNet knows of a word."""
 
 import csv
+import hashlib
 import re
 import warnings
 from collections import Counter
@@ -221,13 +222,28 @@ class WordNet:
 
 
 def _private_copy(folder: Path) -> Path:
-    """A copy of the WordNet archive in the cache: nltk refuses one that others could write to, as a clone may be."""
+    """A copy of the WordNet archive in the cache: nltk refuses one that others could write to, as a clone may be.
+
+    The copy lies in a folder named by the archive's digest, and is made anew where it differs from it.
+    """
     archive = folder / "corpora" / "wordnet.zip"
-    target = paths.CACHE / "wordnet" / f"{archive.stat().st_size}-{archive.stat().st_mtime_ns}" / "corpora"
+    content = archive.read_bytes()
+    digest = _digest(content)
+    target = paths.CACHE / "wordnet" / digest / "corpora"
     copy = target / archive.name
-    if not copy.exists():
-        target.mkdir(parents=True, exist_ok=True)
-        for directory in (target, target.parent):
-            directory.chmod(0o700)
-        paths.write_atomically(copy, archive.read_bytes())
+    try:
+        if not copy.exists() or _digest(copy.read_bytes()) != digest:
+            target.mkdir(parents=True, exist_ok=True)
+            for directory in (target, target.parent):
+                directory.chmod(0o700)
+            paths.write_atomically(copy, content)
+    except OSError as error:
+        raise NegRefineError(
+            f"cannot keep a copy of WordNet in {target} ({error.strerror}); free some space on that disk or check its "
+            f"permissions, or delete {target.parent}"
+        ) from error
     return target.parent
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -34,7 +35,10 @@ class CachedJudge:
     def cached(self, prompts: Iterable[str]) -> dict[str, Reply]:
         """The kept replies, by prompt."""
         with contextlib.closing(self._connect()) as replies:
+            replies.execute("BEGIN")  # one look, and one commit of the checks that old replies lack
             found = {prompt: self._find(replies, prompt) for prompt in prompts}
+            with contextlib.suppress(sqlite3.Error):  # a full disk: they get them another time
+                replies.execute("COMMIT")
         return {prompt: reply for prompt, reply in found.items() if reply}
 
     async def open(self) -> None:
@@ -64,9 +68,9 @@ class CachedJudge:
         if reply.malformed:
             return reply
         with contextlib.suppress(sqlite3.Error):  # a full disk must not cost the reply, which goes on to the run
+            key, text = (self.identity, _exact(question.prompt)), json.dumps(asdict(reply))
             self._replies.execute(
-                "INSERT OR REPLACE INTO replies VALUES (?, ?, ?)",
-                (self.identity, _exact(question.prompt), json.dumps(asdict(reply), ensure_ascii=False)),
+                "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", (*key, text, _check(*key, text))
             )
         return reply
 
@@ -78,25 +82,59 @@ class CachedJudge:
             replies.execute("PRAGMA synchronous = NORMAL")
             replies.execute(
                 "CREATE TABLE IF NOT EXISTS replies (judge TEXT, prompt TEXT, reply TEXT NOT NULL, "
-                "PRIMARY KEY (judge, prompt)) WITHOUT ROWID"
+                '"check" TEXT, PRIMARY KEY (judge, prompt)) WITHOUT ROWID'
             )
+            if not _has_checks(replies):  # an older cache
+                replies.execute("BEGIN IMMEDIATE")
+                if not _has_checks(replies):  # no other process was quicker
+                    replies.execute('ALTER TABLE replies ADD COLUMN "check" TEXT')
+                replies.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             raise self._broken(error) from error
         return replies
 
     def _find(self, replies: sqlite3.Connection, prompt: str) -> Reply | None:
+        """The kept reply; None where there is none or it is damaged, and is to be asked again."""
+        key = (self.identity, _exact(prompt))
         try:
             row = replies.execute(
-                "SELECT reply FROM replies WHERE judge = ? AND prompt = ?", (self.identity, _exact(prompt))
+                'SELECT CAST(reply AS BLOB), CAST("check" AS BLOB) FROM replies WHERE judge = ? AND prompt = ?', key
             ).fetchone()
-            return Reply(**json.loads(row[0])) if row else None
-        except (sqlite3.Error, ValueError, TypeError) as error:
+        except sqlite3.Error as error:
             raise self._broken(error) from error
+        if not row:
+            return None
+        try:
+            text, check = row[0].decode(), row[1] and row[1].decode()
+            if check is not None and check != _check(*key, text):
+                return None
+            reply = Reply(**json.loads(text))
+        except (ValueError, TypeError):  # no text, no JSON, or not a reply's
+            return None
+        if check is None:  # it was kept before replies had checks
+            with contextlib.suppress(sqlite3.Error):
+                replies.execute(
+                    'UPDATE replies SET "check" = ? WHERE judge = ? AND prompt = ? AND "check" IS NULL',
+                    (_check(*key, text), *key),
+                )
+        return reply
 
     def _broken(self, error: Exception) -> NegRefineError:
-        return NegRefineError(f"cannot use the verdict cache {self.path} ({error}); delete it and run again")
+        return NegRefineError(
+            f"cannot use the verdict cache {self.path} ({error}); free some space if the disk is full, "
+            "else delete it and run again: the questions are asked anew"
+        )
 
 
 def _exact(prompt: str) -> str:
     """All that the judge is told."""
     return f"{SYSTEM_PROMPT}\n{prompt}"
+
+
+def _check(judge: str, prompt: str, reply: str) -> str:
+    """What tells a kept reply from a damaged one, or from another question's."""
+    return hashlib.blake2b(json.dumps([judge, prompt, reply]).encode(), digest_size=8).hexdigest()
+
+
+def _has_checks(replies: sqlite3.Connection) -> bool:
+    return "check" in [column[1] for column in replies.execute("PRAGMA table_info(replies)")]

@@ -1,7 +1,12 @@
 """The feature cache: the same numbers, whatever is killed, deleted or running beside it."""
 
+import contextlib
+import errno
+import os
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +44,13 @@ class Counting:
 
 def rows(n: int, seed: int = 0, dim: int = 4) -> torch.Tensor:
     return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed))
+
+
+def kept(store: FeatureStore, keys: list[str]) -> torch.Tensor:
+    """The features of keys that must all be there."""
+    features, missing = store.get(keys)
+    assert missing.tolist() == []
+    return features
 
 
 def test_cached_features_are_the_uncached_ones_to_the_bit(encoder: OpenClipEncoder, cached: CachedEncoder) -> None:
@@ -119,11 +131,11 @@ def test_rows_written_but_never_committed_are_not_seen_and_are_overwritten(tmp_p
     with (tmp_path / "features.f32").open("ab") as file:
         file.write(b"\x7f" * tail)
     for opened in (store, FeatureStore(tmp_path, 4)):
-        assert opened.read(opened.find(["b", "a"])).equal(rows(2).flip(0))
-        assert opened.find(["c"]).tolist() == [-1]
+        assert kept(opened, ["b", "a"]).equal(rows(2).flip(0))
+        assert opened.missing(["c"]).tolist() == [0]
     store.append(["c"], rows(1, seed=5))
     again = FeatureStore(tmp_path, 4)
-    assert again.read(again.find(["a", "b", "c"])).equal(torch.cat([rows(2), rows(1, seed=5)]))
+    assert kept(again, ["a", "b", "c"]).equal(torch.cat([rows(2), rows(1, seed=5)]))
 
 
 @pytest.mark.parametrize("size", [0, 5, 16, 31, 47])
@@ -133,11 +145,12 @@ def test_a_matrix_that_was_cut_forgets_only_what_it_lost(tmp_path: Path, size: i
     with (tmp_path / "features.f32").open("r+b") as file:
         file.truncate(size)
     again = FeatureStore(tmp_path, 4)
-    found = again.find(["a", "b", "c"])
-    assert found.tolist() == [place if place < size // 16 else -1 for place in range(3)]
-    assert again.read(found[found >= 0]).equal(rows(3)[: size // 16])
+    found, missing = again.get(["a", "b", "c"])
+    assert missing.tolist() == list(range(size // 16, 3))
+    assert found[: size // 16].equal(rows(3)[: size // 16])
+    assert found[size // 16 :].isnan().all()
     again.append(["a", "b", "c"], rows(3))
-    assert again.read(again.find(["a", "b", "c"])).equal(rows(3))
+    assert kept(again, ["a", "b", "c"]).equal(rows(3))
 
 
 @pytest.mark.parametrize("name", ["features.f32", "index.sqlite"])
@@ -146,9 +159,9 @@ def test_a_deleted_cache_file_costs_time_and_nothing_else(tmp_path: Path, name: 
     store.append(["a", "b"], rows(2))
     (tmp_path / name).unlink()
     again = FeatureStore(tmp_path, 4)
-    assert again.find(["a", "b"]).tolist() == [-1, -1]
+    assert again.missing(["a", "b"]).tolist() == [0, 1]
     again.append(["b"], rows(1, seed=2))
-    assert again.read(again.find(["b"])).equal(rows(1, seed=2))
+    assert kept(again, ["b"]).equal(rows(1, seed=2))
 
 
 def test_a_key_that_is_there_keeps_its_first_features(tmp_path: Path) -> None:
@@ -156,16 +169,16 @@ def test_a_key_that_is_there_keeps_its_first_features(tmp_path: Path) -> None:
     store.append(["a"], rows(1))
     store.append(["b", "a", "c", "c"], rows(4, seed=9))
     expected = torch.cat([rows(1), rows(4, seed=9)[[0, 2]]])
-    assert store.read(store.find(["a", "b", "c"])).equal(expected)
+    assert kept(store, ["a", "b", "c"]).equal(expected)
 
 
 def test_an_empty_store_finds_and_reads_nothing(tmp_path: Path) -> None:
     store = FeatureStore(tmp_path, 4)
-    assert store.find([]).shape == (0,)
-    assert store.find(["a"]).tolist() == [-1]
-    assert store.read(np.array([], dtype=np.int64)).shape == (0, 4)
-    store.append([], torch.empty(0, 4))
-    assert store.find(["a"]).tolist() == [-1]
+    assert store.missing([]).shape == (0,)
+    assert store.get([])[0].shape == (0, 4)
+    for _ in range(2):
+        assert store.missing(["a"]).tolist() == store.get(["a"])[1].tolist() == [0]
+        store.append([], torch.empty(0, 4))
 
 
 @pytest.mark.slow
@@ -177,24 +190,173 @@ from negrefine_core.cache import FeatureStore
 store = FeatureStore(Path(sys.argv[1]), 4)
 for i in range(int(sys.argv[2]), 60, 2):
     keys = [f"{i}-{j}" for j in range(5)] + [f"shared-{i // 2}"]
-    values = torch.tensor([[i, j, 0, 0] for j in range(5)] + [[i // 2, 0, 0, 9]]).float()
+    values = torch.tensor([[i, j, 0, 1] for j in range(5)] + [[i // 2, 0, 0, 9]]).float()
     store.append(keys, values)
-    assert store.read(store.find(keys)).equal(values)
+    assert store.get(keys)[0].equal(values)
 """
     writers = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path), str(n)], cwd=ROOT) for n in (0, 1)]
     assert [writer.wait() for writer in writers] == [0, 0]
     store = FeatureStore(tmp_path, 4)
     for i in range(60):
         keys = [f"{i}-{j}" for j in range(5)] + [f"shared-{i // 2}"]
-        expected = torch.tensor([[i, j, 0, 0] for j in range(5)] + [[i // 2, 0, 0, 9]]).float()
-        assert store.read(store.find(keys)).equal(expected)
+        expected = torch.tensor([[i, j, 0, 1] for j in range(5)] + [[i // 2, 0, 0, 9]]).float()
+        assert kept(store, keys).equal(expected)
 
 
-def test_a_damaged_index_says_which_folder_to_delete(tmp_path: Path) -> None:
-    store = FeatureStore(tmp_path / "texts", 3)
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a bit flipped": lambda matrix: matrix[:21] + bytes([matrix[21] ^ 1]) + matrix[22:],
+    "zeroed": lambda matrix: bytes(len(matrix)),
+    "rows swapped": lambda matrix: matrix[16:32] + matrix[:16] + matrix[32:],
+    "a row doubled": lambda matrix: matrix[:16] + matrix[:16] + matrix[32:],
+    "signs turned": lambda matrix: (-np.frombuffer(matrix, np.float32)).tobytes(),
+    "a byte put in": lambda matrix: matrix[:5] + b"x" + matrix[5:],
+    "a row cut out": lambda matrix: matrix[16:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_row_counts_as_missing_and_is_kept_anew(tmp_path: Path, damage: str) -> None:
+    store = FeatureStore(tmp_path, 4)
+    store.append(["a", "b", "c"], rows(3))
+    matrix = tmp_path / "features.f32"
+    matrix.write_bytes(DAMAGE[damage](matrix.read_bytes()))
+    features, missing = store.get(["a", "b", "c"])
+    good = [i for i in range(3) if i not in missing]
+    assert len(missing)
+    assert features[good].equal(rows(3)[good])
+    assert features[missing].isnan().all()
+    assert store.missing(["a", "b", "c"]).tolist() == missing.tolist()
+    store.append(["a", "b", "c"], rows(3))
+    assert kept(FeatureStore(tmp_path, 4), ["a", "b", "c"]).equal(rows(3))
+
+
+@pytest.mark.parametrize("dim", [1, 3, 5, 64, 511])
+def test_any_flipped_bit_of_a_row_of_any_size_is_found(tmp_path: Path, dim: int) -> None:
+    store = FeatureStore(tmp_path, dim)
+    store.append(["a"], rows(1, dim=dim))
+    matrix = tmp_path / "features.f32"
+    whole = matrix.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 50)):
+        store.append(["a"], rows(1, dim=dim))
+        matrix.write_bytes(whole[:place] + bytes([whole[place] ^ 128]) + whole[place + 1 :])
+        assert store.get(["a"])[1].tolist() == [0]
+
+
+def older_cache(folder: Path, features: torch.Tensor) -> None:
+    """A store as it was before rows had digests, with the keys 0, 1, 2..."""
+    folder.mkdir(parents=True)
+    (folder / "features.f32").write_bytes(features.numpy().tobytes())
+    with contextlib.closing(sqlite3.connect(folder / "index.sqlite")) as index, index:
+        index.execute("CREATE TABLE rows (key TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID")
+        index.executemany("INSERT INTO rows VALUES (?, ?)", [(str(i), i) for i in range(len(features))])
+
+
+def test_rows_of_an_older_cache_are_read_and_get_their_digest_then(tmp_path: Path) -> None:
+    features = torch.nn.functional.normalize(rows(3), dim=1)
+    older_cache(tmp_path / "old", features)
+    store = FeatureStore(tmp_path / "old", 4)
+    assert kept(store, ["0", "1", "2"]).equal(features)
+    (tmp_path / "old" / "features.f32").write_bytes(features[[0, 2, 1]].numpy().tobytes())
+    assert store.get(["0", "1", "2"])[1].tolist() == [1, 2]
+
+
+def test_a_row_of_an_older_cache_that_is_no_feature_is_not_read(tmp_path: Path) -> None:
+    older_cache(tmp_path / "old", torch.tensor([[0.0, 0, 0, 0], [torch.nan, 0, 0, 1], [0, 3, 0, 0], [0, 1, 0, 0]]))
+    assert FeatureStore(tmp_path / "old", 4).get(["0", "1", "2", "3"])[1].tolist() == [0, 1, 2]
+
+
+def test_a_damaged_label_feature_is_encoded_again(encoder: OpenClipEncoder, tmp_path: Path) -> None:
+    counting = Counting(encoder)
+    model = CachedEncoder(counting, tmp_path)
+    expected = model.encode_texts(LABELS)
+    with (model.folder / "texts" / "features.f32").open("r+b") as file:
+        file.seek(7 * encoder.dim * 4)
+        file.write(bytes(8))
+    torch.testing.assert_close(model.encode_texts(LABELS), expected, atol=1e-6, rtol=0)
+    assert counting.encoded == [*LABELS, LABELS[7]]
+
+
+@pytest.mark.parametrize("value", [0.0, torch.nan, torch.inf])
+def test_what_is_no_feature_is_refused_and_never_kept(encoder: OpenClipEncoder, tmp_path: Path, value: float) -> None:
+    class Broken(Counting):
+        def encode_labels(self, labels, templates, progress=None):
+            return torch.full((len(labels), self.dim), value)
+
+    model = CachedEncoder(Broken(encoder), tmp_path)
+    with pytest.raises(NegRefineError, match="gives no usable feature for 'word 0'"):
+        model.encode_texts(LABELS)
+    store = FeatureStore(tmp_path / "store", 4)
+    store.append(["a", "b"], torch.tensor([[value] * 4, [1.0, 0, 0, 0]]))
+    assert store.missing(["a", "b"]).tolist() == [0]
+
+
+INDEX_DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "text": lambda _: b"no database" * 100,
+    "emptied": lambda _: b"",
+    "cut": lambda index: index[: len(index) // 2],
+    "pages overwritten": lambda index: index[:4096] + b"\xff" * (len(index) - 4096),
+    "zeroed": lambda index: bytes(len(index)),
+    "header flipped": lambda index: b"X" + index[1:],
+}
+
+
+@pytest.mark.parametrize("damage", INDEX_DAMAGE)
+@pytest.mark.parametrize("reopened", [True, False])
+def test_a_damaged_index_is_made_anew(tmp_path: Path, damage: str, reopened: bool) -> None:
+    keys = [f"{i:032}" for i in range(300)]
+    store = FeatureStore(tmp_path, 4)
+    store.append(keys, rows(300))
+    index = tmp_path / "index.sqlite"
+    index.write_bytes(INDEX_DAMAGE[damage](index.read_bytes()))
+    store = FeatureStore(tmp_path, 4) if reopened else store
+    features, missing = store.get(keys)
+    good = [i for i in range(300) if i not in missing]
+    assert features[good].equal(rows(300)[good])
+    store.append(keys, rows(300))
+    assert kept(store, keys).equal(rows(300))
+
+
+def test_flipped_bytes_of_the_index_give_no_wrong_feature(tmp_path: Path) -> None:
+    keys = [f"{i:032}" for i in range(60)]
+    FeatureStore(tmp_path, 4).append(keys, rows(60))
+    index = tmp_path / "index.sqlite"
+    whole, matrix = index.read_bytes(), (tmp_path / "features.f32").read_bytes()
+    for place in np.random.default_rng(0).integers(0, len(whole), 60).tolist():
+        index.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        (tmp_path / "features.f32").write_bytes(matrix)
+        store = FeatureStore(tmp_path, 4)
+        features, missing = store.get(keys)
+        good = [i for i in range(60) if i not in missing]
+        assert features[good].equal(rows(60)[good])
+        store.append(keys, rows(60))
+        assert kept(store, keys).equal(rows(60))
+
+
+@pytest.mark.parametrize("name", ["features.f32", "index.sqlite", ""])
+def test_what_stands_in_the_caches_place_is_named_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "texts" / name if name else tmp_path / "texts").parent.mkdir(exist_ok=True)
+    if name:
+        (tmp_path / "texts" / name).mkdir()
+    else:
+        (tmp_path / "texts").write_text("a file")
+    with pytest.raises(NegRefineError, match=r"^the cache in \S+texts cannot be used \(.*delete that folder") as raised:
+        FeatureStore(tmp_path / "texts", 4).append(["a"], rows(1))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_full_disk_is_said_in_one_line_and_leaves_no_wrong_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FeatureStore(tmp_path, 4)
     store.append(["a"], rows(1))
-    (tmp_path / "texts" / "index.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(NegRefineError, match=r"texts cannot be used \(file is not a database\).*delete"):
-        store.find(["a"])
-    with pytest.raises(NegRefineError, match="delete that folder"):
-        FeatureStore(tmp_path / "texts", 3)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(NegRefineError, match=r"cannot keep features in .*No space left.*free some space"):
+            store.append(["b"], rows(1, seed=3))
+    assert store.missing(["a", "b"]).tolist() == [1]
+    store.append(["c"], rows(1, seed=4))
+    assert kept(store, ["a", "c"]).equal(torch.cat([rows(1), rows(1, seed=4)]))

@@ -6,7 +6,7 @@ import struct
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -387,4 +387,45 @@ def test_a_file_name_that_is_no_text_is_skipped_or_read_but_not_fatal(tmp_path: 
 def test_images_and_texts_have_stores_of_their_own(tmp_path: Path, cached: CachedEncoder) -> None:
     list(embed_images(cached, open_image_set(write_pictures(tmp_path / "set", 2))))
     store = FeatureStore(cached.folder / "images", cached.dim)
-    assert store.read(np.arange(2)).norm(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+    assert len(store) == 2
+
+
+def test_a_picture_that_changes_between_hashing_and_decoding_leaves_no_feature_under_its_old_content(
+    tmp_path: Path, encoder: OpenClipEncoder, cached: CachedEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_pictures(tmp_path / "set", 2)
+    old, new = (folder / "000.png").read_bytes(), as_bytes(picture(50), "PNG")
+    plain = FeatureStore.get
+
+    def changed(self: FeatureStore, keys: Sequence[str]) -> tuple[torch.Tensor, np.ndarray]:
+        (folder / "000.png").write_bytes(new)
+        return plain(self, keys)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureStore, "get", changed)
+        (chunk,) = embed_images(cached, open_image_set(folder))
+    expected = encoder.encode_images([read_image(io.BytesIO(content)) for content in (new, old)])
+    torch.testing.assert_close(chunk.features[:1], expected[:1], atol=1e-5, rtol=0)
+    (folder / "000.png").write_bytes(old)
+    (again,) = embed_images(cached, open_image_set(folder))
+    torch.testing.assert_close(again.features[:1], expected[1:], atol=1e-5, rtol=0)
+
+
+def test_a_file_of_absurd_size_and_a_pipe_are_skipped_with_the_reason(tmp_path: Path, cached: CachedEncoder) -> None:
+    folder = write_pictures(tmp_path / "set", 1)
+    with (folder / "huge.png").open("wb") as file:
+        file.truncate(3_000_000_000)  # a hole: it takes no space
+    os.mkfifo(folder / "pipe.png")
+    (chunk,) = embed_images(cached, open_image_set(folder))
+    assert chunk.indices.tolist() == [0]
+    assert chunk.skipped == ((1, "too large: 3,000,000,000 bytes, at most 500,000,000"), (2, "not a file"))
+
+
+def test_a_damaged_image_feature_is_embedded_again(tmp_path: Path, cached: CachedEncoder) -> None:
+    images = open_image_set(write_pictures(tmp_path / "set", 3))
+    (first,) = embed_images(cached, images)
+    with (cached.folder / "images" / "features.f32").open("r+b") as file:
+        file.seek(cached.dim * 4)
+        file.write(bytes(cached.dim * 4))
+    (second,) = embed_images(cached, images)
+    torch.testing.assert_close(second.features, first.features, atol=1e-5, rtol=0)

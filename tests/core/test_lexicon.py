@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,24 @@ def test_another_broken_wordnet_on_nltks_path_does_no_harm(tmp_path: Path, monke
     (tmp_path / "corpora" / "wordnet.zip").write_bytes(b"not a zip")
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path), *nltk.data.path])
     assert WordNet().is_proper_noun("lake michigan")
+
+
+@pytest.mark.parametrize("damage", [lambda zip: zip[:1000], lambda zip: zip[:-9], lambda zip: b"X" * len(zip)])
+def test_a_damaged_copy_of_wordnet_in_the_cache_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes]
+) -> None:
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    archive = (paths.LEXICON / "corpora" / "wordnet.zip").read_bytes()
+    copy = lexicon._private_copy(paths.LEXICON) / "corpora" / "wordnet.zip"
+    copy.write_bytes(damage(archive))
+    assert lexicon._private_copy(paths.LEXICON) == copy.parent.parent
+    assert copy.read_bytes() == archive
+
+
+def test_a_copy_of_wordnet_that_cannot_be_kept_is_said_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "CACHE", tmp_path)
+    (tmp_path / "wordnet").write_text("a file in its place")
+    with pytest.raises(NegRefineError, match=r"^cannot keep a copy of WordNet in .*wordnet.*delete"):
+        _ = WordNet().version

@@ -1,5 +1,7 @@
 """Replies kept across runs, replayed logs, what judging would take, and which verdicts are stale."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,50 @@ def test_a_broken_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "v.sqlite").write_bytes(b"not a database at all, but long enough to be read as one" * 20)
     with pytest.raises(NegRefineError, match=r"v\.sqlite.*delete it"):
         CachedJudge(OpenAIJudge("m", "http://127.0.0.1:1/v1"), tmp_path / "v.sqlite").cached(["x"])
+
+
+def replies_of(path: Path) -> list[tuple[str, ...]]:
+    with contextlib.closing(sqlite3.connect(path)) as replies:
+        return replies.execute("SELECT prompt, reply FROM replies ORDER BY prompt").fetchall()
+
+
+DAMAGE = {
+    "an answer turned": "UPDATE replies SET reply = replace(reply, '\"No\"', '\"Yes\"')",
+    "cut": "UPDATE replies SET reply = substr(reply, 1, 9)",
+    "no text": "UPDATE replies SET reply = x'ff00ff'",
+    "another question's": 'UPDATE replies SET (reply, "check") = '
+    '(SELECT reply, "check" FROM replies ORDER BY prompt LIMIT 1)',
+    "no check of its own": "UPDATE replies SET \"check\" = 'x'",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_reply_is_asked_again(tmp_path: Path, damage: str) -> None:
+    with LoopbackServer(says) as server:
+        judge = CachedJudge(OpenAIJudge("m", server.url), tmp_path / "v.sqlite")
+        first = make_run(tmp_path)
+        pipeline.refine(first, HashEncoder(), judge)
+        with contextlib.closing(sqlite3.connect(tmp_path / "v.sqlite")) as replies, replies:
+            replies.execute(DAMAGE[damage])
+        server.asked = []
+        again = make_run(tmp_path, "again")
+        pipeline.refine(again, HashEncoder(), judge)
+        assert len(server.asked) >= 12
+    assert again.negatives == first.negatives
+
+
+def test_replies_of_an_older_cache_are_used_and_get_their_check_then(tmp_path: Path) -> None:
+    path = tmp_path / "v.sqlite"
+    with LoopbackServer(says) as server:
+        url = server.url
+        pipeline.refine(make_run(tmp_path), HashEncoder(), CachedJudge(OpenAIJudge("m", url), path))
+    with contextlib.closing(sqlite3.connect(path)) as replies, replies:
+        replies.execute('ALTER TABLE replies DROP COLUMN "check"')
+    before = replies_of(path)
+    pipeline.refine(make_run(tmp_path, "again"), HashEncoder(), CachedJudge(OpenAIJudge("m", url), path))
+    assert replies_of(path) == before
+    with contextlib.closing(sqlite3.connect(path)) as replies:
+        assert replies.execute('SELECT COUNT(*) FROM replies WHERE "check" IS NULL').fetchone() == (0,)
 
 
 def test_a_replayed_run_gives_the_same_negatives_and_counts_what_its_log_lacks(tmp_path: Path) -> None:
