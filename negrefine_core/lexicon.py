@@ -2,15 +2,17 @@
 
 import csv
 import hashlib
+import io
 import re
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from . import paths
 from .errors import NegRefineError
@@ -132,12 +134,12 @@ class WordNet:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The multilingual functions")  # they are not used here
                 return Reader(root, None)
-        except (LookupError, OSError, BadZipFile) as error:
+        except (LookupError, OSError, BadZipFile, zlib.error) as error:
             reason = str(error).strip("* \n").partition("\n")[0]
-            raise NegRefineError(
-                f"cannot load WordNet from {self.source!r}; use 'bundled', or install it for nltk with "
-                f"python -m nltk.downloader wordnet ({reason})"
-            ) from error
+            advice = "use 'bundled', or install it for nltk with python -m nltk.downloader wordnet"
+            if self.source == "bundled":
+                advice = f"{paths.LEXICON} is damaged: install the project again"
+            raise NegRefineError(f"cannot load WordNet from {self.source!r}; {advice} ({reason})") from error
 
     @property
     def version(self) -> str:
@@ -233,6 +235,7 @@ def _private_copy(folder: Path) -> Path:
     copy = target / archive.name
     try:
         if not copy.exists() or _digest(copy.read_bytes()) != digest:
+            _check_archive(content)
             target.mkdir(parents=True, exist_ok=True)
             for directory in (target, target.parent):
                 directory.chmod(0o700)
@@ -243,6 +246,14 @@ def _private_copy(folder: Path) -> Path:
             f"permissions, or delete {target.parent}"
         ) from error
     return target.parent
+
+
+def _check_archive(content: bytes) -> None:
+    """Raise BadZipFile where a file of the archive is damaged: nltk would find out half-way."""
+    with ZipFile(io.BytesIO(content)) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise BadZipFile(f"{damaged} is damaged")
 
 
 def _digest(content: bytes) -> str:

@@ -223,3 +223,19 @@ def test_a_copy_of_wordnet_that_cannot_be_kept_is_said_with_what_to_do(
     (tmp_path / "wordnet").write_text("a file in its place")
     with pytest.raises(NegRefineError, match=r"^cannot keep a copy of WordNet in .*wordnet.*delete"):
         _ = WordNet().version
+
+
+def test_an_archive_that_is_damaged_itself_is_named_and_never_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = (paths.LEXICON / "corpora" / "wordnet.zip").read_bytes()
+    (tmp_path / "lexicon" / "corpora").mkdir(parents=True)
+    middle = len(archive) // 2
+    (tmp_path / "lexicon" / "corpora" / "wordnet.zip").write_bytes(
+        archive[:middle] + bytes(200) + archive[middle + 200 :]
+    )
+    monkeypatch.setattr(paths, "LEXICON", tmp_path / "lexicon")
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    with pytest.raises(NegRefineError, match=r"cannot load WordNet from 'bundled'; .*install the project again"):
+        _ = WordNet().version
+    assert not (tmp_path / "cache").exists()

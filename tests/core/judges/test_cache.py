@@ -116,6 +116,23 @@ def test_replies_of_an_older_cache_are_used_and_get_their_check_then(tmp_path: P
         assert replies.execute('SELECT COUNT(*) FROM replies WHERE "check" IS NULL').fetchone() == (0,)
 
 
+@pytest.mark.parametrize("kept", ["cut", "a folder", "overwritten"])
+def test_a_verdict_cache_that_cannot_be_read_is_said_in_one_line(tmp_path: Path, kept: str) -> None:
+    path = tmp_path / "v.sqlite"
+    with LoopbackServer(says) as server:
+        judge = CachedJudge(OpenAIJudge("m", server.url), path)
+        pipeline.refine(make_run(tmp_path), HashEncoder(), judge)
+    whole = path.read_bytes()
+    path.unlink()
+    if kept == "a folder":
+        path.mkdir()
+    else:
+        path.write_bytes(whole[:5000] if kept == "cut" else whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(NegRefineError, match=r"^cannot use the verdict cache .*v\.sqlite .*delete it") as raised:
+        judge.cached(["x"])
+    assert "\n" not in str(raised.value)
+
+
 def test_a_replayed_run_gives_the_same_negatives_and_counts_what_its_log_lacks(tmp_path: Path) -> None:
     with LoopbackServer(says) as server:
         first = make_run(tmp_path)
