@@ -7,6 +7,7 @@ import time
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import openai
 
 from ..errors import NegRefineError
@@ -91,7 +92,7 @@ class OpenAIJudge:
         except (openai.APIConnectionError, openai.AuthenticationError) as error:
             await self.close()
             raise self._explained(error) from None
-        except (openai.OpenAIError, ValueError, TypeError, AttributeError):
+        except (openai.OpenAIError, aiohttp.ClientError, ValueError, TypeError, AttributeError):
             pass  # it is there, and need not list its models
         self._replies = self._malformed = 0
 
@@ -141,7 +142,7 @@ class OpenAIJudge:
                     },
                     cast_to=bytes,
                 )
-        except (openai.OpenAIError, LookupError, TypeError, ValueError, TimeoutError) as error:
+        except (openai.OpenAIError, aiohttp.ClientError, LookupError, TypeError, ValueError, TimeoutError) as error:
             raise self._explained(error) from None  # the SDK's own error may quote the request
 
     async def _wait_for_turn(self) -> None:
