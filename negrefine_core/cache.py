@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
@@ -105,7 +106,8 @@ class FeatureStore:
                 (json.dumps(list(keys)),),
             ).fetchall()
         )
-        rows, digests = np.array(found, dtype=np.int64).reshape(len(keys), 2).T
+        values = np.fromiter(itertools.chain.from_iterable(found), dtype=np.int64, count=2 * len(keys))
+        rows, digests = values.reshape(len(keys), 2).T
         return rows, digests
 
     def _checked(
@@ -226,7 +228,8 @@ class FeatureStore:
 
 def is_usable(features: Tensor) -> Tensor:
     """(n,) whether features (n, D) can be compared with others: finite and not zero."""
-    return torch.isfinite(features).all(1) & (features != 0).any(1)
+    lengths: Tensor = torch.linalg.vector_norm(features, dim=1)  # (n,)
+    return torch.isfinite(lengths) & (lengths > 0)
 
 
 def _digests(keys: Sequence[str], features: np.ndarray) -> np.ndarray:
@@ -312,7 +315,8 @@ class CachedEncoder:
                 progress(len(labels) - len(todo) + start + len(chunk), len(labels))
         if progress:
             progress(len(labels), len(labels))
-        features[missing] = features[[first[keys[i]] for i in missing]]
+        if len(todo) < len(missing):
+            features[missing] = features[[first[keys[i]] for i in missing]]
         return features
 
     def _encoded(self, labels: Sequence[str], templates: Sequence[str]) -> Tensor:
