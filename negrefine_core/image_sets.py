@@ -19,7 +19,8 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff",
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # whatever the file is called: no other decoder runs
 MAX_PIXELS = 100_000_000  # larger pictures are skipped: decoding one would take over 1 GB
 MAX_ELONGATION = 1000  # narrower pictures are skipped: preprocessing scales the short side up to the model's size
-_NAME = re.compile(r"[^/\\\x00-\x1f]{1,80}")  # it names a file in the run
+_NAME = re.compile(r"[^/\\]{1,80}")  # it names a file in the run
+MAX_NAME_BYTES = 200  # of the 255 that a file's name may have, with its ending
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,18 @@ def check_name(name: str) -> str:
     """The name of an image set. Raises NegRefineError where it cannot be one."""
     if name in (".", "..", "average"):
         raise NegRefineError(f"an image set cannot be called {name!r}; choose another name")
-    if not _NAME.fullmatch(name):
-        raise NegRefineError(f"{name!r} cannot name an image set; give one without slashes, at most 80 characters")
+    if not is_set_name(name):
+        raise NegRefineError(
+            f"{ascii(name)[:90]} cannot name an image set; give one without slashes and invisible characters, at most "
+            "80 characters"
+        )
     return name
+
+
+def is_set_name(name: str) -> bool:
+    """Whether a name can be an image set's: one that stands for itself in a file's name, in UTF-8 and on a page."""
+    is_sane = name.isprintable() and name not in (".", "..") and bool(_NAME.fullmatch(name))
+    return is_sane and len(name.encode()) <= MAX_NAME_BYTES
 
 
 def read_image(path: str | Path | IO[bytes]) -> Image.Image:

@@ -1,6 +1,7 @@
 """ID class lists and the prompts that turn a label into text (paper, section 4.1 and its prompt list)."""
 
 import random
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +61,29 @@ class ClassList:
     notes: tuple[str, ...] = ()
 
 
+def visible(name: str) -> str:
+    """A name as it reads, in Unicode's composed form: white space of any kind is one space, and what cannot be seen
+    (control, format, unassigned) is gone: two names that look alike are one.
+    """
+    seen = "".join(c if c.isprintable() else " " for c in name if c.isprintable() or c.isspace())
+    return unicodedata.normalize("NFC", " ".join(seen.split()))
+
+
+def has_hidden(name: str) -> bool:
+    """Whether a name holds characters that cannot be seen, white space apart."""
+    return any(not c.isprintable() and not c.isspace() for c in name)
+
+
 def clean_class_list(lines: list[str], source: str = "the class list") -> ClassList:
     """Strip names, drop blanks and case-insensitive duplicates (noted), keep the order.
 
     Raises NegRefineError when no name is left.
     """
     labels: dict[str, str] = {}
-    blanks, duplicates = 0, []
+    blanks, hidden, duplicates = 0, 0, []
     for line in lines:
-        name = " ".join(line.split())
+        name = visible(line)
+        hidden += has_hidden(line)
         if not name:
             blanks += 1
         elif name.casefold() in labels:
@@ -80,6 +95,8 @@ def clean_class_list(lines: list[str], source: str = "the class list") -> ClassL
     notes = []
     if blanks:
         notes.append(f"blank lines left out: {blanks}")
+    if hidden:
+        notes.append(f"names with invisible characters, which were taken out: {hidden}")
     if duplicates:
         shown = ", ".join(repr(name) for name in duplicates[:5]) + (" ..." if len(duplicates) > 5 else "")
         notes.append(f"duplicates left out: {len(duplicates)} ({shown})")

@@ -282,7 +282,8 @@ def import_csv(
     try:
         table = pd.read_csv(file, keep_default_na=False, dtype=str, encoding_errors="strict")
     except (OSError, ValueError) as error:
-        raise NegRefineError(f"cannot read {name} ({error}); give a CSV file as the export writes it") from error
+        reason = " ".join(str(error).split())
+        raise NegRefineError(f"cannot read {name} ({reason}); give a CSV file as the export writes it") from error
     if not {"negative", "decision"} <= set(table.columns):
         raise NegRefineError(f"{name} lacks the columns 'negative' and 'decision'")
     wrong = sorted(set(table["decision"]) - {KEPT, DROPPED})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from .errors import NegRefineError, UnknownIdSetError
+from .image_sets import is_set_name
 from .paths import from_portable, portable
 from .records import Negative, Override, Verdict
 from .run_files import logs, tables
@@ -83,7 +84,8 @@ class Run(RunFolder):
 
     @property
     def scored_sets(self) -> list[str]:
-        return sorted(path.stem for path in self.path("scores").glob("*.parquet"))
+        files = self.path("scores").glob("*.parquet")
+        return sorted(path.stem for path in files if is_set_name(path.stem))  # "...parquet" would be the run itself
 
     def scores(self, image_set: str) -> pd.DataFrame:
         self.check_scored(image_set)

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from negrefine_core.labels import has_hidden, visible
+
 from ..shared.words import plain
 
 MAX_CHARACTERS = 100
@@ -22,7 +24,7 @@ class Problem:
 def mended(names: Sequence[str]) -> list[str]:
     """The names as they will be used: without invisible characters, blanks and repeated names, in their order."""
     kept: dict[str, str] = {}
-    for name in map(_visible, names):
+    for name in map(visible, names):
         if name:
             kept.setdefault(name.casefold(), name)
     return list(kept.values())
@@ -30,13 +32,8 @@ def mended(names: Sequence[str]) -> list[str]:
 
 def trimmed(names: Sequence[str]) -> list[str]:
     """The names without the blank ones at the end."""
-    filled = [place for place, name in enumerate(names, 1) if _visible(name)]
+    filled = [place for place, name in enumerate(names, 1) if visible(name)]
     return list(names[: filled[-1]]) if filled else []
-
-
-def _visible(name: str) -> str:
-    """White space of any kind becomes one space; control, format and unassigned characters go."""
-    return " ".join("".join(c if c.isprintable() else " " for c in name if c.isprintable() or c.isspace()).split())
 
 
 def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: int | None) -> list[Problem]:
@@ -60,7 +57,7 @@ def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: 
                 "The end of the prompt would not be read."
             )
         )
-    spelt = [_visible(name) for name in names]
+    spelt = [visible(name) for name in names]
     counts = Counter(name.casefold() for name in spelt if name)
     twice = [name for name in usable if counts[name.casefold()] > 1]
     if twice:
@@ -73,7 +70,7 @@ def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: 
     blank = sum(not name for name in spelt)
     if blank:
         found.append(Problem(f"**{blank:,} blank {'row' if blank == 1 else 'rows'}**, to be left out."))
-    hidden = [name for name in names if any(not c.isprintable() and not c.isspace() for c in name)]
+    hidden = [name for name in names if has_hidden(name)]
     if hidden:
         shown = [name.encode("unicode_escape").decode() if name.isascii() else ascii(name)[1:-1] for name in hidden]
         found.append(Problem(f"**Characters that cannot be seen**, to be taken out: {_some(shown)}."))

@@ -87,7 +87,7 @@ def _members(files: Sequence[tuple[str, IO[bytes]]], stack: contextlib.ExitStack
 
 
 def _zip_members(name: str, archive: zipfile.ZipFile, packed: int) -> Iterator[_Member]:
-    infos = [info for info in archive.infolist() if not info.is_dir()]
+    infos = [info for info in archive.infolist() if info.filename and not info.is_dir()]
     size = sum(info.file_size for info in infos)
     if size > RATIO_FROM and size > MAX_RATIO * packed:
         raise NegRefineError(

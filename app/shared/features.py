@@ -22,7 +22,7 @@ import streamlit as st
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, class_list_hash
-from negrefine_core.show.thumbnails import leaves
+from negrefine_core.show.thumbnails import belongs
 
 from . import background
 from .address import Address
@@ -140,7 +140,7 @@ def image_features(run: Run, image_set: str) -> ImageFeatures:
     from negrefine_core.embedding import embed_images
     from negrefine_core.image_sets import ImageSet
 
-    inside = [path for path in run.scores(image_set)["path"] if not leaves(path)]
+    inside = [path for path in run.scores(image_set)["path"] if belongs(run, image_set, path)]
     pictures = ImageSet(image_set, run.image_root(image_set), tuple(inside))
     model = encoder(run)
     chunks = list(embed_images(model, pictures))

@@ -21,7 +21,7 @@ def locate(run: Run, image_set: str, path: str) -> Path:
     if image_set not in run.info.image_sets:
         raise NegRefineError(f"the run does not say where the image set {image_set!r} lies")
     root = run.image_root(image_set)
-    if leaves(path):
+    if not belongs(run, image_set, path):
         raise NegRefineError(f"{path!r} lies outside the image set's folder and is not shown")
     try:
         if not (root / path).is_file():
@@ -31,9 +31,20 @@ def locate(run: Run, image_set: str, path: str) -> Path:
     return root / path
 
 
-def leaves(path: str) -> bool:
-    """Whether a path of a run's table leads out of its folder; links that lie in the folder may lead anywhere."""
-    return path.startswith("/") or ".." in path.split("/")
+def belongs(run: Run, image_set: str, path: str) -> bool:
+    """Whether a path of a run's table leads to a picture of its set, as far as a run from elsewhere can be believed.
+
+    No set is the whole disk or named by a way up. Links in a person's own folder of pictures may lead anywhere; those
+    in the run's folder came with the run, and must stay in it.
+    """
+    root = run.image_root(image_set)
+    if root == Path(root.anchor) or ".." in (*root.parts, *path.split("/")) or path.startswith("/"):
+        return False
+    own = run.folder.resolve()
+    try:
+        return not root.resolve().is_relative_to(own) or (root / path).resolve().is_relative_to(own)
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
+        return False
 
 
 def shrunk(image: str | Path | Image.Image, edge: int) -> bytes:

@@ -401,7 +401,7 @@ def main(work: Path) -> None:
     if not (work / "image.pt").exists():
         rendezvous = f"file://{(work / 'rendezvous').absolute()}"
         torch.multiprocessing.spawn(train_image, (work, model, words, rendezvous), nprocs=WORKERS)
-    model.visual.load_state_dict(torch.load(work / "image.pt"))
+    model.visual.load_state_dict(torch.load(work / "image.pt", weights_only=True))
     export(model)
 
 
