@@ -38,6 +38,9 @@ from negrefine_core.runs import Run, Settings
 from tests.support.pictures import picture, png
 from tests.support.runs import REVIEWED_IDS, write_verdicts
 
+# a library that was imported before holds its generator loosely; no test here draws from it
+pytestmark = pytest.mark.filterwarnings("ignore:It looks like `register_random`")
+
 ODD = [
     "\0",
     "\ufeff",

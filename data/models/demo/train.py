@@ -394,7 +394,7 @@ def main(work: Path) -> None:
     model = CLIP(**CONFIG)
     words, weights = make_words(work)
     if (work / "text.pt").exists():
-        model.load_state_dict(torch.load(work / "text.pt"), strict=False)
+        model.load_state_dict(torch.load(work / "text.pt", weights_only=True), strict=False)
     else:
         train_text(model, Prompts(words, weights, teacher_targets(words)))
         torch.save({k: v for k, v in model.state_dict().items() if not k.startswith("visual")}, work / "text.pt")
