@@ -10,7 +10,7 @@ from negrefine_app.image.page import image
 from negrefine_app.learn.page import learn
 from negrefine_app.review.page import review
 from negrefine_app.score.page import score
-from negrefine_app.shared import collector, links
+from negrefine_app.shared import collector, links, login
 
 ICON = Path(__file__).with_name("icon.svg").read_text(encoding="utf-8")  # a local one: named icons need the network
 
@@ -34,4 +34,7 @@ links.register(
         for page, (title, icon) in PAGES.items()
     }
 )
-st.navigation(links.all_pages()).run()
+page = st.navigation(links.all_pages())
+if login.admitted():
+    login.offer_logout()
+    page.run()

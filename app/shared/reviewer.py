@@ -1,4 +1,5 @@
-"""The reviewer's name: written in the sidebar, kept on this computer, and put beside each decision."""
+"""The reviewer's name, put beside each decision: the login's where one is asked for, else written in the sidebar and
+kept on this computer."""
 
 import getpass
 
@@ -6,12 +7,17 @@ import streamlit as st
 
 from negrefine_core import paths
 
+from .login import logged_in_name
+
 NAME_FILE = "reviewer.txt"
 MAX_NAME = 80
 
 
 def name_field() -> None:
-    """The field in the sidebar."""
+    """The field in the sidebar; a name that comes from the login is shown, and not to be changed."""
+    if name := logged_in_name():
+        st.sidebar.text_input("Your name", name, disabled=True, help="From your login. Written beside each decision.")
+        return
     if "who" not in st.session_state:
         st.session_state["who"] = _remembered()
     st.sidebar.text_input(
@@ -20,8 +26,8 @@ def name_field() -> None:
 
 
 def reviewer() -> str:
-    """The name as it stands in the field now."""
-    return str(st.session_state.get("who", "")).strip() or _remembered()
+    """The login's name, else as it stands in the field now."""
+    return logged_in_name()[:MAX_NAME] or str(st.session_state.get("who", "")).strip() or _remembered()
 
 
 def _remembered() -> str:
