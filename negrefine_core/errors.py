@@ -13,5 +13,9 @@ class Cancelled(NegRefineError):  # noqa: N818 - a decision, not a fault
     """Raised from a progress callback to stop long work; everything finished so far is kept."""
 
 
+class UnfinishedError(NegRefineError):
+    """A step of the run has to be done, or done to its end, first."""
+
+
 class UnknownIdSetError(NegRefineError):
     """Nobody has said which image set shows the ID classes, so there are no figures; the app asks."""

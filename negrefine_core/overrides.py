@@ -3,71 +3,48 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
-from .errors import NegRefineError
-from .judge import PUBLISHED
+from .decisions import DROPPED as DROPPED
+from .decisions import KEPT as KEPT
+from .decisions import decisions
+from .decisions import in_force as in_force
+from .errors import NegRefineError, UnfinishedError
 from .methods import Negatives
-from .negfilter import clean_negatives
 from .paths import write_atomically
 from .records import Negative, Override, Verdict
 from .run_files.info import ScoredWith
 from .runs import Run, class_list_hash
 
-KEPT, DROPPED = "kept", "dropped"
 EXPORTED = ["negative", "decision", "reason", "who", "time"]
 
 
 def judge_of(run: Run) -> str:
     """The identity of the judge whose verdicts decide: the last that refined the run."""
-    return run.info.judge or run.settings.judge
+    return run.judge
 
 
 def rejections(run: Run) -> dict[str, Verdict]:
     """The verdict that rejected each negative, by negative."""
-    return dict(_rejections(judge_of(run), run.state("verdicts.jsonl")))
+    return run.rejections
 
 
 def reviewable(run: Run) -> list[Negative]:
     """The cleaned negatives in mined order, or in its log's order when the run is a published one."""
-    return list(_reviewable(*verdict_state(run)))
+    return run.reviewable
 
 
 def verdict_state(run: Run) -> tuple[str, tuple[Any, ...]]:
     """Whose verdicts decide, and what tells what they were asked and said from before: a key for what followed."""
-    return judge_of(run), run.state("initial_negatives.csv", "verdicts.jsonl")
-
-
-@lru_cache(maxsize=4)
-def _rejections(judge: str, state: tuple[Any, ...]) -> dict[str, Verdict]:
-    """Of the run with this state; every decision asks for them."""
-    verdicts = Run(Path(state[0])).verdicts
-    return {v.negative: v for v in verdicts if v.judge == judge and v.answer == "yes"}
-
-
-@lru_cache(maxsize=4)
-def _reviewable(judge: str, state: tuple[Any, ...]) -> list[Negative]:
-    run = Run(Path(state[0]))
-    cleaned = clean_negatives(run.initial_negatives)
-    if judge == PUBLISHED:
-        place = {label: i for i, label in enumerate(dict.fromkeys(v.negative for v in run.verdicts))}
-        cleaned.sort(key=lambda negative: place.get(negative.label, len(place)))
-    return cleaned
+    return run.judge, run.state("initial_negatives.csv", "verdicts.jsonl")
 
 
 def changes(overrides: Sequence[Override]) -> list[Override]:
     """Those in force that decided otherwise than it was decided before, without mere confirmations."""
     return [override for override in in_force(overrides).values() if override.old != override.new]
-
-
-def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
-    """The last override of each negative, without what was undone."""
-    undone = {override.undoes for override in overrides}
-    return {o.negative: o for i, o in enumerate(overrides) if o.undoes is None and i not in undone}
 
 
 def review_table(run: Run) -> pd.DataFrame:
@@ -118,9 +95,10 @@ def write_final_negatives(run: Run) -> None:
     """Work out `negatives.csv` anew, and draw the permutation of its scoring groups."""
     from . import scoring  # here, since torch takes seconds to import
 
-    negatives = final_negatives(run)
-    permutation = scoring.group_permutation(len(negatives), run.settings.n_groups)
-    run.write_negatives(negatives, permutation.tolist())
+    with run.locked():
+        negatives = final_negatives(run)
+        permutation = scoring.group_permutation(len(negatives), run.settings.n_groups)
+        run.write_negatives(negatives, permutation.tolist())
 
 
 def judged_negatives(run: Run) -> list[Negative]:
@@ -149,16 +127,18 @@ def outdated_scores(run: Run) -> dict[str, int]:
 
     Scores without a record of their negatives are taken to be of the verdicts alone.
     """
-    log, records = run.overrides, run.info.scored_with
-    if not log and not records:
+    log = run.overrides
+    records = {image_set: run.scored_with(image_set) for image_set in run.scored_sets}
+    if not log and not any(records.values()):
         return {}
     verdicts = dict.fromkeys(rejections(run), DROPPED)
     current = class_list_hash(negative.label for negative in run.negatives)
     now = verdicts | {o.negative: o.new for o in in_force(log).values()}
     outdated = {}
-    for image_set in run.scored_sets:
-        record = records.get(image_set, ScoredWith(negatives="", overrides=0))
-        then = verdicts | {o.negative: o.new for o in in_force(log[: record.overrides]).values()}
+    for image_set, known in records.items():
+        record = known or ScoredWith(negatives="", overrides=0)
+        before = [entry for entry in log if entry.number < record.overrides]
+        then = verdicts | {o.negative: o.new for o in in_force(before).values()}
         changes = sum(then.get(label, KEPT) != now.get(label, KEPT) for label in then.keys() | now.keys())
         if record.negatives != current and (changes or record.negatives):
             outdated[image_set] = changes
@@ -189,11 +169,12 @@ def override(run: Run, labels: Iterable[str], decision: str, who: str, reason: s
 
     Raises NegRefineError for a label that is no negative of the run, or when no negative would be left.
     """
-    return _override(run, dict.fromkeys(labels, (decision, reason, who)))
+    with run.locked():
+        return _override(run, dict.fromkeys(labels, (decision, reason, who)))
 
 
 def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Override]:
-    """Override by label -> (decision, reason, who), all of them or none."""
+    """Override by label -> (decision, reason, who), all of them or none, while the run is held."""
     wrong = [decision for decision, _, _ in wanted.values() if decision not in (KEPT, DROPPED)]
     if wrong:
         raise NegRefineError(f"a decision is '{KEPT}' or '{DROPPED}', not {wrong[0]!r}")
@@ -205,8 +186,7 @@ def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Over
     ]
     if KEPT not in (current | {entry.negative: entry.new for entry in added}).values():
         raise NegRefineError("that would drop every negative; keep at least one to score with")
-    _record(run, added)
-    return added
+    return _record(run, added)
 
 
 def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "") -> list[Override]:
@@ -215,21 +195,19 @@ def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "") -> list
     Labels reviewed before are left as they are, unless there is a new reason; `negatives.csv` does not change.
     """
     labels = list(dict.fromkeys(labels))
-    current, reviewed = _decisions(run, labels), in_force(run.overrides)
-    added = [
-        Override(label, current[label], current[label], reason, who, _now())
-        for label in labels
-        if label not in reviewed or reason not in ("", reviewed[label].reason)
-    ]
-    _record(run, added)
-    return added
+    with run.locked():
+        current, reviewed = _decisions(run, labels), in_force(run.overrides)
+        added = [
+            Override(label, current[label], current[label], reason, who, _now())
+            for label in labels
+            if label not in reviewed or reason not in ("", reviewed[label].reason)
+        ]
+        return _record(run, added)
 
 
 def _decisions(run: Run, labels: Iterable[str] = ()) -> dict[str, str]:
     """What is decided on every negative, by label. Raises NegRefineError where one of these labels is none."""
-    rejected = rejections(run)
-    current = {n.label: DROPPED if n.label in rejected else KEPT for n in reviewable(run)}
-    current |= {label: entry.new for label, entry in in_force(run.overrides).items() if label in current}
+    current = decisions(reviewable(run), rejections(run), run.overrides)
     unknown = [label for label in labels if label not in current]
     if unknown:
         raise NegRefineError(f"{unknown[0]!r} is no mined negative of the run {run.name!r}; see initial_negatives.csv")
@@ -238,20 +216,31 @@ def _decisions(run: Run, labels: Iterable[str] = ()) -> dict[str, str]:
 
 def undo(run: Run, who: str, count: int = 1) -> list[Override]:
     """Undo the last `count` overrides and confirmations that are not undone yet, by appending their inverses."""
-    log = run.overrides
-    undone = {entry.undoes for entry in log}
-    open_entries = [i for i, entry in enumerate(log) if entry.undoes is None and i not in undone]
-    last = open_entries[-count:][::-1] if count > 0 else []
-    added = [Override(log[i].negative, log[i].new, log[i].old, "undo", who, _now(), undoes=i) for i in last]
-    _record(run, added)
-    return added
+    with run.locked():
+        last = can_undo(run.overrides)[-count:][::-1] if count > 0 else []
+        added = [Override(o.negative, o.new, o.old, "undo", who, _now(), undoes=o.number) for o in last]
+        return _record(run, added)
 
 
-def _record(run: Run, added: Sequence[Override]) -> None:
-    if added:
-        run.append_overrides(added)
-    if any(entry.old != entry.new for entry in added):
+def can_undo(overrides: Sequence[Override]) -> list[Override]:
+    """The overrides and confirmations that are not undone yet, in their order."""
+    undone = {entry.undoes for entry in overrides}
+    return [entry for entry in overrides if entry.undoes is None and entry.number not in undone]
+
+
+def _record(run: Run, added: Sequence[Override]) -> list[Override]:
+    """Log decisions while the run is held, and bring `negatives.csv` to what they say.
+
+    Raises UnfinishedError, and logs nothing, where the judge has not answered every question.
+    """
+    if not run.is_refined:
+        raise UnfinishedError(
+            f"the run {run.name!r} is not refined to its end; do the step 'refine' before you decide on its negatives"
+        )
+    written = run.append_overrides(added) if added else []
+    if not added or any(entry.old != entry.new for entry in added):  # none: what was cut short is brought to its end
         write_final_negatives(run)
+    return written
 
 
 def export_csv(run: Run, path: str | Path) -> int:
@@ -289,19 +278,20 @@ def import_csv(
     wrong = sorted(set(table["decision"]) - {KEPT, DROPPED})
     if wrong:
         raise NegRefineError(f"{name}: a decision is '{KEPT}' or '{DROPPED}', not {wrong[0][:80]!r}")
-    known = {negative.label for negative in reviewable(run)}
     reasons, people = (table[name] if name in table else [""] * len(table) for name in ("reason", "who"))
     wanted: dict[str, tuple[str, str, str]] = {}
     for label, decision, reason, person in zip(table["negative"], table["decision"], reasons, people, strict=True):
         if wanted.setdefault(label, (decision, reason, person or who))[0] != decision:
             raise NegRefineError(f"{name} says of {label[:80]!r} both that it is kept and that it is dropped")
-    chosen = {label: wish for label, wish in wanted.items() if label in known}
-    added = _override(run, chosen)
-    alike: dict[tuple[str, str], list[str]] = {}
-    for label, (_, reason, person) in chosen.items():
-        alike.setdefault((person, reason), []).append(label)
-    for (person, reason), labels in alike.items():
-        added += confirm(run, labels, person, reason)
+    with run.locked():
+        known = {negative.label for negative in reviewable(run)}
+        chosen = {label: wish for label, wish in wanted.items() if label in known}
+        added = _override(run, chosen)
+        alike: dict[tuple[str, str], list[str]] = {}
+        for label, (_, reason, person) in chosen.items():
+            alike.setdefault((person, reason), []).append(label)
+        for (person, reason), labels in alike.items():
+            added += confirm(run, labels, person, reason)
     return added, [label for label in wanted if label not in known]
 
 

@@ -1,10 +1,17 @@
 """Where the bundled data, the runs and the caches live; `NEGREFINE_DATA` moves the last two elsewhere."""
 
 import os
+import re
+import shutil
+import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from platformdirs import user_data_path
+
+from .errors import NegRefineError
 
 PROJECT = Path(__file__).resolve().parent.parent  # the clone, or the folder that the packages are installed in
 _INSTALLED = PROJECT / "negrefine_data"  # the clone's data/ under the name that it is installed by
@@ -21,21 +28,61 @@ IMAGES = BUNDLED / "images"
 LABELS = BUNDLED / "labels"
 LEXICON = BUNDLED / "lexicon"
 
+_TEMPORARY = ".partial-"
+_OURS = (
+    f"{_TEMPORARY}{re.sub(r'[^A-Za-z0-9]', '', socket.gethostname())[:40]}-"  # and the process: a disk may be shared
+)
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a run killed half-way, sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file so that a reader, or a run killed half-way, sees the old content or the new, never a part.
+
+    Raises NegRefineError where it cannot be written; the old content stays.
+    """
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(path.parent) as folder:
+            partial = folder / path.name
+            with partial.open("wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full disk, a missing right or a folder in the way into one line that says what could not be written."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        yield
+    except OSError as error:
+        raise NegRefineError(
+            f"cannot write {path} ({error.strerror or error}); what was there before is kept: mend it and do it again"
+        ) from error
+
+
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A folder for what is not whole yet; it goes when it is left, or with `sweep` where its process was killed."""
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{_OURS}{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what killed processes of this machine left half-written in a folder."""
+    for left in parent.glob(f"{_TEMPORARY}*"):
+        if left.name.startswith(_OURS) and not _is_alive(left.name.removeprefix(_OURS).partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, OverflowError):
+        pass  # another user's, or no process at all: none of ours to remove
+    return True
 
 
 def file_state(path: Path) -> tuple[int, int, int]:

@@ -31,9 +31,9 @@ from .metrics import Measured
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, OnWait, Verdict, clean_negatives, question_chains
 from .overrides import judged_negatives, write_final_negatives
-from .run_files.info import ModelInfo
+from .run_files.info import ModelInfo, ScoredWith
 from .run_files.metrics import Figures, Metrics
-from .runs import Run
+from .runs import Run, class_list_hash
 
 Report = Callable[[str], AbstractContextManager[Progress]]  # opens a progress bar for a step
 
@@ -62,18 +62,20 @@ def candidates(run: Run) -> lexicon.Candidates:
 def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Negative]:
     """ID labels -> `initial_negatives.csv`, and the NegLabel baseline's own `neglabel_negatives.csv`."""
     settings, words = run.settings, candidates(run)
-    run.update_info(
-        model=ModelInfo(name=encoder.name, fingerprint=encoder.fingerprint, precision=encoder.precision),
-        device=encoder.device,
-    )
-    with report("Embedding the lexicon") as progress:
-        negatives = mining.mine_negatives(
-            encoder, run.id_labels, words, settings.fraction, noun_templates(run), progress
-        )
-    with report("Embedding it for NegLabel") as progress:
-        baseline = mining.mine_neglabel_negatives(encoder, run.id_labels, words, settings.fraction, progress)
-    run.write_neglabel_negatives(baseline)
-    run.write_initial_negatives(negatives)
+    with run.doing("mine"):
+        with report("Embedding the lexicon") as progress:
+            negatives = mining.mine_negatives(
+                encoder, run.id_labels, words, settings.fraction, noun_templates(run), progress
+            )
+        with report("Embedding it for NegLabel") as progress:
+            baseline = mining.mine_neglabel_negatives(encoder, run.id_labels, words, settings.fraction, progress)
+        with run.locked():
+            run.update_info(
+                model=ModelInfo(name=encoder.name, fingerprint=encoder.fingerprint, precision=encoder.precision),
+                device=encoder.device,
+            )
+            run.write_neglabel_negatives(baseline)
+            run.write_initial_negatives(negatives)
     return negatives
 
 
@@ -85,15 +87,17 @@ def refine(
     `on_wait` is told of a server that does not answer; without it that is logged.
     """
     check_model(run, encoder)
-    known = _known(run, judge)
-    with run.verdict_log() as log, report("Judging the negatives") as progress:
-        filtered = NegFilter(judge, encoder).run(
-            run.initial_negatives, run.id_labels, known, on_verdict=log.append, progress=progress, on_wait=on_wait
-        )
-    if not filtered.kept:
-        raise NegRefineError("the judge rejected every negative; nothing is left to score with")
-    run.update_info(judge=judge.identity)
-    write_final_negatives(run)
+    with run.doing("refine"):
+        known = _known(run, judge)
+        with run.verdict_log() as log, report("Judging the negatives") as progress:
+            filtered = NegFilter(judge, encoder).run(
+                run.initial_negatives, run.id_labels, known, on_verdict=log.append, progress=progress, on_wait=on_wait
+            )
+        if not filtered.kept:
+            raise NegRefineError("the judge rejected every negative; nothing is left to score with")
+        with run.locked():
+            run.update_info(judge=judge.identity, verdicts=len(run.verdicts))
+            write_final_negatives(run)
     return filtered
 
 
@@ -160,17 +164,21 @@ def _detector(
     return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config, permutation)
 
 
-def _baselines(run: Run, encoder: CachedEncoder) -> dict[Negatives, NegRefineDetector]:
-    """Detectors over the other negatives that the run's methods compare with, as far as it has them."""
-    found: dict[Negatives, NegRefineDetector] = {"mined": detector(run, encoder, run.initial_negatives)}
-    if run.path("neglabel_negatives.csv").exists():  # an imported run has none
-        found["neglabel"] = _detector(
-            run, encoder, run.neglabel_negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES
-        )
-    judged = judged_negatives(run) if run.overrides else run.negatives
-    if judged and judged != run.negatives:
-        found["judged"] = detector(run, encoder, judged)
+def _lists(run: Run) -> dict[Negatives, list[Negative]]:
+    """The negatives that the run's methods compare with, as far as it has them."""
+    found: dict[Negatives, list[Negative]] = {"refined": run.negatives, "mined": run.initial_negatives}
+    if run.has_neglabel:  # an imported run has none
+        found["neglabel"] = run.neglabel_negatives
+    judged = judged_negatives(run) if run.overrides else found["refined"]
+    if judged and judged != found["refined"]:
+        found["judged"] = judged
     return found
+
+
+def _baseline(run: Run, encoder: CachedEncoder, kind: Negatives, negatives: Sequence[Negative]) -> NegRefineDetector:
+    if kind == "neglabel":
+        return _detector(run, encoder, negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES)
+    return detector(run, encoder, negatives)
 
 
 def image_features(run: Run, encoder: CachedEncoder, images: pd.DataFrame) -> torch.Tensor:
@@ -205,22 +213,25 @@ def score(
     Where overrides change the negatives, `negrefine_judged` is NegRefine's score with the verdicts alone.
     Returns how many images of each were scored. Scores go to disk as they come: memory does not grow with the set.
     """
-    negatives, known_overrides = run.negatives, len(run.overrides)
-    scorer, baselines = detector(run, encoder), _baselines(run, encoder)
+    with run.locked():  # one state of the run: a decision may come at any moment
+        scored_with = ScoredWith(
+            negatives=class_list_hash(negative.label for negative in run.negatives), overrides=run.info.overrides
+        )
+        lists = _lists(run)
+    scorer = detector(run, encoder, lists.pop("refined"))
+    baselines = {kind: _baseline(run, encoder, kind, negatives) for kind, negatives in lists.items()}
     counts = []
     for image_set in image_sets:
         skipped: list[tuple[str, str]] = []
-        with report(f"Scoring {image_set.name}") as progress:
+        with run.doing(f"score {image_set.name}"), report(f"Scoring {image_set.name}") as progress:
             chunks = embed_images(encoder, image_set, progress, workers)
             tables = _score_chunks(scorer, baselines, image_set, chunks, skipped)
-            counts.append(run.write_scores(image_set.name, image_set.root, tables))
-        run.write_skipped(image_set.name, skipped)
+            counts.append(run.write_scores(image_set.name, image_set.root, tables, scored_with, skipped))
         if not counts[-1]:
             raise NegRefineError(
                 f"none of the {len(image_set)} images of {image_set.name} could be read; the first, "
                 f"{skipped[0][0]}: {skipped[0][1]}"
             )
-        run.set_scored_with(image_set.name, negatives, known_overrides)
     return counts
 
 
@@ -258,6 +269,7 @@ def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 
         "convention": "ID is the positive class; higher score = more ID",
         "id_set": id_set,
         "images": {name: len(table) for name, table in tables.items()},
+        "scores": {name: info.content for name in tables if (info := run.scores_info(name))},
         "methods": {
             row.name: {each.ood_set: _figures(each) for each in found if each.column == row.column} for row in rows
         },

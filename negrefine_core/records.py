@@ -1,7 +1,9 @@
 """What the steps hand to each other and a run keeps: mined negatives, the judge's verdicts, a person's overrides."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
 
 PartOfSpeech = Literal["noun", "adjective"]
 Kind = Literal["proper noun", "subcategory", "same"]
@@ -25,6 +27,8 @@ class Verdict:
     the model: it counts as unclear, and is asked for again when the run is refined again.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
     negative: str
     kind: Kind
     id_label: str | None
@@ -45,8 +49,11 @@ class Verdict:
 class Override:
     """A person's decision on a negative; `old` and `new` are "kept" or "dropped".
 
-    An undo is the inverse decision, with the line (from 0) in `overrides.jsonl` that it `undoes`.
+    `number` is the line's name in `overrides.jsonl`, counted upwards; an undo is the inverse decision, with the number
+    of the line that it `undoes`.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     negative: str
     old: str
@@ -55,3 +62,4 @@ class Override:
     who: str
     time: str
     undoes: int | None = None
+    number: int = 0

@@ -1,27 +1,31 @@
 """A run is a folder of plain files: everything the app shows, the CLI writes and a notebook reads."""
 
 import contextlib
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from .errors import NegRefineError, UnknownIdSetError
+from . import decisions
+from .errors import NegRefineError, UnfinishedError, UnknownIdSetError
 from .image_sets import is_set_name
-from .paths import from_portable, portable
+from .paths import from_portable, portable, temporary_folder, write_atomically, writing
 from .records import Negative, Override, Verdict
 from .run_files import logs, tables
+from .run_files.checks import digest
 from .run_files.folder import RunFolder
-from .run_files.folder import class_list_hash as class_list_hash
 from .run_files.folder import is_run_name as is_run_name
 from .run_files.folder import run_names as run_names
+from .run_files.id_labels import class_list_hash as class_list_hash
 from .run_files.info import ScoredWith
 from .run_files.info import Settings as Settings
 from .run_files.info import checked_settings as checked_settings
 from .run_files.metrics import Metrics, drop_exchanged, read_metrics, write_metrics
-from .run_files.scores import read_scores, write_scores
+from .run_files.scores import ScoresInfo, read_scores, read_scores_info, write_scores
 
 
 class Run(RunFolder):
@@ -34,35 +38,89 @@ class Run(RunFolder):
     @property
     def is_refined(self) -> bool:
         """Whether there are final negatives to score with."""
-        return self.path(tables.FINAL).exists()
+        return bool(self.info.judge) or self.path(tables.FINAL).exists()
 
     # --- labels ---------------------------------------------------------------------------------------------------
 
     @property
     def initial_negatives(self) -> list[Negative]:
-        return tables.read_negatives(self.path(tables.INITIAL))
+        return self._list(tables.INITIAL)
 
     def write_initial_negatives(self, negatives: Iterable[Negative]) -> None:
-        tables.write_negatives(self.path(tables.INITIAL), negatives)
+        self._write_list(tables.INITIAL, negatives)
 
     @property
     def neglabel_negatives(self) -> list[Negative]:
         """The NegLabel baseline's own negatives."""
-        return tables.read_negatives(self.path(tables.NEGLABEL))
+        return self._list(tables.NEGLABEL)
+
+    @property
+    def has_neglabel(self) -> bool:
+        """Whether the run has, or had, negatives of that kind."""
+        return tables.NEGLABEL in self.info.lists or self.path(tables.NEGLABEL).exists()
 
     def write_neglabel_negatives(self, negatives: Iterable[Negative]) -> None:
-        tables.write_negatives(self.path(tables.NEGLABEL), negatives)
+        self._write_list(tables.NEGLABEL, negatives)
+
+    @property
+    def judge(self) -> str:
+        """The identity of the judge whose verdicts decide: the last that refined the run."""
+        return self.info.judge or self.settings.judge
+
+    @property
+    def rejections(self) -> dict[str, Verdict]:
+        """The verdict that rejected each negative, by negative."""
+        return dict(_rejections(self.judge, self.state("run.json", "verdicts.jsonl")))
+
+    @property
+    def reviewable(self) -> list[Negative]:
+        """The cleaned negatives in mined order, or in its log's order when the run is a published one."""
+        return list(_reviewable(self.judge, self.state("run.json", "verdicts.jsonl", tables.INITIAL)))
 
     @property
     def negatives(self) -> list[Negative]:
-        """The final negatives: what the verdicts and overrides left."""
-        return tables.read_negatives(self.path(tables.FINAL))
+        """The final negatives: what the verdicts and overrides left of the mined ones.
+
+        `negatives.csv` says the same, and is written anew where it does not: a process may have been killed before.
+
+        Raises UnfinishedError where the judge has not answered every question.
+        """
+        if not self.is_refined:
+            raise UnfinishedError(
+                f"the run {self.name!r} has no {tables.FINAL} yet; do the step 'refine' first, to its end"
+            )
+        if not self._is_decided:
+            return self._list(tables.FINAL)
+        files = ("run.json", "verdicts.jsonl", "overrides.jsonl", tables.INITIAL, tables.FINAL)
+        return list(_final(self.judge, self.state(*files)))
+
+    @property
+    def _is_decided(self) -> bool:
+        """Whether verdicts or overrides say what the final negatives are; a list may also be given without any."""
+        if self.info.judge or self.overrides:
+            return True
+        return any(verdict.judge == self.judge for verdict in self.verdicts)
 
     def write_negatives(self, negatives: Iterable[Negative], permutation: Sequence[int] = ()) -> None:
         """The final negatives and the permutation into their scoring groups; none: the detector draws it."""
         with self.locked():
-            tables.write_negatives(self.path(tables.FINAL), negatives)
+            self._write_list(tables.FINAL, negatives)
             self.update_info(permutation=tuple(permutation))
+
+    def _list(self, name: str) -> list[Negative]:
+        return tables.read_negatives(self.path(name), self.info.lists.get(name, ()))
+
+    def _write_list(self, name: str, negatives: Iterable[Negative]) -> None:
+        """While a list is being replaced, `run.json` knows the hash of both: it may end between the two."""
+        text = tables.negatives_text(negatives)
+        with self.locked():
+            lists, new = self.info.lists, digest(text)
+            before = lists.get(name, ()) if self.path(name).exists() else ()
+            if new not in before:
+                self.update_info(lists={**lists, name: (*before, new)})
+            write_atomically(self.path(name), text)
+            if before:
+                self.update_info(lists={**lists, name: (new,)})
 
     # --- verdicts and overrides -----------------------------------------------------------------------------------
 
@@ -75,10 +133,24 @@ class Run(RunFolder):
 
     @property
     def overrides(self) -> list[Override]:
-        return logs.read_overrides(self.path("overrides.jsonl"))
+        """Raises NegRefineError where lines that were there are lost."""
+        log, path = logs.read_overrides(self.path("overrides.jsonl")), self.path("overrides.jsonl")
+        if (log[-1].number + 1 if log else 0) < self.info.overrides:
+            raise NegRefineError(
+                f"{path} ends before the last decision that run.json knows of: lines of it are lost. Put the file back "
+                'from a backup; or take the lines "overrides" and "check" out of run.json, to go on with what is left'
+            )
+        return log
 
-    def append_overrides(self, overrides: Iterable[Override]) -> None:
-        logs.append_overrides(self.path("overrides.jsonl"), overrides)
+    def append_overrides(self, overrides: Iterable[Override]) -> list[Override]:
+        """Append decisions under numbers of their own, and return them as they were written."""
+        with self.locked():
+            log = self.overrides
+            first = log[-1].number + 1 if log else 0
+            added = [replace(override, number=first + i) for i, override in enumerate(overrides)]
+            logs.append_overrides(self.path("overrides.jsonl"), added)
+            self.update_info(overrides=first + len(added))
+        return added
 
     # --- image sets: their scores, folders and roles --------------------------------------------------------------
 
@@ -89,24 +161,76 @@ class Run(RunFolder):
 
     def scores(self, image_set: str) -> pd.DataFrame:
         self.check_scored(image_set)
+        self.scores_info(image_set)
         return read_scores(self.path(f"scores/{image_set}.parquet"))
 
-    def write_scores(self, image_set: str, root: Path, chunks: pd.DataFrame | Iterable[pd.DataFrame]) -> int:
-        """Write an image set's scores, chunk by chunk as they come, and return how many; none leave no file."""
+    def write_scores(
+        self,
+        image_set: str,
+        root: Path,
+        chunks: pd.DataFrame | Iterable[pd.DataFrame],
+        scored_with: ScoredWith | None = None,
+        skipped: Iterable[tuple[str, str]] = (),
+    ) -> int:
+        """Write an image set's scores, chunk by chunk as they come, and return how many; none leave no file.
+
+        `skipped` are the (path, reason) of unreadable images, read after the last chunk.
+        """
         chunks = [chunks] if isinstance(chunks, pd.DataFrame) else chunks
-        count = write_scores(self.path(f"scores/{image_set}.parquet"), chunks)
-        if count:
-            with self.locked():
-                self.update_info(image_sets={**self.info.image_sets, image_set: portable(root)})
+
+        def describe() -> ScoresInfo:
+            return ScoresInfo(
+                image_set=image_set,
+                root=portable(root),
+                class_list_hash=self.info.class_list_hash,
+                fingerprint=self.info.fingerprint,
+                scored_with=scored_with,
+                skipped=tuple((tables.printable(file), reason) for file, reason in skipped),
+            )
+
+        count = write_scores(self.path(f"scores/{image_set}.parquet"), chunks, describe)
+        self.write_skipped(image_set, () if count else skipped)
         return count
 
+    def scores_info(self, image_set: str) -> ScoresInfo | None:
+        """What an image set's scores say of themselves; None where there are none, or they are of before they did.
+
+        Raises NegRefineError for scores that are damaged, or another run's or image set's.
+        """
+        path = self.path(f"scores/{image_set}.parquet")
+        info = read_scores_info(path) if path.exists() else None
+        if info and (info.image_set, info.class_list_hash) != (image_set, self.info.class_list_hash):
+            raise NegRefineError(f"{path} holds the scores of other images or ID labels; score the image set again")
+        return info
+
+    def scored_with(self, image_set: str) -> ScoredWith | None:
+        """Which negatives an image set was scored with; None where that is not known."""
+        info = self.scores_info(image_set)
+        return info.scored_with if info else self.info.scored_with.get(image_set)
+
     def image_root(self, image_set: str) -> Path:
-        """The folder that the paths in an image set's scores are relative to."""
-        return from_portable(self.info.image_sets[image_set])
+        """The folder that the paths in an image set's scores are relative to.
+
+        Raises NegRefineError where the run does not say which it is.
+        """
+        root = self._root(image_set)
+        if root is None:
+            raise NegRefineError(f"the run does not say where the image set {image_set!r} lies; score it again")
+        return from_portable(root)
+
+    def _root(self, image_set: str) -> str | None:
+        info = self.scores_info(image_set)
+        return info.root if info else self.info.image_sets.get(image_set)
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """The folder of each scored image set whose folder is known, as a run file keeps it."""
+        found = {name: self._root(name) for name in self.scored_sets}
+        return {name: root for name, root in found.items() if root is not None}
 
     def shows_id(self, image_set: str) -> bool | None:
         """Whether an image set shows the ID classes; None where nobody has said."""
-        return self.info.shows_id(image_set)
+        return self.info.shows_id(image_set, self._root(image_set))
 
     @property
     def id_sets(self) -> list[str]:
@@ -141,24 +265,36 @@ class Run(RunFolder):
             self.update_info(roles={**self.info.roles, image_set: "ID" if is_id else "OOD"})
         drop_exchanged(self.path("metrics.json"), image_set, is_id)
 
-    def set_scored_with(self, image_set: str, negatives: Sequence[Negative], overrides: int) -> None:
-        """Note which negatives an image set was scored with, and how many lines the overrides' log had by then."""
-        record = ScoredWith(negatives=class_list_hash(n.label for n in negatives), overrides=overrides)
-        with self.locked():
-            self.update_info(scored_with={**self.info.scored_with, image_set: record})
-
     @property
     def skipped(self) -> pd.DataFrame:
         """The unreadable images: columns `image_set`, `path`, `reason`."""
-        return tables.read_skipped(self.path("skipped.csv"))
+        return pd.DataFrame(self._skipped(), columns=list(tables.SKIPPED_COLUMNS), dtype=str)
 
     def write_skipped(self, image_set: str, skipped: Iterable[tuple[str, str]]) -> None:
+        """Write `skipped.csv` anew, with these (path, reason) of an image set that has no scores."""
         with self.locked():
-            tables.write_skipped(self.path("skipped.csv"), image_set, skipped)
+            tables.write_skipped(self.path("skipped.csv"), self._skipped(image_set, skipped))
+
+    def _skipped(self, image_set: str = "", skipped: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str, str]]:
+        """What the scores say themselves; `skipped.csv` for the other image sets; and these, of an image set without
+        scores."""
+        known = {name: info for name in self.scored_sets if (info := self.scores_info(name))}
+        rows = [(name, path, reason) for name, info in known.items() for path, reason in info.skipped]
+        rows += [(image_set, tables.printable(path), reason) for path, reason in skipped]
+        own = tables.read_skipped(self.path("skipped.csv"))
+        return sorted([*rows, *(row for row in own if row[0] not in {*known, image_set})])
 
     @property
     def metrics(self) -> Metrics:
-        return read_metrics(self.path("metrics.json"))
+        """Raises NegRefineError where there are none, or they are of other scores than there are now."""
+        metrics = read_metrics(self.path("metrics.json"))
+        for image_set, content in metrics.get("scores", {}).items():
+            info = self.scores_info(image_set)
+            if content != (info.content if info else ""):
+                raise UnfinishedError(
+                    f"the scores of {image_set!r} are others than the metrics were worked out from; evaluate again"
+                )
+        return metrics
 
     def write_metrics(self, values: Metrics) -> None:
         write_metrics(self.path("metrics.json"), values)
@@ -174,21 +310,25 @@ def remove_image_set(run: Run, image_set: str) -> None:
     """Forget an image set: its scores, its pictures where they were uploaded into the run and no other run has scored
     them, and the metrics, until the run is evaluated again.
 
+    Its scores go last: what was interrupted can be done again, to the end.
+
     Raises NegRefineError when there are no such scores.
     """
     run.check_scored(image_set)
     uploaded, others = run.path("images") / image_set, others_with(run, image_set)
-    run.path(f"scores/{image_set}.parquet").unlink()
-    if uploaded.is_dir() and not uploaded.is_symlink() and not others:
-        shutil.rmtree(uploaded)
-    run.write_skipped(image_set, [])
-    with run.locked():
+    scores = run.path(f"scores/{image_set}.parquet")
+    with run.doing(f"score {image_set}"), run.locked(), writing(scores):
+        run.path("metrics.json").unlink(missing_ok=True)
+        if uploaded.is_dir() and not uploaded.is_symlink() and not others:
+            with temporary_folder(run.folder) as folder:
+                uploaded.rename(folder / "pictures")
         run.update_info(
             image_sets=_without(image_set, run.info.image_sets),
             roles=_without(image_set, run.info.roles),
             scored_with=_without(image_set, run.info.scored_with),
         )
-    run.path("metrics.json").unlink(missing_ok=True)
+        tables.write_skipped(run.path("skipped.csv"), (row for row in run._skipped() if row[0] != image_set))
+        scores.unlink()
 
 
 def others_with(run: Run, image_set: str) -> list[str]:
@@ -197,9 +337,53 @@ def others_with(run: Run, image_set: str) -> list[str]:
     found = []
     for name in run_names(run.folder.parent):
         with contextlib.suppress(NegRefineError):  # a damaged run stops nothing
-            if name != run.name and uploaded in Run(run.folder.with_name(name)).info.image_sets.values():
+            if name != run.name and uploaded in Run(run.folder.with_name(name)).roots.values():
                 found.append(name)
     return found
+
+
+@lru_cache(maxsize=4)
+def _rejections(judge: str, state: tuple[Any, ...]) -> dict[str, Verdict]:
+    """Of the run with this state; every decision asks for them."""
+    run = Run(Path(state[0]))
+    if len(run.verdicts) < run.info.verdicts:
+        raise UnfinishedError(
+            f"{run.path('verdicts.jsonl')} has lost lines; do the step 'refine' again: it asks what is missing"
+        )
+    return decisions.rejections_by(judge, run.verdicts)
+
+
+@lru_cache(maxsize=4)
+def _reviewable(judge: str, state: tuple[Any, ...]) -> list[Negative]:
+    run = Run(Path(state[0]))
+    return decisions.in_order(run.initial_negatives, judge, run.verdicts)
+
+
+@lru_cache(maxsize=4)
+def _final(judge: str, state: tuple[Any, ...]) -> list[Negative]:
+    """The final negatives of the run with this state, which `negatives.csv` is made to say."""
+    del judge
+    run = Run(Path(state[0]))
+    final, text = _derived(run)
+    if _content(run.path(tables.FINAL)) != text:
+        with contextlib.suppress(NegRefineError), run.locked():  # a folder that cannot be written is read as it is
+            final, text = _derived(run)  # another process may have decided since
+            write_atomically(run.path(tables.FINAL), text)
+    return final
+
+
+def _derived(run: Run) -> tuple[list[Negative], str]:
+    negatives = run.reviewable
+    decided = decisions.decisions(negatives, run.rejections, run.overrides)
+    final = [negative for negative in negatives if decided[negative.label] == decisions.KEPT]
+    return final, tables.negatives_text(final)
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _without(image_set: str, values: Mapping[str, object]) -> dict[str, object]:

@@ -98,9 +98,7 @@ def reason_field() -> None:
 
 
 def _any_decision(run: Run) -> bool:
-    log = run.overrides
-    undone = {entry.undoes for entry in log}
-    return any(entry.undoes is None and i not in undone for i, entry in enumerate(log))
+    return bool(overrides.can_undo(run.overrides))
 
 
 def _go(view: ReviewView, label: str) -> None:

@@ -112,7 +112,7 @@ def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
     """Whether the run's scores under this name are of the chosen folder, or of a published set that may have moved."""
     if chosen.root:
         return True
-    stored = run.info.image_sets.get(name)
+    stored = run.roots.get(name)
     return any(image_set.name == name and paths.portable(image_set.root) == stored for image_set in chosen.image_sets)
 
 
@@ -197,7 +197,7 @@ def _scored(run: Run) -> None:
 
 def _table(run: Run, names: list[str]) -> pd.DataFrame:
     unreadable = run.skipped["image_set"].value_counts()
-    stale = outdated(run)
+    stale, roots = outdated(run), run.roots
     rows = []
     for name in names:
         made = (run.path("scores") / f"{name}.parquet").stat().st_mtime
@@ -209,14 +209,14 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
                 "Negatives": STALE if name in stale else "current",
-                "Folder": run.info.image_sets.get(name, "unknown"),
+                "Folder": roots.get(name, "unknown"),
             }
         )
     return pd.DataFrame(rows)
 
 
 def _folder_is_there(run: Run, name: str) -> bool:
-    return name in run.info.image_sets and run.image_root(name).is_dir()
+    return name in run.roots and run.image_root(name).is_dir()
 
 
 def _again(run: Run, there: list[str], is_stale: bool) -> None:

@@ -81,8 +81,10 @@ def finish_seed(
 
 def _is_scored(run: Run, image_set: ImageSet) -> bool:
     """Whether the set has been scored whole with the run's final negatives."""
-    record, current = run.info.scored_with.get(image_set.name), class_list_hash(n.label for n in run.negatives)
-    if image_set.name not in run.scored_sets or record is None or record.negatives != current:
+    if image_set.name not in run.scored_sets:
+        return False
+    record, current = run.scored_with(image_set.name), class_list_hash(n.label for n in run.negatives)
+    if record is None or record.negatives != current:
         return False
     skipped = int((run.skipped["image_set"] == image_set.name).sum())
     return len(run.scores(image_set.name)) + skipped == len(image_set)

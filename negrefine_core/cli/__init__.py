@@ -38,6 +38,12 @@ def main() -> None:
     """Run the command line; an error that a user can act on is one line, without a traceback."""
     try:
         app(prog_name="negrefine")
+    except OSError as error:  # what no step has put into words of its own
+        where = f" {error.filename}" if error.filename else ""
+        typer.secho(
+            f"Error: {error.strerror or error}{where}; everything finished is kept", err=True, fg=typer.colors.RED
+        )
+        raise SystemExit(1) from error
     except NegRefineError as error:
         typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
         raise SystemExit(1) from error

@@ -2,12 +2,11 @@
 
 import calendar
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 from ..errors import NegRefineError
-from ..paths import BUNDLED, RUNS
+from ..paths import BUNDLED, RUNS, sweep, temporary_folder, writing
 
 BUNDLED_RUN = "demo"
 
@@ -17,11 +16,13 @@ def unpack_bundled_run(runs: Path = RUNS) -> None:
 
     Raises NegRefineError when the shipped archive is missing or damaged.
     """
-    runs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=runs, prefix=".unpacking-") as folder:
+    with writing(runs):
+        runs.mkdir(parents=True, exist_ok=True)
+    sweep(runs)
+    with writing(runs), temporary_folder(runs) as folder:
         try:
-            _extract(BUNDLED / "demo_run.zip", Path(folder) / BUNDLED_RUN)
-            (Path(folder) / BUNDLED_RUN).rename(runs / BUNDLED_RUN)
+            _extract(BUNDLED / "demo_run.zip", folder / BUNDLED_RUN)
+            (folder / BUNDLED_RUN).rename(runs / BUNDLED_RUN)
         except (OSError, zipfile.BadZipFile) as error:
             if (runs / BUNDLED_RUN / "run.json").exists():
                 return  # another process was faster

@@ -1,10 +1,9 @@
 """A run's folder: made, opened, copied and held by one process at a time; what was decided when it was made."""
 
-import hashlib
+import os
 import platform
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -12,17 +11,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ..errors import NegRefineError
 from ..labels import label_list
-from ..paths import RUNS, file_state
+from ..paths import RUNS, file_state, sweep, temporary_folder, write_atomically, writing
 from .bundled import BUNDLED_RUN, unpack_bundled_run
-from .id_labels import read_id_labels, write_id_labels
+from .id_labels import class_list_hash, read_id_labels, write_id_labels
 from .info import RunInfo, Settings, read_info, write_info
 
 LIBRARIES = ("torch", "open_clip_torch", "nltk", "scikit-learn")  # those that figures depend on
-LOCK = ".lock"
+LOCK, LOCKS = ".lock", "locks"  # of the run while a file is replaced; of its long steps
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 
 
@@ -41,14 +40,16 @@ class RunFolder:
         """
         _check_name(name)
         run, id_labels = cls(runs / name), label_list(id_labels)
-        if run.path("run.json").exists():
-            run._check_same(settings, id_labels)
-            return run
-        run.folder.mkdir(parents=True, exist_ok=True)
-        write_id_labels(run.path("id_labels.txt"), id_labels)
-        versions = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
-        info = RunInfo(settings=settings, class_list_hash=class_list_hash(id_labels), versions=versions)
-        write_info(run.path("run.json"), info)
+        broken = [label for label in id_labels if "\n" in label]
+        if broken:
+            raise NegRefineError(f"the ID label {broken[0][:80]!r} holds a line break; give one class a label")
+        with writing(run.folder):
+            run.folder.mkdir(parents=True, exist_ok=True)
+        sweep(run.folder)
+        with run.locked():
+            if not run.path("run.json").exists():
+                run._begin(settings, id_labels)
+        run._check_same(settings, id_labels)
         return run
 
     @classmethod
@@ -67,6 +68,8 @@ class RunFolder:
             raise NegRefineError(f"no run {folder.name!r} in {folder.parent}; {_there(runs)}")
         run = cls(folder)
         _ = run.settings
+        for place in (folder, folder / "scores"):
+            sweep(place)
         return run
 
     def copy(self, name: str) -> Self:
@@ -77,9 +80,10 @@ class RunFolder:
         _check_name(name)
         copied = type(self)(self.folder.with_name(name))
         if not copied.path("run.json").exists():
-            with tempfile.TemporaryDirectory(dir=self.folder.parent, prefix=".copying-") as folder:
-                shutil.copytree(self.folder, Path(folder) / name, ignore=shutil.ignore_patterns(LOCK))
-                (Path(folder) / name).rename(copied.folder)
+            sweep(self.folder.parent)
+            with writing(copied.folder), temporary_folder(self.folder.parent) as folder, self.locked():
+                shutil.copytree(self.folder, folder / name, ignore=shutil.ignore_patterns(".*", LOCKS))
+                (folder / name).rename(copied.folder)
         copied._check_same(self.settings, self.id_labels)
         return copied
 
@@ -103,7 +107,7 @@ class RunFolder:
 
     @property
     def id_labels(self) -> list[str]:
-        return read_id_labels(self.path("id_labels.txt"))
+        return read_id_labels(self.path("id_labels.txt"), self.info.class_list_hash)
 
     def update_info(self, **values: object) -> None:
         """Write other values of these fields of `RunInfo` into `run.json`."""
@@ -116,8 +120,41 @@ class RunFolder:
 
         Who holds it may hold it again.
         """
-        with FileLock(self.path(LOCK), is_singleton=True):
+        with writing(self.path(LOCK)):
+            lock = FileLock(self.path(LOCK), is_singleton=True).acquire()
+        with lock:
             yield
+
+    @contextmanager
+    def doing(self, step: str) -> Iterator[None]:
+        """Hold a long step of the run alone, while the run itself can be read and decided on.
+
+        Raises NegRefineError where another process does the same step, naming it.
+        """
+        holder = self.path(LOCKS) / f"{step}.process"
+        with writing(holder):
+            holder.parent.mkdir(exist_ok=True)
+            lock = FileLock(self.path(LOCKS) / f"{step}.lock", timeout=0, thread_local=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                by = f"process {_text(holder)}" if holder.is_file() else "another process"
+                raise NegRefineError(
+                    f"the step '{step}' of the run {self.name!r} is being done by {by} right now; wait until it has "
+                    "ended, or cancel it there"
+                ) from None
+        try:
+            write_atomically(holder, str(os.getpid()))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def _begin(self, settings: Settings, id_labels: Sequence[str]) -> None:
+        write_id_labels(self.path("id_labels.txt"), id_labels)
+        versions = {"python": platform.python_version()} | {library: version(library) for library in LIBRARIES}
+        info = RunInfo(settings=settings, class_list_hash=class_list_hash(id_labels), versions=versions)
+        write_info(self.path("run.json"), info)
 
     def _check_same(self, settings: Settings, id_labels: Sequence[str]) -> None:
         old, new = self.settings.model_dump(), settings.model_dump()
@@ -131,10 +168,6 @@ class RunFolder:
             )
 
 
-def class_list_hash(labels: Iterable[str]) -> str:
-    return hashlib.blake2b("\n".join(labels).encode(), digest_size=6).hexdigest()
-
-
 def is_run_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name))
 
@@ -146,6 +179,13 @@ def run_names(runs: Path = RUNS) -> list[str]:
 def _check_name(name: str) -> None:
     if not is_run_name(name):
         raise NegRefineError(f"{name!r} cannot name a run; use letters, digits, '_', '-' and '.', at most 80")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return "?"
 
 
 def _there(runs: Path) -> str:

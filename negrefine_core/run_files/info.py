@@ -6,19 +6,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .. import hyperparameters, lexicon
 from ..errors import NegRefineError
 from ..paths import file_state, write_atomically
+from .checks import with_check, without_check
 
-FORMAT_VERSION = 1  # of run.json; a file without one is from before there were versions
+FORMAT_VERSION = 2  # of run.json: 1 had no check; a file without a version is from before there were any
 
 Role = Literal["ID", "OOD"]
 
+_ADVICE = "put the file back from a backup, or make the run again under another name"
+
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Settings(_Part):
@@ -69,7 +72,8 @@ class Published(_Part):
 
 
 class ScoredWith(_Part):
-    """The negatives (their hash) that an image set was scored with, and how many lines the overrides' log had then."""
+    """The negatives (their hash) that an image set was scored with, and the number that the next line of the overrides'
+    log had then."""
 
     negatives: str
     overrides: int = Field(ge=0)
@@ -78,7 +82,8 @@ class ScoredWith(_Part):
 class RunInfo(_Part):
     """All that `run.json` holds. What no step has noted yet is empty, and not written.
 
-    `image_sets`, `roles` and `scored_with` are by image set: its folder, what it shows, and what it was scored with.
+    `roles` says by image set what it shows. `image_sets` and `scored_with` say so of its folder and of what it was
+    scored with where its scores, of before, do not say it themselves.
     """
 
     format_version: int = Field(default=FORMAT_VERSION, ge=1, le=FORMAT_VERSION)
@@ -91,6 +96,9 @@ class RunInfo(_Part):
     model: ModelInfo | None = None  # an imported run has none
     device: str = ""
     judge: str = ""  # the identity of the last that refined the run
+    lists: Mapping[str, tuple[str, ...]] = {}  # hash of each list of negatives; two while it is being replaced
+    verdicts: int = Field(default=0, ge=0)  # lines of the log when the judge had answered every question
+    overrides: int = Field(default=0, ge=0)  # the number that the next line of the log gets
     permutation: tuple[int, ...] = ()  # of the final negatives into their scoring groups
     image_sets: Mapping[str, str] = {}
     roles: Mapping[str, Role] = {}
@@ -107,12 +115,18 @@ class RunInfo(_Part):
         """Of the model's weights; empty where there is no model."""
         return self.model.fingerprint if self.model else ""
 
-    def shows_id(self, image_set: str) -> bool | None:
-        """Whether an image set shows the ID classes: by its role, else by the folders that the run was made with; None
-        where nobody has said."""
+    @field_validator("permutation")
+    @classmethod
+    def _is_permutation(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if sorted(value) != list(range(len(value))):
+            raise ValueError(f"it is no permutation of 0 to {len(value) - 1}")
+        return value
+
+    def shows_id(self, image_set: str, root: str | None) -> bool | None:
+        """Whether an image set of this folder shows the ID classes: by its role, else by the folders that the run was
+        made with; None where nobody has said."""
         if image_set in self.roles:
             return self.roles[image_set] == "ID"
-        root = self.image_sets.get(image_set)
         if root in self.settings.ood_images.values():
             return False
         return True if root is not None and root == self.settings.id_images else None
@@ -122,8 +136,8 @@ class RunInfo(_Part):
         return RunInfo.model_validate(self._noted() | values)
 
     def to_json(self) -> str:
-        noted = self._noted(mode="json")
-        return json.dumps({"format_version": FORMAT_VERSION} | noted, indent=1, ensure_ascii=False) + "\n"
+        noted = self._noted(mode="json") | {"format_version": FORMAT_VERSION}
+        return json.dumps(with_check(noted), indent=1, ensure_ascii=False) + "\n"
 
     def _noted(self, mode: Literal["json", "python"] = "python") -> dict[str, Any]:
         return self.model_dump(mode=mode, include=self.model_fields_set)
@@ -144,15 +158,20 @@ def _parsed(path: Path, state: tuple[int, int, int]) -> RunInfo:
     del state
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NegRefineError(f"{path} cannot be read ({error}); the run is damaged") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise NegRefineError(f"{path} cannot be read ({error}); {_ADVICE}") from error
     if isinstance(content, dict):
         _check_version(path, content)
+        content, is_whole = without_check(content)
+        if not is_whole:
+            raise NegRefineError(
+                f'{path} is not as it was written; {_ADVICE}. If you changed it yourself, take its line "check" out'
+            )
         content = _with_device_outside_model(content)
     try:
         return RunInfo.model_validate(content)
     except ValidationError as error:
-        raise NegRefineError(f"{path}: {first_fault(error)}; mend the file or make the run again") from error
+        raise NegRefineError(f"{path}: {first_fault(error)}; {_ADVICE}") from error
 
 
 def _check_version(path: Path, content: Mapping[str, object]) -> None:

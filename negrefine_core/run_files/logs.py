@@ -1,28 +1,39 @@
-"""The append-only logs of a run, a JSON object a line: `verdicts.jsonl` and `overrides.jsonl`."""
+"""The append-only logs of a run, a JSON object a line with its check: `verdicts.jsonl` and `overrides.jsonl`."""
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from ..errors import NegRefineError
 from ..paths import file_state
 from ..records import Override, Verdict
+from .checks import digest
+from .info import first_fault
+
+R = TypeVar("R", Verdict, Override)
+
+CHECK = b', "check": "'  # a line's last field
+_VERDICT, _OVERRIDE = TypeAdapter(Verdict), TypeAdapter(Override)
 
 
 class VerdictLog:
     """An open log that takes verdicts."""
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     def append(self, verdict: Verdict) -> None:
-        _write_line(self._file, verdict)
+        self._file.write(_line(verdict))
 
 
 def read_verdicts(path: Path) -> list[Verdict]:
+    """Raises NegRefineError naming the first line that is damaged."""
     return list(_parsed_verdicts(path, file_state(path)))
 
 
@@ -34,42 +45,83 @@ def verdict_log(path: Path) -> Iterator[VerdictLog]:
 
 
 def read_overrides(path: Path) -> list[Override]:
-    return [Override(**line) for line in _lines(path)]
+    """Raises NegRefineError naming the first line that is damaged or stands in another's place."""
+    return list(_parsed_overrides(path, file_state(path)))
 
 
 def append_overrides(path: Path, overrides: Iterable[Override]) -> None:
     with _appending(path) as file:
         for override in overrides:
-            _write_line(file, override)
+            file.write(_line(override))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _parsed_verdicts(path: Path, state: tuple[int, int, int]) -> tuple[Verdict, ...]:
-    """The log, read again when it grew: ImageNet's 73,000 verdicts take a second."""
+    """The log, read again when it grew: ImageNet has 73,000 verdicts."""
     del state
-    return tuple(Verdict(**line) for line in _lines(path))
+    return tuple(verdict for _, verdict, _ in _records(path, _VERDICT))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """None where there is no log yet."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was cut by a kill
+@lru_cache(maxsize=8)
+def _parsed_overrides(path: Path, state: tuple[int, int, int]) -> tuple[Override, ...]:
+    """Lines of before there were numbers are named by their place, from 0, which their undos refer to."""
+    del state
+    overrides: list[Override] = []
+    for place, override, is_checked in _records(path, _OVERRIDE):
+        overrides.append(override if is_checked else replace(override, number=place))
+        if len(overrides) > 1 and overrides[-1].number <= overrides[-2].number:
+            raise _damaged(path, place, "it stands after a later decision")
+    return tuple(overrides)
+
+
+def _records(path: Path, kind: TypeAdapter[R]) -> Iterator[tuple[int, R, bool]]:
+    """(Place from 0, record, whether it carries a check) of each line; nothing where there is no log yet."""
+    for place, line in enumerate(_lines(path)):
+        if not line.strip():  # a damaged line that a person has emptied
+            continue
+        content, is_checked = line, line.endswith(b'"}') and CHECK in line
+        if is_checked:
+            start, _, check = line.rpartition(CHECK)
+            content = start + b"}"
+            if check != digest(content).encode() + b'"}':
+                raise _damaged(path, place, "it is not as it was written")
+        try:
+            yield place, kind.validate_json(content), is_checked
+        except ValidationError as error:
+            raise _damaged(path, place, first_fault(error)) from error
+
+
+def _lines(path: Path) -> list[bytes]:
     try:
-        return [dict(json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
-        raise NegRefineError(f"{path} is damaged ({error}); mend or delete the line that is not JSON") from error
+        return path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was cut by a kill
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise NegRefineError(f"{path} cannot be read ({error.strerror}); put the file back from a backup") from error
 
 
-def _write_line(file: IO[str], record: Verdict | Override) -> None:
-    file.write(json.dumps(vars(record), ensure_ascii=False) + "\n")
+def _damaged(path: Path, place: int, reason: str) -> NegRefineError:
+    then = (
+        "the step 'refine' asks that question again"
+        if path.name.startswith("verdicts")
+        else "the other decisions stay as they are"
+    )
+    return NegRefineError(
+        f"{path} is damaged in line {place + 1} ({reason}). Put the file back from a backup; or empty that line, "
+        f"without taking it out: {then}"
+    )
+
+
+def _line(record: Verdict | Override) -> bytes:
+    content = json.dumps(vars(record), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return content[:-1] + CHECK + digest(content).encode() + b'"}\n'
 
 
 @contextmanager
-def _appending(path: Path) -> Iterator[IO[str]]:
-    _cut_torn_line(path)
+def _appending(path: Path) -> Iterator[IO[bytes]]:
     try:
-        with path.open("a", encoding="utf-8", buffering=1) as file:  # a line is written when it is complete
+        _cut_torn_line(path)
+        with path.open("ab", buffering=0) as file:  # a line is written when it is complete
             yield file
     except OSError as error:
         raise NegRefineError(

@@ -1,12 +1,17 @@
-"""`metrics.json`: each method's metrics on each OOD set, with bootstrap intervals."""
+"""`metrics.json`: each method's metrics on each OOD set, with bootstrap intervals, and the scores they are of."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NotRequired, TypedDict
+from typing import NotRequired
 
-from ..errors import NegRefineError
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # before Python 3.12 pydantic reads no other
+
+from ..errors import NegRefineError, UnfinishedError
 from ..paths import write_atomically
+from .checks import with_check, without_check
+from .info import first_fault
 
 
 class Figures(TypedDict):
@@ -22,27 +27,39 @@ class Figures(TypedDict):
 
 
 class Metrics(TypedDict):
-    """The file's content: the images counted by set, and the figures by method and OOD set."""
+    """The file's content: the images counted by set, the figures by method and OOD set, and the hash of each set's
+    scores that they were worked out from."""
 
-    convention: str
+    convention: NotRequired[str]
     id_set: str
     images: dict[str, int]
     methods: dict[str, dict[str, Figures]]
+    scores: NotRequired[dict[str, str]]
+
+
+_METRICS = TypeAdapter(Metrics)
 
 
 def read_metrics(path: Path) -> Metrics:
     """Raises NegRefineError where the run was not evaluated, or the file is damaged."""
     if not path.exists():
-        raise NegRefineError(f"the run {path.parent.name!r} has no metrics yet; do the step 'evaluate' first")
+        raise UnfinishedError(f"the run {path.parent.name!r} has no metrics yet; do the step 'evaluate' first")
     try:
-        metrics: Metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no JSON object")
+        content, is_whole = without_check(content)
+        if not is_whole:
+            raise ValueError("it is not as it was written")
+        return _METRICS.validate_python(content)
+    except ValidationError as error:
+        raise NegRefineError(f"{path} is damaged ({first_fault(error)}); evaluate again") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise NegRefineError(f"{path} is damaged ({error}); evaluate again") from error
-    return metrics
 
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
-    write_atomically(path, json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(with_check(metrics), indent=1, ensure_ascii=False) + "\n")
 
 
 def drop_exchanged(path: Path, image_set: str, is_id: bool) -> None:

@@ -2,62 +2,81 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 
-from ..errors import NegRefineError
+from ..errors import NegRefineError, UnfinishedError
 from ..paths import file_state, write_atomically
 from ..records import Negative
+from .checks import digest
 
 INITIAL, NEGLABEL, FINAL = "initial_negatives.csv", "neglabel_negatives.csv", "negatives.csv"
+STEPS = {INITIAL: "mine", NEGLABEL: "mine", FINAL: "refine"}  # that write these lists
 SKIPPED_COLUMNS = ("image_set", "path", "reason")
 
 
-def read_negatives(path: Path) -> list[Negative]:
-    """Raises NegRefineError where the step that writes this list was not done."""
+def read_negatives(path: Path, hashes: Collection[str] = ()) -> list[Negative]:
+    """A list whose content has one of these hashes, as far as any are known.
+
+    Raises NegRefineError where the step that writes this list was not done, or the file is damaged.
+    """
+    step = STEPS[path.name]
     if not path.exists():
-        step = "refine" if path.name == FINAL else "mine"
-        raise NegRefineError(f"the run {path.parent.name!r} has no {path.name} yet; do the step '{step}' first")
-    return list(_parsed_negatives(path, file_state(path)))
+        raise UnfinishedError(f"the run {path.parent.name!r} has no {path.name} yet; do the step '{step}' first")
+    try:
+        found, negatives = _parsed_negatives(path, file_state(path))
+    except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
+        raise NegRefineError(f"{path} is damaged ({error}); do the step '{step}' again") from error
+    if hashes and found not in hashes:
+        raise NegRefineError(f"{path} is not as it was written; do the step '{step}' again")
+    return list(negatives)
 
 
-def write_negatives(path: Path, negatives: Iterable[Negative]) -> None:
+def negatives_text(negatives: Iterable[Negative]) -> str:
+    """The content of a list's file."""
     rows = ((negative.label, negative.pos, f"{negative.similarity:.6f}") for negative in negatives)
-    _write_csv(path, ("label", "pos", "similarity"), rows)
+    return _csv(("label", "pos", "similarity"), rows)
 
 
-def read_skipped(path: Path) -> pd.DataFrame:
-    """Columns `image_set`, `path` and `reason`; empty where there is no file."""
+def read_skipped(path: Path) -> list[tuple[str, str, str]]:
+    """The (image set, path, reason) of each line; none where there is no file."""
     if not path.exists():
-        return pd.DataFrame(columns=list(SKIPPED_COLUMNS))
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+        return []
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        return list(table[list(SKIPPED_COLUMNS)].itertuples(index=False, name=None))
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise NegRefineError(f"{path} is damaged ({error}); delete it and score the image sets again") from error
 
 
-def write_skipped(path: Path, image_set: str, skipped: Iterable[tuple[str, str]]) -> None:
-    """Replace the lines of an image set by these (path, reason)."""
-    table = read_skipped(path)
-    rows = [tuple(row) for row in table[table["image_set"] != image_set].itertuples(index=False)]
-    rows += [(image_set, file.encode(errors="backslashreplace").decode(), reason) for file, reason in skipped]
-    _write_csv(path, SKIPPED_COLUMNS, sorted(rows))
+def write_skipped(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
+    write_atomically(path, _csv(SKIPPED_COLUMNS, sorted(rows)))
+
+
+def printable(file: str) -> str:
+    """A file's name as UTF-8 text can hold it."""
+    return file.encode(errors="backslashreplace").decode()
 
 
 @lru_cache(maxsize=8)
-def _parsed_negatives(path: Path, state: tuple[int, int, int]) -> tuple[Negative, ...]:
-    """A list of negatives, parsed again when it was replaced: a decision in the review asks for all of them."""
+def _parsed_negatives(path: Path, state: tuple[int, int, int]) -> tuple[str, tuple[Negative, ...]]:
+    """(Hash, negatives), parsed again when the file was replaced: a decision in the review asks for all of them."""
     del state
-    with path.open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Negative(row["label"], "adjective" if row["pos"] == "adjective" else "noun", float(row["similarity"]))
-            for row in csv.DictReader(file)
-        )
+    content = path.read_bytes()
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
+    negatives = tuple(
+        Negative(row["label"], "adjective" if row["pos"] == "adjective" else "noun", float(row["similarity"]))
+        for row in rows
+    )
+    return digest(content), negatives
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()

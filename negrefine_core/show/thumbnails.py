@@ -18,8 +18,6 @@ def locate(run: Run, image_set: str, path: str) -> Path:
 
     Raises NegRefineError when the path leaves the folder or the file is gone.
     """
-    if image_set not in run.info.image_sets:
-        raise NegRefineError(f"the run does not say where the image set {image_set!r} lies")
     root = run.image_root(image_set)
     if not belongs(run, image_set, path):
         raise NegRefineError(f"{path!r} lies outside the image set's folder and is not shown")

@@ -13,7 +13,8 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.judge import Question
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
-from negrefine_core.runs import Run, Settings
+from negrefine_core.run_files.info import ScoredWith
+from negrefine_core.runs import Run, Settings, class_list_hash
 
 WORDS = ["granite", "oslo", "daisy chain", "velvet", "st. x", "radiogram"]
 
@@ -120,7 +121,8 @@ def test_scores_know_whether_they_are_of_the_negatives_there_are_now(tmp_path: P
     assert overrides.outdated_scores(run) == {}  # a run of before there were records
     overrides.override(run, ["oslo", "granite"], "dropped", "ann")
     assert overrides.outdated_scores(run) == {"a": 1, "b": 1}  # oslo was dropped already
-    run.set_scored_with("a", run.negatives, len(run.overrides))
+    now = ScoredWith(negatives=class_list_hash(n.label for n in run.negatives), overrides=len(run.overrides))
+    run.write_scores("a", tmp_path, pd.DataFrame({"path": ["x.png"], "negrefine": [1.0]}), now)
     assert overrides.outdated_scores(run) == {"b": 1}
     overrides.confirm(run, ["velvet"], "ann")
     assert overrides.outdated_scores(run) == {"b": 1}

@@ -29,8 +29,8 @@ def write_run(name: str, runs: Path, pictures: Path) -> Run:
         files = [_write_picture(pictures / image_set, i) for i in range(N_IMAGES)]
         if image_set == "food":
             files[-1] = "../outside.png"
-        run.write_scores(image_set, Path(roots[image_set]), drawn_scores(files, centre, seed))
-    run.write_skipped("food", [("broken/x.png", "not a picture")])
+        skipped = [("broken/x.png", "not a picture")] if image_set == "food" else []
+        run.write_scores(image_set, Path(roots[image_set]), drawn_scores(files, centre, seed), skipped=skipped)
     pipeline.evaluate(run, "animals", ["food"], n_bootstrap=20)
     return run
 

@@ -1,0 +1,37 @@
+"""What verdicts and overrides decide: final negatives = mined negatives - rejections + a person's decisions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from .judge import PUBLISHED
+from .negfilter import clean_negatives
+from .records import Negative, Override, Verdict
+
+KEPT, DROPPED = "kept", "dropped"
+
+
+def rejections_by(judge: str, verdicts: Iterable[Verdict]) -> dict[str, Verdict]:
+    """The verdict of this judge that rejected each negative, by negative."""
+    return {v.negative: v for v in verdicts if v.judge == judge and v.answer == "yes"}
+
+
+def in_order(mined: Sequence[Negative], judge: str, verdicts: Iterable[Verdict]) -> list[Negative]:
+    """The cleaned negatives in mined order, or in the log's order where it is a published one."""
+    cleaned = clean_negatives(mined)
+    if judge == PUBLISHED:
+        place = {label: i for i, label in enumerate(dict.fromkeys(v.negative for v in verdicts))}
+        cleaned.sort(key=lambda negative: place.get(negative.label, len(place)))
+    return cleaned
+
+
+def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
+    """The last override of each negative, without what was undone."""
+    undone = {override.undoes for override in overrides}
+    return {o.negative: o for o in overrides if o.undoes is None and o.number not in undone}
+
+
+def decisions(
+    negatives: Iterable[Negative], rejected: Mapping[str, Verdict], overrides: Sequence[Override]
+) -> dict[str, str]:
+    """What is decided on each negative, by label."""
+    decided = {negative.label: DROPPED if negative.label in rejected else KEPT for negative in negatives}
+    return decided | {label: entry.new for label, entry in in_force(overrides).items() if label in decided}
