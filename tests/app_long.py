@@ -16,17 +16,17 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
-from playwright.sync_api import Error, Page, sync_playwright
+from playwright.sync_api import Error, Locator, Page, sync_playwright
 
 SETTLE = 120  # seconds until the second reading: by then every page was loaded once
 CLICKS = {
-    "explore": [("button", "OOD let in"), ("button", "Next page"), ("button", "OOD let in")],
-    "image": [("button", "Next"), ("button", "Previous")],
-    "review": [("button", "Skip"), ("button", "Previous")],
-    "compare": [("button", "Broken"), ("button", "Fixed")],
+    "explore": ["OOD let in", "OOD let in", "chevron_right", "chevron_left"],
+    "image": ["Next", "Previous"],
+    "review": ["Skip", "Previous"],
+    "compare": ["Broken", "Fixed"],
     "classes": [],
-    "score": [("radio", "Upload files or a zip"), ("radio", "Bundled pictures")],
-    "learn": [("button", "2. Negative labels from WordNet"), ("button", "1. What similarity alone gets wrong")],
+    "score": ["Upload files or a zip", "Bundled pictures"],
+    "learn": ["2. Negative labels from WordNet", "1. What similarity alone gets wrong"],
 }
 
 
@@ -73,9 +73,9 @@ def walk(page: Page, address: str, server: int, seconds: float) -> None:
             page.locator(f'[data-testid="stSidebarNavLink"][href$="/{"" if name == "explore" else name}"]').click()
             settled(page)
             clicks += 1
-            for role, label in controls:
+            for label in controls:
                 try:
-                    page.get_by_role(role, name=label).first.click(timeout=5_000)
+                    control(page, label).click(timeout=5_000)
                     clicks += 1
                 except Error:
                     missed[f"{name}: {label}"] += 1
@@ -90,6 +90,12 @@ def walk(page: Page, address: str, server: int, seconds: float) -> None:
     for when, (memory, used) in readings:
         print(f"{when:<16} server {memory:6.0f} MB, browser's heap {used:5.1f} MB")
     print(f"browser's console: {dict(said) or 'nothing'}")
+
+
+def control(page: Page, label: str) -> Locator:
+    """A button by what is written on it, of whichever kind it is."""
+    button = page.get_by_role("button", name=label).or_(page.get_by_role("radio", name=label))
+    return button.or_(page.locator("button", has_text=label)).first
 
 
 def settled(page: Page) -> None:
