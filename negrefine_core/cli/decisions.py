@@ -109,7 +109,9 @@ def import_reference(
         ),
     ],
     name: Annotated[str | None, typer.Option(help="The run's name. Default: the folder's.")] = None,
-    id_labels: Annotated[str | None, typer.Option(help="ID classes: a text file. Default: ImageNet's.")] = None,
+    id_labels: Annotated[
+        str | None, typer.Option(help="ID classes: a text file. Default: those of the ID set that result.txt names.")
+    ] = None,
 ) -> None:
     """Make a run of what the paper's published code wrote: text files only, pickles are never opened."""
     from ..labels import read_class_list
