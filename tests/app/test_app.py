@@ -27,7 +27,8 @@ from negrefine_core import jobs, methods, operating_point, paths
 from negrefine_core.methods import METHODS, Method
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.records import Negative
-from negrefine_core.runs import Run, Settings
+from negrefine_core.run_files.info import ScoredWith
+from negrefine_core.runs import Run, Settings, class_list_hash
 from negrefine_core.show import charts
 from tests.support.app_driver import at, query, texts
 from tests.support.runs import N_IMAGES, write_run
@@ -313,8 +314,9 @@ def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str,
         return [link.proto.label for link in opened(page).get("page_link") if "Score again" in link.proto.label]
 
     assert links() == []
-    before = run.path("run.json").read_bytes()
-    run.set_scored_with("animals", [Negative("rust", "noun", 0.1)], 0)
+    info, scores = run.path("run.json").read_bytes(), run.path("scores/animals.parquet").read_bytes()
+    former = ScoredWith(negatives=class_list_hash(["rust"]), overrides=0)
+    run.write_scores("animals", run.image_root("animals"), run.scores("animals"), former)
     run.write_negatives([Negative("mud", "noun", 0.1)])
     try:
         assert links() == ["These scores are of the negatives of before. **Score again**"]
@@ -324,7 +326,8 @@ def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str,
     finally:
         run.path("negatives.csv").unlink()
         run.path("verdicts.jsonl").unlink(missing_ok=True)
-        run.path("run.json").write_bytes(before)
+        run.path("run.json").write_bytes(info)
+        run.path("scores/animals.parquet").write_bytes(scores)
 
 
 @pytest.fixture

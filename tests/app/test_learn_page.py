@@ -6,7 +6,7 @@ import pytest
 from negrefine_app.learn.view import TITLES
 from streamlit.testing.v1 import AppTest
 
-from negrefine_core import paths
+from negrefine_core import paths, pipeline
 from negrefine_core.metrics import fpr_at_recall
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, query, settled, texts
@@ -52,6 +52,7 @@ def test_where_two_methods_do_not_differ_beyond_chance_the_page_says_so(run: Run
     for name in ("animals", "food"):
         table = run.scores(name)
         run.write_scores(name, run.image_root(name), table.assign(csp=table["negrefine"]))
+    pipeline.evaluate(run, "animals", ["food"], n_bootstrap=20)
     assert texts(taught("scores")).count("no difference beyond chance") == 2
 
 
