@@ -12,7 +12,7 @@ from .errors import NegRefineError
 
 RECALL = 0.95
 AVERAGE = "average"  # stands where an OOD set's name does
-Convention = Literal["id-positive", "ood-positive"]
+Convention = Literal["id-positive", "ood-positive", "pytorch-ood"]
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,29 @@ class OODMetrics:
 def ood_metrics(id_scores: ArrayLike, ood_scores: ArrayLike, convention: Convention = "id-positive") -> OODMetrics:
     """AUROC, AUPR-in, AUPR-out and FPR@95 of ID and OOD scores (any lengths; higher = more ID).
 
-    `ood-positive` is the convention of OpenOOD and pytorch-ood: FPR@95 is then the share of ID images flagged where
-    95% of the OOD images are, a different number; AUROC is the same, AUPR-in and AUPR-out keep their meaning.
+    `ood-positive` turns FPR@95 round: the share of ID images flagged where 95% of the OOD images are, a different
+    number; AUROC is the same, AUPR-in and AUPR-out keep their meaning. `pytorch-ood` is what its `OODMetrics` give: OOD
+    positive too, but FPR@95 at the first recall of at least 95%, not the nearest, and the AUPRs by trapezoids.
 
     Raises NegRefineError for an empty or non-finite list of scores, and for another convention.
     """
     _check_convention(convention)
     from sklearn.metrics import average_precision_score, roc_auc_score  # here: it takes seconds to import
 
+    area = _area_by_trapezoids if convention == "pytorch-ood" else average_precision_score
     inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
     scores = np.concatenate([inside, outside])  # (n,)
     is_id = np.arange(len(scores)) < len(inside)  # (n,)
     if convention == "id-positive":
         fpr95, threshold = fpr_at_recall(inside, outside)
     else:
-        fpr95, threshold = fpr_at_recall(-outside, -inside)
+        at = fpr_from_recall if convention == "pytorch-ood" else fpr_at_recall
+        fpr95, threshold = at(-outside, -inside)
         threshold = -threshold
     return OODMetrics(
         auroc=float(roc_auc_score(is_id, scores)),
-        aupr_in=float(average_precision_score(is_id, scores)),
-        aupr_out=float(average_precision_score(~is_id, -scores)),
+        aupr_in=float(area(is_id, scores)),
+        aupr_out=float(area(~is_id, -scores)),
         fpr95=fpr95,
         threshold95=threshold,
     )
@@ -66,6 +69,26 @@ def fpr_at_recall(positive: ArrayLike, negative: ArrayLike, recall: float = RECA
     recalls = _share_from(inside, thresholds)  # (t,)
     best = int(np.argmin(np.abs(recalls - recall)))  # the first, so the lowest threshold
     return float(_share_from(outside, thresholds[best])), float(thresholds[best])
+
+
+def fpr_from_recall(positive: ArrayLike, negative: ArrayLike, recall: float = RECALL) -> tuple[float, float]:
+    """(FPR, threshold) at the highest threshold whose recall is at least `recall`."""
+    inside, outside = np.sort(np.asarray(positive, float)), np.sort(np.asarray(negative, float))
+    threshold = _first_threshold(inside, recall)
+    return float(_share_from(outside, threshold)), threshold
+
+
+def _first_threshold(ascending: NDArray[np.float64], recall: float = RECALL) -> float:
+    """The highest of sorted scores that at least this share of them reaches."""
+    recalls = np.arange(1, len(ascending) + 1) / len(ascending)
+    return float(ascending[-1 - int(np.searchsorted(recalls, recall))])
+
+
+def _area_by_trapezoids(is_positive: NDArray[np.bool_], scores: NDArray[np.float64]) -> float:
+    from sklearn.metrics import auc, precision_recall_curve  # here: it takes seconds to import
+
+    precision, recall, _ = precision_recall_curve(is_positive, scores)
+    return float(auc(recall, precision))
 
 
 def _check_convention(name: str) -> None:
@@ -122,8 +145,7 @@ def bootstrap_draws(
         id_sample = np.sort(inside[id_generator.integers(len(inside), size=len(inside))])
         ood_sample = np.sort(outside[ood_generator.integers(len(outside), size=len(outside))])
         draws["auroc"][draw] = _auroc(id_sample, ood_sample)
-        flagged = (id_sample, ood_sample) if convention == "id-positive" else (-ood_sample[::-1], -id_sample[::-1])
-        draws["fpr95"][draw] = _fpr95(*flagged)
+        draws["fpr95"][draw] = _fpr95(id_sample, ood_sample, convention)
     return draws
 
 
@@ -133,7 +155,17 @@ def _auroc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     return float(below.mean() / 2 / len(outside))
 
 
-def _fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
+def _fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64], convention: Convention) -> float:
+    """FPR@95 of sorted scores."""
+    if convention == "id-positive":
+        return _nearest_fpr95(inside, outside)
+    positive, negative = -outside[::-1], -inside[::-1]
+    if convention == "ood-positive":
+        return _nearest_fpr95(positive, negative)
+    return float(_share_from(negative, _first_threshold(positive)))
+
+
+def _nearest_fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     """`fpr_at_recall` of sorted scores, without listing the OOD scores as thresholds: they cannot change the recall."""
     values, first = np.unique(inside, return_index=True)
     recalls = (len(inside) - first) / len(inside)  # recall at each ID score

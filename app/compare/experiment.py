@@ -9,8 +9,8 @@ from negrefine_core.metrics import Convention
 from negrefine_core.runs import Run
 
 from ..shared import background
-from ..shared.view import OOD_POSITIVE, View
-from ..shared.words import contamination, plain
+from ..shared.view import ID_POSITIVE, View
+from ..shared.words import contamination, plain, positive_class
 
 NUMBERS = ("AUROC", "AUROC ±", "FPR@95", "FPR@95 ±", "Paper: AUROC", "Paper: FPR@95")
 
@@ -53,10 +53,9 @@ def _draw_table(entry: Experiment, runs: list[Run], found: pd.DataFrame, convent
         alt=f"AUROC and FPR@95 of each method in the experiment {entry.title}, beside the paper’s",
     )
     seeds = ", ".join(str(run.settings.seed) for run in runs)
-    ood_positive = convention == OOD_POSITIVE
     st.caption(
-        f"In percent; {'OOD' if ood_positive else 'ID'} is the positive class of FPR@95"
-        + (", the paper’s is ID and so left out. " if ood_positive else ", as in the paper. ")
+        f"In percent; {positive_class(convention)} is the positive class of FPR@95"
+        + (", as in the paper. " if convention == ID_POSITIVE else ", the paper’s is ID and so left out. ")
         + (
             f"Mean over {len(runs)} seeds ({seeds}), ± standard deviation. "
             if len(runs) > 1

@@ -14,8 +14,8 @@ from ..shared import frame, links
 from ..shared.gallery import image_gallery
 from ..shared.operating_point import rule_words
 from ..shared.scored_images import ScoredImages, Sets
-from ..shared.view import OOD_POSITIVE, bound, change, switch
-from ..shared.words import contamination, plain, points
+from ..shared.view import bound, change, switch
+from ..shared.words import contamination, plain, points, positive_class
 from .differences import METRICS, differences, is_better, overall, statement
 from .experiment import experiment_table
 from .judges import judge_comparison
@@ -126,9 +126,8 @@ def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> Non
         column_config=numbers,
         alt=f"AUROC and FPR@95 of {sides.first.name} and {sides.second.name} on each OOD set, and the difference",
     )
-    ood_positive = view.convention == OOD_POSITIVE
     st.caption(
-        f"In percent, {'OOD' if ood_positive else 'ID'} is the positive class of FPR@95 (the convention chosen in "
+        f"In percent, {positive_class(view.convention)} is the positive class of FPR@95 (the convention chosen in "
         "Explore’s metrics). Difference = second − first. Intervals: 95%, paired bootstrap over the images, 1,000 "
         "samples. An interval that leaves out 0 is a difference beyond chance. " + contamination(sets.ood)
     )

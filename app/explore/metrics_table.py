@@ -13,14 +13,16 @@ from negrefine_core.runs import Run
 from ..shared.cached import cached_by
 from ..shared.id_question import ask_id_set
 from ..shared.scored_images import ScoredImages, scores
-from ..shared.view import ID_POSITIVE, OOD_POSITIVE, View, bound
+from ..shared.view import ID_POSITIVE, OOD_POSITIVE, PYTORCH_OOD, View, bound
 from ..shared.words import contamination, interval, plain
 
-CONVENTIONS = {ID_POSITIVE: "ID positive (the paper)", OOD_POSITIVE: "OOD positive (OpenOOD, pytorch-ood)"}
+CONVENTIONS = {ID_POSITIVE: "ID positive (the paper)", OOD_POSITIVE: "OOD positive", PYTORCH_OOD: "pytorch-ood"}
 NOTES = {
     ID_POSITIVE: "FPR@95 is the share of OOD images let in at the threshold that keeps 95% of the ID images.",
     OOD_POSITIVE: "FPR@95 is the share of ID images flagged at the threshold that catches 95% of the OOD images: "
     "another number than the paper’s.",
+    PYTORCH_OOD: "As pytorch-ood measures: OOD is positive, FPR@95 is at the first threshold that catches at least 95% "
+    "of the OOD images, not the nearest to it, and the AUPRs are by trapezoids.",
 }
 
 
@@ -58,10 +60,9 @@ def metrics_table(run: Run, view: View, images: ScoredImages) -> None:
 def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention: Convention) -> pd.DataFrame:
     """A row for each wanted OOD set and method, in percent, the best AUROC of a set first."""
     rows = []
-    other = _ood_positive(run) if convention == OOD_POSITIVE else {}
+    other = _measured(run, convention) if convention != ID_POSITIVE else {}
     for method, by_set in metrics["methods"].items():
-        if convention == OOD_POSITIVE:
-            by_set = {name: values | other.get((method, name), {}) for name, values in by_set.items()}
+        by_set = {name: values | other.get((method, name), {}) for name, values in by_set.items()}
         for name, values in by_set.items():
             if name in wanted:
                 rows.append(
@@ -81,16 +82,21 @@ def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention
 
 
 @cached_by(
-    lambda run: run.state("metrics.json", scores=run.scored_sets),
+    lambda run, convention: (convention, run.state("metrics.json", scores=run.scored_sets)),
     max_entries=8,
     spinner="Drawing the bootstrap samples",
 )
-def _ood_positive(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
-    """FPR@95 with OOD as the positive class and its interval, by method and OOD set, and their average."""
+def _measured(run: Run, convention: Convention) -> dict[tuple[str, str], dict[str, Any]]:
+    """What another convention measures otherwise, by method and OOD set, and their average."""
     metrics = run.metrics
     parts = [scores(run, name).assign(image_set=name, is_id=name == metrics["id_set"]) for name in metrics["images"]]
     names = {row.column: row.name for row in measured(*parts) if row.name in metrics["methods"]}
     return {
-        (names[row.column], row.ood_set): {"fpr95": row.fpr95, "fpr95_interval": list(row.intervals["fpr95_interval"])}
-        for row in evaluate(pd.concat(parts), names, OOD_POSITIVE, n_bootstrap=1000)
+        (names[row.column], row.ood_set): {
+            "fpr95": row.fpr95,
+            "fpr95_interval": list(row.intervals["fpr95_interval"]),
+            "aupr_in": row.aupr_in,
+            "aupr_out": row.aupr_out,
+        }
+        for row in evaluate(pd.concat(parts), names, convention, n_bootstrap=1000)
     }

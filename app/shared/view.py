@@ -22,6 +22,7 @@ KEPT = "view"  # the session's last query: the menu's links carry none
 WITH_ANY_RUN = ("source", "root")  # parameters that stay when another run is chosen
 ID_POSITIVE: Convention = "id-positive"
 OOD_POSITIVE: Convention = "ood-positive"
+PYTORCH_OOD: Convention = "pytorch-ood"
 SORTS = {
     "wrong": ("Most wrong", "furthest on the wrong side of the threshold first"),
     "nearest": ("Nearest the threshold", "the closest calls first"),
@@ -123,7 +124,7 @@ class View:
     ood: tuple[str, ...] = names()
     score: str = DEFAULT
     threshold: str = choice_or_number(*RULES)
-    convention: Convention = choice(ID_POSITIVE, OOD_POSITIVE)  # noqa: RUF009 - it makes a field
+    convention: Convention = choice(ID_POSITIVE, OOD_POSITIVE, PYTORCH_OOD)  # noqa: RUF009 - it makes a field
     outcome: str = choice("", *BY_CODE)
     low: float | None = number()
     high: float | None = number()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from negrefine_core.benchmarks.datasets import contaminated
+from negrefine_core.metrics import Convention
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
 
@@ -32,6 +33,12 @@ def duration(seconds: float) -> str:
 def points(difference: float, decimals: int = 1) -> str:
     """A difference of two shares in percentage points, with its sign."""
     return f"{100 * difference:+.{decimals}f}".replace("-", "−")
+
+
+def positive_class(convention: Convention) -> str:
+    """Which class FPR@95 takes as positive."""
+    words: dict[Convention, str] = {"id-positive": "ID", "ood-positive": "OOD", "pytorch-ood": "OOD (pytorch-ood’s)"}
+    return words[convention]
 
 
 def contamination(image_sets: Iterable[str]) -> str:

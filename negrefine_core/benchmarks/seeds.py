@@ -142,10 +142,12 @@ def markdown(entry: Experiment, runs: Sequence[Run], tables: Sequence[pd.DataFra
         f"{len(runs)} seed{'s' * (len(runs) > 1)}. In percent: mean ± standard deviation over seeds.",
     ]
     for table in tables:
-        positive = "ID" if table["convention"][0] == "id-positive" else "OOD"
+        convention = table["convention"][0]
+        positive = "ID" if convention == "id-positive" else "OOD"
+        theirs = " (as pytorch-ood measures)" if convention == "pytorch-ood" else ""
         lines += [
             "",
-            f"{positive} is the positive class, higher score = more ID.",
+            f"{positive} is the positive class{theirs}, higher score = more ID.",
             "",
             "| OOD set | method | AUROC | FPR@95 | paper: AUROC | paper: FPR@95 |",
             "|---|---|---|---|---|---|",

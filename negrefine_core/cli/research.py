@@ -42,10 +42,12 @@ CONVENTIONS: Mapping[str, tuple["Convention", ...]] = {
     "id": ("id-positive",),
     "ood": ("ood-positive",),
     "both": ("id-positive", "ood-positive"),
+    "pytorch-ood": ("pytorch-ood",),
 }
 Root = Annotated[Path, typer.Option(help="The folder that holds the image sets.")]
 ConventionName = Annotated[
-    str, typer.Option("--convention", help="Positive class of the metrics: id (the paper), ood (OpenOOD), or both.")
+    str,
+    typer.Option("--convention", help="Positive class of the metrics: id (the paper), ood, both, or pytorch-ood."),
 ]
 
 

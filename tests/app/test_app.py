@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from streamlit.testing.v1 import AppTest
 
 from negrefine_core import jobs, methods, operating_point, paths
 from negrefine_core.methods import METHODS, Method
-from negrefine_core.metrics import ood_metrics
+from negrefine_core.metrics import Convention, ood_metrics
 from negrefine_core.records import Negative
 from negrefine_core.run_files.info import ScoredWith
 from negrefine_core.runs import Run, Settings, class_list_hash
@@ -118,14 +118,17 @@ def test_without_a_run_the_page_says_how_to_make_one(monkeypatch: pytest.MonkeyP
 
 
 def test_the_metrics_table_follows_the_convention(run: Run) -> None:
-    ours, theirs = (opened(show="metrics", convention=c).dataframe[0].value for c in ("id-positive", "ood-positive"))
+    conventions = get_args(Convention)
+    tables = [opened(show="metrics", convention=c).dataframe[0].value for c in conventions]
     inside, outside = run.scores("animals")["negrefine"], run.scores("food")["negrefine"]
-    for table, convention in ((ours, "id-positive"), (theirs, "ood-positive")):
+    for table, convention in zip(tables, conventions, strict=True):
+        expected = ood_metrics(inside, outside, convention)
         row = table[(table["Method"] == "NegRefine") & (table["OOD images"] == "food")].iloc[0]
-        assert row["FPR@95"] == pytest.approx(100 * ood_metrics(inside, outside, convention).fpr95)
+        assert row["FPR@95"] == pytest.approx(100 * expected.fpr95)
+        assert (row["AUPR-in"], row["AUPR-out"]) == pytest.approx((100 * expected.aupr_in, 100 * expected.aupr_out))
         low, high = (float(bound) for bound in row["FPR@95 95% interval"].split(" – "))
         assert low <= row["FPR@95"] <= high
-    assert not (theirs["FPR@95 95% interval"] == ours["FPR@95 95% interval"]).all()
+    assert not (tables[1]["FPR@95 95% interval"] == tables[0]["FPR@95 95% interval"]).all()
 
 
 def test_unreadable_images_are_listed_with_their_reason(run: Run) -> None:

@@ -21,7 +21,7 @@ def images(n: int = 60, shift: float = 0.0) -> pd.DataFrame:
     return table.assign(b=table["a"] + shift * table["is_id"])
 
 
-@pytest.mark.parametrize("convention", ["id-positive", "ood-positive"])
+@pytest.mark.parametrize("convention", ["id-positive", "ood-positive", "pytorch-ood"])
 def test_differences_are_those_of_the_metrics_set_by_set_and_on_average(convention: str) -> None:
     table = images(shift=0.7)
     found = {(d.ood_set, d.metric): d for d in comparison.metric_differences(table, "a", "b", 50, convention)}

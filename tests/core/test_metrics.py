@@ -1,6 +1,7 @@
 """Metrics against the published code's figures and against naive counting."""
 
 import json
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
@@ -8,6 +9,8 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from pytorch_ood.metrics import OODMetrics as TheirMetrics
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.metrics import (
@@ -85,6 +88,40 @@ def test_the_two_conventions_give_different_numbers_on_skewed_scores() -> None:
     assert ood_metrics(inside, outside, "ood-positive").fpr95 == 0.1
 
 
+@pytest.mark.parametrize(
+    ("inside", "outside"), [*TIED, *SMOOTH, (generator.normal(1, 1, 1000), generator.normal(0, 1, 1000))]
+)
+def test_pytorch_oods_convention_gives_its_figures_drawn_samples_included(
+    inside: np.ndarray, outside: np.ndarray
+) -> None:
+    found = ood_metrics(inside, outside, "pytorch-ood")
+    theirs = pytorch_ood_figures(inside, outside)
+    for name, value in {"AUROC": found.auroc, "AUPR-IN": found.aupr_in, "AUPR-OUT": found.aupr_out}.items():
+        assert value == pytest.approx(theirs[name], abs=1e-9), name
+    assert found.fpr95 == theirs["FPR95TPR"]
+    assert (inside <= found.threshold95).mean() == found.fpr95
+    draws = bootstrap_draws(inside, outside, n=3, convention="pytorch-ood")
+    of_ids, of_oods = np.random.default_rng([0, 0]), np.random.default_rng([0, 1])
+    for draw in range(3):
+        ids = inside[of_ids.integers(len(inside), size=len(inside))]
+        oods = outside[of_oods.integers(len(outside), size=len(outside))]
+        assert draws["fpr95"][draw] == pytorch_ood_figures(ids, oods)["FPR95TPR"]
+
+
+def pytorch_ood_figures(inside: np.ndarray, outside: np.ndarray) -> dict[str, float]:
+    scores = torch.tensor(-np.concatenate([inside, outside]))
+    measured = TheirMetrics().update(scores, torch.tensor([0] * len(inside) + [-1] * len(outside)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constant scores
+        return measured.compute()
+
+
+def test_the_first_recall_of_at_least_95_percent_is_another_number_than_the_nearest() -> None:
+    inside, outside = [19.0, 30.0], np.arange(1.0, 20.0)  # 18 of 19 are 94.7%
+    assert ood_metrics(inside, outside, "ood-positive").fpr95 == 0.0
+    assert ood_metrics(inside, outside, "pytorch-ood").fpr95 == 0.5
+
+
 def test_the_threshold_flags_what_the_fpr_counts() -> None:
     for inside, outside in TIED:
         found = ood_metrics(inside, outside)
@@ -100,7 +137,7 @@ def test_perfect_reversed_and_constant_scores(inside: list, outside: list, auroc
     assert (found.auroc, found.fpr95) == (auroc, fpr)
 
 
-@pytest.mark.parametrize("convention", ["id-positive", "ood-positive"])
+@pytest.mark.parametrize("convention", get_args(Convention))
 @pytest.mark.parametrize(
     ("inside", "outside", "which"),
     [([], [1], "ID"), ([1], [], "OOD"), ([np.nan], [1], "ID"), ([1], [1, np.inf], "OOD")],
@@ -126,7 +163,7 @@ def test_the_bootstrap_is_the_same_for_the_same_seed_and_differs_for_another() -
     assert bootstrap_draws(inside, outside, n=50, stream=1)["auroc"].tolist() != first["auroc"].tolist()
 
 
-@pytest.mark.parametrize("convention", ["id-positive", "ood-positive"])
+@pytest.mark.parametrize("convention", get_args(Convention))
 @pytest.mark.parametrize(("inside", "outside"), TIED[::5] + SMOOTH)
 def test_each_bootstrap_draw_has_the_metrics_of_its_resample(
     inside: np.ndarray, outside: np.ndarray, convention: Convention

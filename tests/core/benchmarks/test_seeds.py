@@ -160,7 +160,7 @@ def test_an_unknown_method_or_convention_names_the_known_ones(root: Path) -> Non
         benchmark.chosen_methods("mcm, odin")
     assert [method.name for method in benchmark.chosen_methods("csp,mcm")] == ["CSP", "MCM"]
     done = run_benchmark("cub-200", "--root", root, "--convention", "auroc")
-    assert "--convention takes id, ood, both, not 'auroc'" in str(done.exception)
+    assert "--convention takes id, ood, both, pytorch-ood, not 'auroc'" in str(done.exception)
 
 
 def test_the_list_names_all_thirteen() -> None:
