@@ -43,13 +43,18 @@ class Filtered:
 
 
 def clean_negatives(negatives: Iterable[Negative]) -> list[Negative]:
-    """Keep letters, `_`, `-` and spaces; drop labels then under 3 characters; deduplicate, keeping the order."""
+    """Keep letters of any script, `_`, `-` and spaces; drop labels then under 3 characters; deduplicate, keeping the
+    order: of a noun and an adjective's phrase that are equal, the noun."""
     cleaned: dict[str, Negative] = {}
     for negative in negatives:
-        label = re.sub(r"[^A-Za-z_\- ]", "", negative.label)
+        label = re.sub(r"[^A-Za-z_\- ]", _if_letter, negative.label)
         if len(label) >= MIN_CHARACTERS:
             cleaned.setdefault(label, replace(negative, label=label))
     return list(cleaned.values())
+
+
+def _if_letter(character: re.Match[str]) -> str:
+    return character[0] if character[0].isalpha() else ""
 
 
 def question_chains(

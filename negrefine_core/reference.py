@@ -6,7 +6,6 @@ Text only: `initial_neg_labels_*.txt`, `llm_process_*.txt`, `neg_labels_*.txt`, 
 import ast
 import math
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from .labels import label_list
 from .mining import Negative, PartOfSpeech
 from .negfilter import N_NEAREST, Verdict, clean_negatives
 from .overrides import final_negatives, judge_of, write_final_negatives
-from .paths import RUNS
+from .paths import RUNS, sweep, temporary_folder, writing
 from .run_files.info import Published, PublishedResult
 from .runs import Run, Settings, is_run_name
 
@@ -61,8 +60,6 @@ COUNTED: Mapping[str, Kind] = {  # the log's last lines
     "n_same": "same",
     "n_subcatgeory": "subcategory",
 }
-
-
 COUNTS = r"^number of (initial|final) .*nouns: (\d+), adj\w*: (\d+)"
 
 
@@ -112,9 +109,11 @@ def import_reference(
         sketch_templates=published.id_set == SKETCH,
         judge=PUBLISHED,
     )
-    runs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=runs, prefix=".import-") as partial:  # a killed import leaves no half run
-        run = Run.create(name, settings, labels, Path(partial))
+    with writing(runs):
+        runs.mkdir(parents=True, exist_ok=True)
+    sweep(runs)
+    with writing(runs / name), temporary_folder(runs) as partial:  # a killed import leaves no half run
+        run = Run.create(name, settings, labels, partial)
         run.write_initial_negatives(read.initial)
         with run.verdict_log() as log:
             for verdict in verdicts:
@@ -129,8 +128,10 @@ def import_reference(
         run.update_info(judge=PUBLISHED, published=published)
         try:
             run.folder.rename(runs / name)
-        except OSError as error:  # another import of this name was done first
-            raise _taken(name) from error
+        except OSError as error:
+            if (runs / name).exists():  # another import of this name was done first
+                raise _taken(name) from error
+            raise
     return Run.open(name, runs)
 
 

@@ -70,6 +70,13 @@ def test_a_word_equal_to_an_id_label_is_left_out_whatever_its_case() -> None:
     assert len(words.adjectives) == len(everything.adjectives) - 1
 
 
+def test_a_word_that_is_noun_and_adjective_is_a_noun_in_whatever_order_the_files_come() -> None:
+    lemmas = [("abstract", "noun.act"), ("abstract", "adj.all"), ("able", "adj.all"), ("thing", "noun.act")]
+    for order in (lemmas, lemmas[::-1]):
+        words = candidates([], first_lemmas=order, noun_files=["noun.act"], adjective_files=["adj.all"])
+        assert (sorted(words.nouns), words.adjectives) == (["abstract", "thing"], ("able",))
+
+
 def test_one_more_id_class_redraws_no_phrase() -> None:
     before, after = candidates([], seed=3), candidates(["able"], seed=3)
     assert set(after.adjective_phrases) < set(before.adjective_phrases)

@@ -12,6 +12,7 @@ from torch import Tensor
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import Cancelled
 from negrefine_core.judge import Question, Reply
+from negrefine_core.lexicon import bundled_first_lemmas
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import NegFilter, Verdict, clean_negatives, question_chains
 
@@ -46,7 +47,23 @@ class ListedJudge:
 
 def test_cleaning_keeps_letters_underscores_hyphens_and_spaces() -> None:
     dirty = nouns("st. john's wort", "wi-fi_2", "7-11", "a.b", "o'neill", "été")
-    assert [n.label for n in clean_negatives(dirty)] == ["st johns wort", "wi-fi_", "oneill"]
+    assert [n.label for n in clean_negatives(dirty)] == ["st johns wort", "wi-fi_", "oneill", "été"]
+
+
+def test_cleaning_keeps_letters_of_every_script_and_nothing_else_of_them() -> None:
+    dirty = ["naïveté", "Ærø 7", "红细胞", "волк№5", "a\u0308bc", "犬"]
+    expected = ["".join(c for c in label if c.isalpha() or c in "_- ") for label in dirty]  # as the published code
+    assert expected[:4] == ["naïveté", "Ærø ", "红细胞", "волк"]
+    assert [n.label for n in clean_negatives(nouns(*dirty))] == [label for label in expected if len(label) > 2]
+
+
+def test_a_noun_that_is_an_adjectives_phrase_too_is_kept_once_as_the_noun() -> None:
+    both = [Negative("outer space", "noun", 0.1), Negative("outer space", "adjective", 0.2)]
+    assert clean_negatives(both) == both[:1]
+
+
+def test_no_label_of_the_bundled_wordnet_is_cleaned_otherwise_than_by_ascii_letters() -> None:
+    assert all(lemma.isascii() for lemma, _ in bundled_first_lemmas())
 
 
 def test_cleaning_drops_duplicates_and_keeps_the_first_place_and_its_similarity() -> None:

@@ -1,6 +1,8 @@
 """The published label lists, logs and results become a run."""
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -19,7 +21,8 @@ from negrefine_core.negfilter import clean_negatives, judge_chains
 from negrefine_core.overrides import override, rejections, review_table, undo
 from negrefine_core.reference import MODELS, import_reference, logged_verdicts
 from negrefine_core.run_files.info import PublishedResult
-from negrefine_core.runs import Run
+from negrefine_core.runs import Run, run_names
+from tests.support.project import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +248,26 @@ def test_of_two_imports_of_one_name_the_second_is_told(tmp_path: Path, monkeypat
     with pytest.raises(NegRefineError, match="there is a run 'small' already; choose another with --name"):
         import_reference(folder, "small", IDS, runs)
     assert {path: path.read_bytes() for path in runs.rglob("*") if path.is_file()} == before
+
+
+def test_an_import_that_is_killed_leaves_nothing_that_the_next_one_does_not_clear(tmp_path: Path) -> None:
+    folder, runs = small(tmp_path / "out"), tmp_path / "runs"
+    killed = (
+        "import os, pathlib; from negrefine_core import reference; "
+        "reference.write_final_negatives = lambda run: os._exit(9); "
+        f"reference.import_reference({str(folder)!r}, 'small', {IDS}, pathlib.Path({str(runs)!r}))"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], cwd=ROOT).returncode == 9
+    assert run_names(runs) == []
+    assert len(list(runs.iterdir())) == 1
+    import_reference(folder, "small", IDS, runs)
+    assert [path.name for path in runs.iterdir()] == ["small"]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(NegRefineError, match=r"cannot write .*runs"):
+        import_reference(small(tmp_path / "out"), "small", IDS, tmp_path / "runs")
 
 
 def test_the_command_line_imports_and_does_not_overwrite(tmp_path: Path) -> None:
