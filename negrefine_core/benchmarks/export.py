@@ -1,5 +1,6 @@
 """Scores for other tools: one flat table, with what the numbers mean written in it and beside it."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ..errors import NegRefineError
 from ..methods import measured
-from ..paths import write_atomically
+from ..paths import sweep, temporary_folder, writing
 from ..runs import Run
 
 SIGN = "higher = more in-distribution (ID)"
@@ -46,15 +47,10 @@ def export_scores(run: Run, file: str | Path, id_sets: Sequence[str] = (), image
         raise NegRefineError(f"no ID set among the scored ones ({', '.join(names) or 'none'}); name it with --id")
     table = pd.concat([_scores(run, name, name in inside) for name in names], ignore_index=True)
     methods = {method.column: method.name for method in measured(table)}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    if file.suffix == ".csv":
-        write_atomically(file, table.to_csv(index=False))
-    else:
-        _write_parquet(table, file, methods)
     width = max(map(len, methods))
     described = "\n".join(f"{column:<{width}}  {method}" for column, method in methods.items())
     note = README.format(run=run.name, sets=", ".join(names), methods=described, sign=SIGN)
-    write_atomically(file.with_name(f"{file.name}.README.txt"), note)
+    _write(file, table, methods, note)
     return len(table)
 
 
@@ -62,6 +58,24 @@ def _scores(run: Run, name: str, is_id: bool) -> pd.DataFrame:
     scores = run.scores(name)
     columns = [method.column for method in measured(scores)]
     return scores[["path", *columns]].assign(image_set=name, is_id=is_id)[["path", "image_set", "is_id", *columns]]
+
+
+def _write(file: Path, table: pd.DataFrame, methods: dict[str, str], note: str) -> None:
+    """Write both files, or neither: they take their places when both are whole, the table last."""
+    readme = file.with_name(f"{file.name}.README.txt")
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        sweep(file.parent)
+        with temporary_folder(file.parent) as folder:
+            if file.suffix == ".csv":
+                table.to_csv(folder / file.name, index=False)
+            else:
+                _write_parquet(table, folder / file.name, methods)
+            (folder / readme.name).write_text(note, encoding="utf-8")
+            for path in (readme, file):
+                with (folder / path.name).open("rb") as whole:
+                    os.fsync(whole.fileno())
+                (folder / path.name).replace(path)
 
 
 def _write_parquet(table: pd.DataFrame, file: Path, methods: dict[str, str]) -> None:

@@ -1,5 +1,9 @@
 """Scores for other tools, and the detector in pytorch-ood's convention, against pytorch-ood's own metrics."""
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +27,7 @@ from negrefine_core.metrics import ood_metrics
 from negrefine_core.run_files.bundled import unpack_bundled_run
 from negrefine_core.runs import Run
 from tests.support.pictures import picture
+from tests.support.project import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +78,54 @@ def test_another_kind_of_file_or_set_is_refused(run: Run, tmp_path: Path) -> Non
         export_scores(run, tmp_path / "scores.xlsx")
     with pytest.raises(NegRefineError, match=r"no ID set among the scored ones \(food\); name it with --id"):
         export_scores(run, tmp_path / "scores.csv", image_sets=["food"])
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_an_export_that_fails_leaves_the_old_files_and_is_one_line(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    file = tmp_path / f"scores.{kind}"
+    export_scores(run, file, image_sets=["animals"])
+    before = contents(tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for owner, name in ((pq, "write_table"), (pd.DataFrame, "to_csv"), (Path, "write_text"), (os, "fsync")):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, full)
+            if (name, kind) not in {("write_table", "csv"), ("to_csv", "parquet")}:
+                with pytest.raises(NegRefineError, match=rf"cannot write .*scores\.{kind} \(No space left on device\)"):
+                    export_scores(run, file)
+        assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("taken", ["scores.parquet", "scores.parquet.README.txt"])
+def test_a_folder_in_an_exports_place_is_told(run: Run, tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken / "deep").mkdir(parents=True)
+    with pytest.raises(NegRefineError, match=r"cannot write .*scores\.parquet \(Is a directory\)"):
+        export_scores(run, tmp_path / "scores.parquet")
+    assert not (tmp_path / "scores.parquet").is_file()
+
+
+def test_a_killed_export_leaves_the_old_files_whole(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "scores.parquet"
+    export_scores(run, file, image_sets=["animals"])
+    before = contents(tmp_path)
+    killed = (
+        "import os, pyarrow.parquet as pq; from pathlib import Path; "
+        "from negrefine_core.benchmarks.export import export_scores; from negrefine_core.runs import Run; "
+        "write = pq.write_table; pq.write_table = lambda rows, where: (write(rows, where), os._exit(9)); "
+        f"export_scores(Run.open(Path({str(run.folder)!r})), {str(file)!r})"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], cwd=ROOT).returncode == 9
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert export_scores(run, file) == len(pd.read_parquet(file))
+    assert contents(tmp_path).keys() == before.keys()
 
 
 def test_the_command_exports(run: Run, tmp_path: Path) -> None:
