@@ -269,7 +269,7 @@ def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 
         "convention": "ID is the positive class; higher score = more ID",
         "id_set": id_set,
         "images": {name: len(table) for name, table in tables.items()},
-        "scores": {name: info.content for name in tables if (info := run.scores_info(name))},
+        "scores": {name: info.check for name in tables if (info := run.scores_info(name))},
         "methods": {
             row.name: {each.ood_set: _figures(each) for each in found if each.column == row.column} for row in rows
         },

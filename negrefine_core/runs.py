@@ -47,7 +47,7 @@ class Run(RunFolder):
         return self._list(tables.INITIAL)
 
     def write_initial_negatives(self, negatives: Iterable[Negative]) -> None:
-        self._write_list(tables.INITIAL, negatives)
+        self._write(tables.INITIAL, tables.negatives_text(negatives))
 
     @property
     def neglabel_negatives(self) -> list[Negative]:
@@ -57,10 +57,10 @@ class Run(RunFolder):
     @property
     def has_neglabel(self) -> bool:
         """Whether the run has, or had, negatives of that kind."""
-        return tables.NEGLABEL in self.info.lists or self.path(tables.NEGLABEL).exists()
+        return tables.NEGLABEL in self.info.hashes or self.path(tables.NEGLABEL).exists()
 
     def write_neglabel_negatives(self, negatives: Iterable[Negative]) -> None:
-        self._write_list(tables.NEGLABEL, negatives)
+        self._write(tables.NEGLABEL, tables.negatives_text(negatives))
 
     @property
     def judge(self) -> str:
@@ -104,23 +104,22 @@ class Run(RunFolder):
     def write_negatives(self, negatives: Iterable[Negative], permutation: Sequence[int] = ()) -> None:
         """The final negatives and the permutation into their scoring groups; none: the detector draws it."""
         with self.locked():
-            self._write_list(tables.FINAL, negatives)
+            self._write(tables.FINAL, tables.negatives_text(negatives))
             self.update_info(permutation=tuple(permutation))
 
     def _list(self, name: str) -> list[Negative]:
-        return tables.read_negatives(self.path(name), self.info.lists.get(name, ()))
+        return tables.read_negatives(self.path(name), self.info.hashes.get(name, ()))
 
-    def _write_list(self, name: str, negatives: Iterable[Negative]) -> None:
-        """While a list is being replaced, `run.json` knows the hash of both: it may end between the two."""
-        text = tables.negatives_text(negatives)
+    def _write(self, name: str, text: str) -> None:
+        """While a file is being replaced, `run.json` knows the hash of both: it may end between the two."""
         with self.locked():
-            lists, new = self.info.lists, digest(text)
-            before = lists.get(name, ()) if self.path(name).exists() else ()
+            hashes, new = self.info.hashes, digest(text)
+            before = hashes.get(name, ()) if self.path(name).exists() else ()
             if new not in before:
-                self.update_info(lists={**lists, name: (*before, new)})
+                self.update_info(hashes={**hashes, name: (*before, new)})
             write_atomically(self.path(name), text)
-            if before:
-                self.update_info(lists={**lists, name: (new,)})
+            if before not in ((), (new,)):
+                self.update_info(hashes={**hashes, name: (new,)})
 
     # --- verdicts and overrides -----------------------------------------------------------------------------------
 
@@ -189,7 +188,10 @@ class Run(RunFolder):
             )
 
         count = write_scores(self.path(f"scores/{image_set}.parquet"), chunks, describe)
-        self.write_skipped(image_set, () if count else skipped)
+        with self.locked():
+            if count and image_set in self.info.image_sets:  # noted before scores said it themselves
+                self._forget(image_set)
+            self.write_skipped(image_set, () if count else skipped)
         return count
 
     def scores_info(self, image_set: str) -> ScoresInfo | None:
@@ -199,6 +201,8 @@ class Run(RunFolder):
         """
         path = self.path(f"scores/{image_set}.parquet")
         info = read_scores_info(path) if path.exists() else None
+        if path.exists() and not info and image_set not in self.info.image_sets:
+            raise NegRefineError(f"{path} does not say what it was made from; score the image set again")
         if info and (info.image_set, info.class_list_hash) != (image_set, self.info.class_list_hash):
             raise NegRefineError(f"{path} holds the scores of other images or ID labels; score the image set again")
         return info
@@ -207,6 +211,13 @@ class Run(RunFolder):
         """Which negatives an image set was scored with; None where that is not known."""
         info = self.scores_info(image_set)
         return info.scored_with if info else self.info.scored_with.get(image_set)
+
+    def _forget(self, image_set: str) -> None:
+        """What `run.json` notes of scores of before they said it themselves."""
+        self.update_info(
+            image_sets=_without(image_set, self.info.image_sets),
+            scored_with=_without(image_set, self.info.scored_with),
+        )
 
     def image_root(self, image_set: str) -> Path:
         """The folder that the paths in an image set's scores are relative to.
@@ -273,7 +284,7 @@ class Run(RunFolder):
     def write_skipped(self, image_set: str, skipped: Iterable[tuple[str, str]]) -> None:
         """Write `skipped.csv` anew, with these (path, reason) of an image set that has no scores."""
         with self.locked():
-            tables.write_skipped(self.path("skipped.csv"), self._skipped(image_set, skipped))
+            self._write(tables.SKIPPED, tables.skipped_text(self._skipped(image_set, skipped)))
 
     def _skipped(self, image_set: str = "", skipped: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str, str]]:
         """What the scores say themselves; `skipped.csv` for the other image sets; and these, of an image set without
@@ -281,16 +292,16 @@ class Run(RunFolder):
         known = {name: info for name in self.scored_sets if (info := self.scores_info(name))}
         rows = [(name, path, reason) for name, info in known.items() for path, reason in info.skipped]
         rows += [(image_set, tables.printable(path), reason) for path, reason in skipped]
-        own = tables.read_skipped(self.path("skipped.csv"))
+        own = tables.read_skipped(self.path(tables.SKIPPED), self.info.hashes.get(tables.SKIPPED, ()))
         return sorted([*rows, *(row for row in own if row[0] not in {*known, image_set})])
 
     @property
     def metrics(self) -> Metrics:
         """Raises NegRefineError where there are none, or they are of other scores than there are now."""
         metrics = read_metrics(self.path("metrics.json"))
-        for image_set, content in metrics.get("scores", {}).items():
+        for image_set, check in metrics.get("scores", {}).items():
             info = self.scores_info(image_set)
-            if content != (info.content if info else ""):
+            if check != (info.check if info else ""):
                 raise UnfinishedError(
                     f"the scores of {image_set!r} are others than the metrics were worked out from; evaluate again"
                 )
@@ -322,12 +333,10 @@ def remove_image_set(run: Run, image_set: str) -> None:
         if uploaded.is_dir() and not uploaded.is_symlink() and not others:
             with temporary_folder(run.folder) as folder:
                 uploaded.rename(folder / "pictures")
-        run.update_info(
-            image_sets=_without(image_set, run.info.image_sets),
-            roles=_without(image_set, run.info.roles),
-            scored_with=_without(image_set, run.info.scored_with),
-        )
-        tables.write_skipped(run.path("skipped.csv"), (row for row in run._skipped() if row[0] != image_set))
+        run.update_info(roles=_without(image_set, run.info.roles))
+        run._forget(image_set)
+        left = (row for row in run._skipped() if row[0] != image_set)
+        run._write(tables.SKIPPED, tables.skipped_text(left))
         scores.unlink()
 
 

@@ -96,7 +96,7 @@ class RunInfo(_Part):
     model: ModelInfo | None = None  # an imported run has none
     device: str = ""
     judge: str = ""  # the identity of the last that refined the run
-    lists: Mapping[str, tuple[str, ...]] = {}  # hash of each list of negatives; two while it is being replaced
+    hashes: Mapping[str, tuple[str, ...]] = {}  # of the CSV files; two of a file that is being replaced
     verdicts: int = Field(default=0, ge=0)  # lines of the log when the judge had answered every question
     overrides: int = Field(default=0, ge=0)  # the number that the next line of the log gets
     permutation: tuple[int, ...] = ()  # of the final negatives into their scoring groups

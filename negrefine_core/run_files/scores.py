@@ -1,14 +1,16 @@
 """`scores/IMAGE_SET.parquet`: a row an image, a column a method, and the labels that the image matches best.
 
-The file says itself what it was made from (`ScoresInfo`), and its pages carry checksums.
+The file says in its metadata what it was made from (`ScoresInfo`), and there is the check of all its bytes too.
 """
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -17,17 +19,20 @@ from pydantic import BaseModel, ConfigDict
 
 from ..errors import NegRefineError
 from ..paths import file_state, temporary_folder, writing
-from .checks import digest, with_check, without_check
 from .info import ScoredWith
 
 KEY = b"negrefine"  # of our note in the file's metadata
+UNCHECKED = "0" * 16  # stands where the check will, and for it while it is worked out
+_CHECK = re.compile(rb'"check": "([0-9a-f]{16})"')
+_TAIL = 8  # bytes at the end of a Parquet file: the length of its metadata, and PAR1
+_BLOCK = 1 << 20
 
 
 class ScoresInfo(BaseModel):
     """What an image set's scores were made from; empty where that is not known.
 
     `root` is the folder of the images, as a run file keeps it; `skipped` are the (path, reason) of unreadable images;
-    `content` is the hash of the rows.
+    `check` is the hash of the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,21 +43,18 @@ class ScoresInfo(BaseModel):
     fingerprint: str = ""
     scored_with: ScoredWith | None = None
     skipped: tuple[tuple[str, str], ...] = ()
-    rows: int = 0
-    content: str = ""
+    check: str = UNCHECKED
 
 
 def read_scores(path: Path) -> pd.DataFrame:
     """Raises NegRefineError for a file that is damaged."""
-    info = read_scores_info(path)
+    read_scores_info(path)
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read()
+        with pq.ParquetFile(path) as file:
+            table: pd.DataFrame = file.read().to_pandas()
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error
-    if info and table.num_rows != info.rows:
-        raise _damaged(path, f"{table.num_rows} rows of {info.rows}")
-    return _frame(path, table)
+    return table
 
 
 def read_scores_info(path: Path) -> ScoresInfo | None:
@@ -71,29 +73,24 @@ def write_scores(path: Path, tables: Iterable[pd.DataFrame], describe: Callable[
             partial = folder / path.name
             count = _write_parquet(partial, tables, describe)
             if count:
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())
+                _seal(partial)
                 partial.replace(path)
     return count
 
 
 def _write_parquet(path: Path, tables: Iterable[pd.DataFrame], describe: Callable[[], ScoresInfo]) -> int:
-    writer, schema, count, content = None, None, 0, hashlib.blake2b(digest_size=8)
+    writer, schema, count = None, None, 0
     try:
         for table in tables:
             if table.empty:
                 continue
             rows = pa.Table.from_pandas(table, preserve_index=False)
             schema = schema or _schema(rows)
-            writer = writer or pq.ParquetWriter(path, schema, write_page_checksum=True)
-            rows = rows.cast(schema)
-            writer.write_table(rows)
-            for batch in rows.to_batches():
-                content.update(batch.serialize())
+            writer = writer or pq.ParquetWriter(path, schema)
+            writer.write_table(rows.cast(schema))
             count += len(table)
-        if writer and schema:
-            info = describe().model_copy(update={"rows": count, "content": content.hexdigest()})
-            writer.add_key_value_metadata({KEY: _note(info, schema)})
+        if writer:
+            writer.add_key_value_metadata({KEY: json.dumps(describe().model_dump(mode="json")).encode()})
     finally:
         if writer:
             writer.close()
@@ -106,42 +103,72 @@ def _schema(rows: pa.Table) -> pa.Schema:
     return pa.schema(fields, rows.schema.metadata)
 
 
-def _note(info: ScoresInfo, schema: pa.Schema) -> bytes:
-    """The file's own note, whose check is of the columns too."""
-    content = info.model_dump(mode="json") | {"columns": _columns(schema)}
-    return json.dumps(with_check(content), ensure_ascii=True).encode()
-
-
-def _columns(schema: pa.Schema) -> str:
-    pandas = (schema.metadata or {}).get(b"pandas", b"")
-    return digest(repr(schema.names).encode() + pandas)
+def _seal(path: Path) -> None:
+    """Put the check into a file that is written whole."""
+    with path.open("r+b") as file:
+        place = _place_of_check(file)
+        if place is None:
+            raise ValueError("a file without a note carries no check")
+        check = _digest(file, place)
+        file.seek(place)
+        file.write(check.encode())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @lru_cache(maxsize=256)
 def _parsed_info(path: Path, state: tuple[int, int, int]) -> ScoresInfo | None:
     del state
     try:
-        with pq.ParquetFile(path) as file:
-            schema, metadata = file.schema_arrow, file.metadata.metadata or {}
-        if KEY not in metadata:
-            return None
-        content, is_whole = without_check(json.loads(metadata[KEY]))
-        if not is_whole or content.pop("columns") != _columns(schema):
-            raise _damaged(path, "it is not as it was written")
-        return ScoresInfo.model_validate(content)
-    except NegRefineError:
-        raise
+        with path.open("rb") as file:
+            place = _place_of_check(file)
+            if place is None:
+                return None
+            check = _digest(file, place)
+        with pq.ParquetFile(path) as parquet:
+            info = ScoresInfo.model_validate_json((parquet.metadata.metadata or {})[KEY])
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error
+    if info.check != check:
+        raise _damaged(path, "it is not as it was written")
+    return info
 
 
-def _frame(path: Path, table: pa.Table) -> pd.DataFrame:
-    try:
-        frame: pd.DataFrame = table.to_pandas()
-    except Exception as error:
-        raise _damaged(path, error) from error
-    return frame
+def _place_of_check(file: IO[bytes]) -> int | None:
+    """Where in a Parquet file its check stands; None where the file has no note of ours. Raises ValueError."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _TAIL))
+    length = int.from_bytes(file.read(_TAIL)[:4], "little")
+    if length + _TAIL > size:
+        raise ValueError("it is cut")
+    start = size - _TAIL - length
+    file.seek(start)
+    metadata = file.read(length)
+    places = [found.start(1) for found in _CHECK.finditer(metadata)]
+    if places:
+        return start + places[-1]
+    if KEY in metadata or b'"scored_with": ' in metadata:
+        raise ValueError("its note is damaged")
+    return None
+
+
+def _digest(file: IO[bytes], place: int) -> str:
+    """The hash of all bytes but the check's own."""
+    digest = hashlib.blake2b(digest_size=len(UNCHECKED) // 2)
+    file.seek(0)
+    left = place
+    while left:
+        block = file.read(min(left, _BLOCK))
+        if not block:
+            raise ValueError("it is cut")
+        digest.update(block)
+        left -= len(block)
+    file.seek(len(UNCHECKED), os.SEEK_CUR)
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _damaged(path: Path, reason: object) -> NegRefineError:
-    return NegRefineError(f"{path} is damaged ({reason}); score the image set again")
+    said = str(reason).strip().partition("\n")[0]
+    return NegRefineError(f"{path} is damaged ({said}); score the image set again")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import NegRefineError, UnfinishedError
-from ..paths import file_state, write_atomically
+from ..paths import file_state
 from ..records import Negative
 from .checks import digest
 
 INITIAL, NEGLABEL, FINAL = "initial_negatives.csv", "neglabel_negatives.csv", "negatives.csv"
 STEPS = {INITIAL: "mine", NEGLABEL: "mine", FINAL: "refine"}  # that write these lists
-SKIPPED_COLUMNS = ("image_set", "path", "reason")
+SKIPPED, SKIPPED_COLUMNS = "skipped.csv", ("image_set", "path", "reason")
 
 
 def read_negatives(path: Path, hashes: Collection[str] = ()) -> list[Negative]:
@@ -41,19 +41,26 @@ def negatives_text(negatives: Iterable[Negative]) -> str:
     return _csv(("label", "pos", "similarity"), rows)
 
 
-def read_skipped(path: Path) -> list[tuple[str, str, str]]:
-    """The (image set, path, reason) of each line; none where there is no file."""
+def read_skipped(path: Path, hashes: Collection[str] = ()) -> list[tuple[str, str, str]]:
+    """The (image set, path, reason) of each line; none where there is no file, or its content is none of these.
+
+    Raises NegRefineError where no hash is known and the file cannot be read.
+    """
     if not path.exists():
         return []
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        content = path.read_bytes()
+        if hashes and digest(content) not in hashes:
+            return []
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
         return list(table[list(SKIPPED_COLUMNS)].itertuples(index=False, name=None))
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise NegRefineError(f"{path} is damaged ({error}); delete it and score the image sets again") from error
 
 
-def write_skipped(path: Path, rows: Iterable[tuple[str, str, str]]) -> None:
-    write_atomically(path, _csv(SKIPPED_COLUMNS, sorted(rows)))
+def skipped_text(rows: Iterable[tuple[str, str, str]]) -> str:
+    """The content of `skipped.csv`."""
+    return _csv(SKIPPED_COLUMNS, sorted(rows))
 
 
 def printable(file: str) -> str:
