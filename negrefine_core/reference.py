@@ -100,7 +100,7 @@ def import_reference(
     published = _results(folder, read)
     labels = label_list(id_labels) if id_labels else _published_labels(folder, published.id_set)
     verdicts = _of_these_classes(folder, read.verdicts, labels)
-    _check_chains(folder, clean_negatives(read.initial), verdicts, min(N_NEAREST, len(labels)))
+    _check_chains(folder, clean_negatives(read.initial), verdicts, labels)
     model, pretrained = _model(folder, published.arch)
     settings = Settings(
         model=model,
@@ -205,6 +205,8 @@ def read_log(path: Path) -> list[Verdict]:
             counts[count[1]] = int(count[2])
         elif re.fullmatch(r"-+", line):
             ends = True
+        elif ends or counts:
+            raise _damaged(path, f"line {number} comes after its end")
         else:
             asked = _read_line(line, asked, verdicts, f"{path}, line {number}")
     yes = Counter(verdict.kind for verdict in verdicts if verdict.answer == "yes")
@@ -218,7 +220,7 @@ def read_log(path: Path) -> list[Verdict]:
 def _read_line(line: str, asked: str, verdicts: list[Verdict], place: str) -> str:
     """Add what a line says, and return its negative, which holds no "|" but may end in blanks; a class may hold it."""
     proper = re.fullmatch(r"([^|]*) \| proper noun *", line)
-    judged = re.fullmatch(r"([^|]*) \| (.*) \| *(|subcategory|same|the same) *", line)
+    judged = re.fullmatch(r"([^|]*) \| (.+) \| *(|subcategory|same|the same) *", line)
     found = proper or judged
     if not found:
         raise NegRefineError(f"{place}: {line[:80]!r} is not 'negative | ID class | verdict'")
@@ -240,22 +242,26 @@ def _verdict(negative: str, kind: Kind, id_label: str | None, answer: Answer) ->
 
 def _of_these_classes(folder: Path, verdicts: Sequence[Verdict], id_labels: Sequence[str]) -> list[Verdict]:
     """The verdicts with the ID labels as the class list writes them: blanks at their ends may differ."""
-    spelling = {label.strip(): label for label in id_labels}
+    near = {label.strip(): label for label in id_labels}
     classes = {verdict.id_label for verdict in verdicts if verdict.id_label}
-    unknown = sorted(name for name in classes if name.strip() not in spelling)
+    spelling = {name: name if name in id_labels else near.get(name.strip(), "") for name in classes}
+    unknown = sorted(name for name in classes if not spelling[name])
     if unknown:
         raise NegRefineError(
             f"the log in {folder} asks about {len(unknown)} classes that the ID labels lack, such as "
             f"{unknown[0]!r}; give the class list of that run with --id-labels"
         )
     return [
-        replace(verdict, id_label=spelling[verdict.id_label.strip()]) if verdict.id_label else verdict
-        for verdict in verdicts
+        replace(verdict, id_label=spelling[verdict.id_label]) if verdict.id_label else verdict for verdict in verdicts
     ]
 
 
-def _check_chains(folder: Path, negatives: Iterable[Negative], verdicts: Iterable[Verdict], n_classes: int) -> None:
-    """Raise where the logs do not ask each negative to its first yes or its last class, once."""
+def _check_chains(
+    folder: Path, negatives: Iterable[Negative], verdicts: Iterable[Verdict], id_labels: Sequence[str]
+) -> None:
+    """Raise where the logs do not ask each negative, class by class, to its first yes or its last class."""
+    n_classes = min(N_NEAREST, len(id_labels))
+    allowed = Counter([None, *id_labels])  # None stands for the proper-noun question
     chains: dict[str, list[Verdict]] = {negative.label: [] for negative in negatives}
     for verdict in verdicts:
         if verdict.negative not in chains:
@@ -266,8 +272,10 @@ def _check_chains(folder: Path, negatives: Iterable[Negative], verdicts: Iterabl
         chains[verdict.negative].append(verdict)
     for label, chain in chains.items():
         answers = [verdict.answer for verdict in chain]
-        if answers.count("yes") > 1 or "yes" in answers[:-1] or len(chain) > n_classes + 1:
+        if "yes" in answers[:-1] or len(chain) > n_classes + 1:
             raise NegRefineError(f"the log in {folder} goes on to ask about {label!r} after its last question")
+        if not Counter(verdict.id_label for verdict in chain) <= allowed:
+            raise NegRefineError(f"the log in {folder} asks about {label!r} twice: its lines are mixed up")
         if "yes" not in answers and len(chain) < n_classes + 1:
             raise NegRefineError(
                 f"the log in {folder} ends its questions on {label!r} after {max(len(chain) - 1, 0)} of {n_classes} "
