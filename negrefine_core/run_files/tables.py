@@ -49,10 +49,9 @@ def read_skipped(path: Path, hashes: Collection[str] = ()) -> list[tuple[str, st
     if not path.exists():
         return []
     try:
-        content = path.read_bytes()
-        if hashes and digest(content) not in hashes:
+        if hashes and (path.is_dir() or digest(path.read_bytes()) not in hashes):
             return []
-        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
         return list(table[list(SKIPPED_COLUMNS)].itertuples(index=False, name=None))
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise NegRefineError(f"{path} is damaged ({error}); delete it and score the image sets again") from error
