@@ -21,7 +21,7 @@ from ..errors import NegRefineError
 from ..paths import file_state, temporary_folder, writing
 from .info import ScoredWith
 
-KEY = b"negrefine"  # of our note in the file's metadata
+KEY = b"negrefine:made from"  # our note in the metadata; no column is called so
 UNCHECKED = "0" * 16  # stands where the check will, and for it while it is worked out
 _CHECK = re.compile(rb'"check": "([0-9a-f]{16})"')
 _TAIL = 8  # bytes at the end of a Parquet file: the length of its metadata, and PAR1

@@ -395,3 +395,16 @@ def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
             work()
     monkeypatch.undo()
     assert len(run.scores("pets")) == 8
+
+
+def test_scores_of_before_they_said_what_they_were_made_from_are_read(run: Run) -> None:
+    table = drawn_scores(["a.png"], 1.0, 3)
+    run.path("scores").mkdir()
+    table.to_parquet(run.path("scores/pets.parquet"))
+    with pytest.raises(NegRefineError, match=r"pets\.parquet does not say what it was made from"):
+        run.scores("pets")  # nothing of before knows of them either
+    run.update_info(image_sets={"pets": "/pictures"}, scored_with={"pets": {"negatives": "x", "overrides": 0}})
+    assert run.scores("pets").to_dict()["negrefine"] == table.to_dict()["negrefine"]
+    assert (run.image_root("pets"), overrides.outdated_scores(run)) == (Path("/pictures"), {"pets": 0})
+    score(run, "pets")
+    assert (run.info.image_sets, run.info.scored_with, overrides.outdated_scores(run)) == ({}, {}, {})
