@@ -17,10 +17,10 @@ from . import paths
 from .errors import NegRefineError
 from .judge import PUBLISHED, Answer, Kind, Question
 from .labels import label_list
-from .mining import Negative, PartOfSpeech
-from .negfilter import N_NEAREST, Verdict, clean_negatives
+from .negfilter import N_NEAREST, clean_negatives
 from .overrides import final_negatives, judge_of, write_final_negatives
 from .paths import RUNS, sweep, temporary_folder, writing
+from .records import Negative, PartOfSpeech, Verdict
 from .run_files.info import Published, PublishedResult
 from .runs import Run, Settings, is_run_name
 
@@ -244,16 +244,14 @@ def _of_these_classes(folder: Path, verdicts: Sequence[Verdict], id_labels: Sequ
     """The verdicts with the ID labels as the class list writes them: blanks at their ends may differ."""
     near = {label.strip(): label for label in id_labels}
     classes = {verdict.id_label for verdict in verdicts if verdict.id_label}
-    spelling = {name: name if name in id_labels else near.get(name.strip(), "") for name in classes}
-    unknown = sorted(name for name in classes if not spelling[name])
+    other = {name: near.get(name.strip(), "") for name in classes - set(id_labels)}
+    unknown = sorted(name for name, label in other.items() if not label)
     if unknown:
         raise NegRefineError(
             f"the log in {folder} asks about {len(unknown)} classes that the ID labels lack, such as "
             f"{unknown[0]!r}; give the class list of that run with --id-labels"
         )
-    return [
-        replace(verdict, id_label=spelling[verdict.id_label]) if verdict.id_label else verdict for verdict in verdicts
-    ]
+    return [replace(v, id_label=other[v.id_label]) if v.id_label and v.id_label in other else v for v in verdicts]
 
 
 def _check_chains(
@@ -274,7 +272,7 @@ def _check_chains(
         answers = [verdict.answer for verdict in chain]
         if "yes" in answers[:-1] or len(chain) > n_classes + 1:
             raise NegRefineError(f"the log in {folder} goes on to ask about {label!r} after its last question")
-        if not Counter(verdict.id_label for verdict in chain) <= allowed:
+        if any(times > allowed[name] for name, times in Counter(verdict.id_label for verdict in chain).items()):
             raise NegRefineError(f"the log in {folder} asks about {label!r} twice: its lines are mixed up")
         if "yes" not in answers and len(chain) < n_classes + 1:
             raise NegRefineError(
