@@ -63,7 +63,8 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """A folder for what is not whole yet; it goes when it is left, or with `sweep` where its process was killed."""
+    """A folder for what is not whole yet; it goes when it is left, or when the next is made where it was killed."""
+    sweep(parent)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f"{_OURS}{os.getpid()}-") as folder:
         yield Path(folder)
 

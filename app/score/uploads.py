@@ -4,7 +4,6 @@ import contextlib
 import re
 import shutil
 import stat
-import tempfile
 import unicodedata
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ from typing import IO
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import EXTENSIONS, check_image, check_name
+from negrefine_core.paths import temporary_folder
 
 MAX_FILES = 5_000
 MAX_BYTES = 2 * 1024**3  # unpacked
@@ -61,7 +61,7 @@ def unpack(files: Sequence[tuple[str, IO[bytes]]], parent: Path, name: str) -> U
     with contextlib.ExitStack() as stack:
         members, left_out = _pictures(_members(files, stack))
         parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=parent, prefix=".unpacking-")))
+        temporary = stack.enter_context(temporary_folder(parent))
         unreadable = _write(members, temporary / "whole")
         if len(unreadable) == len(members):
             first, reason = unreadable[0]
