@@ -17,7 +17,7 @@ from typing import IO
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import EXTENSIONS, check_image, check_name
-from negrefine_core.paths import temporary_folder
+from negrefine_core.paths import temporary_folder, writing
 
 MAX_FILES = 5_000
 MAX_BYTES = 2 * 1024**3  # unpacked
@@ -58,7 +58,7 @@ def unpack(files: Sequence[tuple[str, IO[bytes]]], parent: Path, name: str) -> U
     folder = parent / check_name(name)
     if folder.exists():
         raise NegRefineError(f"there are pictures under the name {name!r} already; choose another name")
-    with contextlib.ExitStack() as stack:
+    with writing(folder), contextlib.ExitStack() as stack:
         members, left_out = _pictures(_members(files, stack))
         parent.mkdir(parents=True, exist_ok=True)
         temporary = stack.enter_context(temporary_folder(parent))
