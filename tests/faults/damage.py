@@ -245,12 +245,14 @@ def damage_trials(world: World, file: str, generator: random.Random, most: int |
 
 
 def _is_seen(file: str, way: Damage, wrong: list[str], noticed: set[str]) -> bool:
-    """Differences that are themselves what is said: scores that are gone or called outdated, notes of an earlier day
-    while every figure is as it was."""
+    """Differences that are themselves what is said: scores or metrics that are gone, scores called outdated, notes of
+    an earlier day while every figure is as it was."""
     parts = {part.rpartition("/")[2] for part in wrong}
     if file.endswith(".parquet"):
         is_gone = way.name == "deleted" and parts <= {"info", "outdated", "scores", "skipped"}
         return is_gone or (Path(file).stem in noticed and parts <= {"scores", "outdated"})
+    if file.endswith("metrics.json"):
+        return way.name == "deleted" and parts == {"metrics"}
     return file.endswith("run.json") and way.name == "an older version" and parts == {"info"}
 
 
