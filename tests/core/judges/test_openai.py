@@ -270,7 +270,9 @@ def test_answers_that_had_arrived_before_a_kill_are_never_asked_for_again(tmp_pa
     with LoopbackServer() as server:
         server.behave = lambda prompt: Action(hang=True) if len(server.asked) > 90 else some_yes(prompt)
         process = start_refining(run.folder, server.url, None)
-        until(lambda: server.in_flight == 8 and len(server.asked) > 90)  # eight questions hang
+        until(
+            lambda: len(server.asked) == 90 + 8 and server.in_flight == 8
+        )  # all in flight hang: no answer comes any more
         until(lambda: {verdict.prompt for verdict in run.verdicts} == {prompt for _, prompt in server.answered})
         process.kill()
         process.join()
