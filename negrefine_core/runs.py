@@ -241,7 +241,7 @@ class Run(RunFolder):
 
     def shows_id(self, image_set: str) -> bool | None:
         """Whether an image set shows the ID classes; None where nobody has said."""
-        return self.info.shows_id(image_set, self._root(image_set))
+        return self.info.shows_id(image_set, lambda: self._root(image_set))
 
     @property
     def id_sets(self) -> list[str]:
@@ -289,7 +289,11 @@ class Run(RunFolder):
     def _skipped(self, image_set: str = "", skipped: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str, str]]:
         """What the scores say themselves; `skipped.csv` for the other image sets; and these, of an image set without
         scores."""
-        known = {name: info for name in self.scored_sets if (info := self.scores_info(name))}
+        known = {}
+        for name in self.scored_sets:
+            with contextlib.suppress(NegRefineError):  # damaged scores can be removed, or made again
+                if info := self.scores_info(name):
+                    known[name] = info
         rows = [(name, path, reason) for name, info in known.items() for path, reason in info.skipped]
         rows += [(image_set, tables.printable(path), reason) for path, reason in skipped]
         own = tables.read_skipped(self.path(tables.SKIPPED), self.info.hashes.get(tables.SKIPPED, ()))

@@ -1,7 +1,7 @@
 """`run.json`: what a run was made with, and what its steps note down about themselves."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -122,14 +122,15 @@ class RunInfo(_Part):
             raise ValueError(f"it is no permutation of 0 to {len(value) - 1}")
         return value
 
-    def shows_id(self, image_set: str, root: str | None) -> bool | None:
+    def shows_id(self, image_set: str, root: Callable[[], str | None]) -> bool | None:
         """Whether an image set of this folder shows the ID classes: by its role, else by the folders that the run was
         made with; None where nobody has said."""
         if image_set in self.roles:
             return self.roles[image_set] == "ID"
-        if root in self.settings.ood_images.values():
+        folder = root()
+        if folder in self.settings.ood_images.values():
             return False
-        return True if root is not None and root == self.settings.id_images else None
+        return True if folder is not None and folder == self.settings.id_images else None
 
     def changed(self, **values: object) -> "RunInfo":
         """This with other values, checked as if they were read from a file."""

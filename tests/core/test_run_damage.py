@@ -408,3 +408,14 @@ def test_scores_of_before_they_said_what_they_were_made_from_are_read(run: Run) 
     assert (run.image_root("pets"), overrides.outdated_scores(run)) == (Path("/pictures"), {"pets": 0})
     score(run, "pets")
     assert (run.info.image_sets, run.info.scored_with, overrides.outdated_scores(run)) == ({}, {}, {})
+
+
+def test_damaged_scores_can_be_removed_or_made_again(run: Run) -> None:
+    finished(run).set_role("cars", is_id=False)
+    for name in ("pets", "cars"):
+        run.path(f"scores/{name}.parquet").write_bytes(b"garbage")
+    assert run.id_set == "pets", "its role is said"
+    score(run, "pets")
+    assert len(run.scores("pets")) == 8
+    remove_image_set(run, "cars")
+    assert run.scored_sets == list(run.skipped["image_set"]) == ["pets"]
