@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import paths
+from .databases import add_column
 from .encoder import LABEL_CHUNK, Encoder, Progress
 from .errors import NegRefineError
 from .labels import BARE
@@ -153,10 +154,7 @@ class FeatureStore:
             "CREATE TABLE IF NOT EXISTS rows "
             "(key TEXT PRIMARY KEY, row INTEGER NOT NULL, digest INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"
         )
-        if not _has_digests(index):  # an older cache
-            index.execute("BEGIN IMMEDIATE")
-            if not _has_digests(index):  # no other process was quicker
-                index.execute("ALTER TABLE rows ADD COLUMN digest INTEGER NOT NULL DEFAULT 0")
+        add_column(index, "rows", "digest", "INTEGER NOT NULL DEFAULT 0")
         self._first_free_row(index)
 
     def _first_free_row(self, index: sqlite3.Connection) -> int:
@@ -266,10 +264,6 @@ def _weights(seed: int, pairs: int) -> tuple[np.ndarray, np.ndarray]:
 def _columns(*columns: Sequence[str] | np.ndarray, places: np.ndarray) -> list[tuple[object, ...]]:
     """The columns' values at these places, a tuple a place, as SQLite takes them."""
     return [tuple(c[i] if isinstance(c[i], str) else int(c[i]) for c in columns) for i in places.tolist()]
-
-
-def _has_digests(index: sqlite3.Connection) -> bool:
-    return "digest" in [column[1] for column in index.execute("PRAGMA table_info(rows)")]
 
 
 def _is_damage(error: sqlite3.Error) -> bool:

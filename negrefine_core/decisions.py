@@ -35,3 +35,11 @@ def decisions(
     """What is decided on each negative, by label."""
     decided = {negative.label: DROPPED if negative.label in rejected else KEPT for negative in negatives}
     return decided | {label: entry.new for label, entry in in_force(overrides).items() if label in decided}
+
+
+def kept(
+    negatives: Sequence[Negative], rejected: Mapping[str, Verdict], overrides: Sequence[Override]
+) -> list[Negative]:
+    """What verdicts and overrides leave; a restored label is back in its place."""
+    decided = decisions(negatives, rejected, overrides)
+    return [negative for negative in negatives if decided[negative.label] == KEPT]

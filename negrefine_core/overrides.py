@@ -10,7 +10,7 @@ import pandas as pd
 
 from .decisions import DROPPED as DROPPED
 from .decisions import KEPT as KEPT
-from .decisions import decisions
+from .decisions import decisions, kept
 from .decisions import in_force as in_force
 from .errors import NegRefineError, UnfinishedError
 from .methods import Negatives
@@ -87,8 +87,7 @@ def decided(table: pd.DataFrame, overrides: Sequence[Override]) -> pd.DataFrame:
 
 def final_negatives(run: Run) -> list[Negative]:
     """What verdicts and overrides leave; a restored label is back in its place."""
-    decision = _decisions(run)
-    return [negative for negative in reviewable(run) if decision[negative.label] == KEPT]
+    return kept(run.reviewable, run.rejections, run.overrides)
 
 
 def write_final_negatives(run: Run) -> None:
@@ -205,7 +204,7 @@ def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "") -> list
         return _record(run, added)
 
 
-def _decisions(run: Run, labels: Iterable[str] = ()) -> dict[str, str]:
+def _decisions(run: Run, labels: Iterable[str]) -> dict[str, str]:
     """What is decided on every negative, by label. Raises NegRefineError where one of these labels is none."""
     current = decisions(reviewable(run), rejections(run), run.overrides)
     unknown = [label for label in labels if label not in current]

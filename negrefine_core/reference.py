@@ -19,7 +19,7 @@ from .judge import PUBLISHED, Answer, Kind, Question
 from .labels import label_list
 from .negfilter import N_NEAREST, clean_negatives
 from .overrides import final_negatives, judge_of, write_final_negatives
-from .paths import RUNS, sweep, temporary_folder, writing
+from .paths import RUNS, temporary_folder, writing
 from .records import Negative, PartOfSpeech, Verdict
 from .run_files.info import Published, PublishedResult
 from .runs import Run, Settings, is_run_name
@@ -111,7 +111,6 @@ def import_reference(
     )
     with writing(runs):
         runs.mkdir(parents=True, exist_ok=True)
-    sweep(runs)
     with writing(runs / name), temporary_folder(runs) as partial:  # a killed import leaves no half run
         run = Run.create(name, settings, labels, partial)
         run.write_initial_negatives(read.initial)

@@ -92,7 +92,7 @@ class Run(RunFolder):
         if not self._is_decided:
             return self._list(tables.FINAL)
         files = ("run.json", "verdicts.jsonl", "overrides.jsonl", tables.INITIAL, tables.FINAL)
-        return list(_final(self.judge, self.state(*files)))
+        return list(_final(self.state(*files)))
 
     @property
     def _is_decided(self) -> bool:
@@ -373,9 +373,8 @@ def _reviewable(judge: str, state: tuple[Any, ...]) -> list[Negative]:
 
 
 @lru_cache(maxsize=4)
-def _final(judge: str, state: tuple[Any, ...]) -> list[Negative]:
+def _final(state: tuple[Any, ...]) -> list[Negative]:
     """The final negatives of the run with this state, which `negatives.csv` is made to say."""
-    del judge
     run = Run(Path(state[0]))
     final, text = _derived(run)
     if _content(run.path(tables.FINAL)) != text:
@@ -386,9 +385,7 @@ def _final(judge: str, state: tuple[Any, ...]) -> list[Negative]:
 
 
 def _derived(run: Run) -> tuple[list[Negative], str]:
-    negatives = run.reviewable
-    decided = decisions.decisions(negatives, run.rejections, run.overrides)
-    final = [negative for negative in negatives if decided[negative.label] == decisions.KEPT]
+    final = decisions.kept(run.reviewable, run.rejections, run.overrides)
     return final, tables.negatives_text(final)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ..errors import NegRefineError
 from ..methods import measured
-from ..paths import sweep, temporary_folder, writing
+from ..paths import temporary_folder, writing
 from ..runs import Run
 
 SIGN = "higher = more in-distribution (ID)"
@@ -65,7 +65,6 @@ def _write(file: Path, table: pd.DataFrame, methods: dict[str, str], note: str) 
     readme = file.with_name(f"{file.name}.README.txt")
     with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        sweep(file.parent)
         with temporary_folder(file.parent) as folder:
             if file.suffix == ".csv":
                 table.to_csv(folder / file.name, index=False)

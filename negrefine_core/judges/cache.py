@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import paths
+from ..databases import add_column
 from ..errors import NegRefineError
 from ..judge import SYSTEM_PROMPT, Judge, Question, Reply
 
@@ -84,11 +85,7 @@ class CachedJudge:
                 "CREATE TABLE IF NOT EXISTS replies (judge TEXT, prompt TEXT, reply TEXT NOT NULL, "
                 '"check" TEXT, PRIMARY KEY (judge, prompt)) WITHOUT ROWID'
             )
-            if not _has_checks(replies):  # an older cache
-                replies.execute("BEGIN IMMEDIATE")
-                if not _has_checks(replies):  # no other process was quicker
-                    replies.execute('ALTER TABLE replies ADD COLUMN "check" TEXT')
-                replies.execute("COMMIT")
+            add_column(replies, "replies", "check", "TEXT")
         except (sqlite3.Error, OSError) as error:
             raise self._broken(error) from error
         return replies
@@ -134,7 +131,3 @@ def _exact(prompt: str) -> str:
 def _check(judge: str, prompt: str, reply: str) -> str:
     """What tells a kept reply from a damaged one, or from another question's."""
     return hashlib.blake2b(json.dumps([judge, prompt, reply]).encode(), digest_size=8).hexdigest()
-
-
-def _has_checks(replies: sqlite3.Connection) -> bool:
-    return "check" in [column[1] for column in replies.execute("PRAGMA table_info(replies)")]

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from ..errors import NegRefineError
-from ..paths import BUNDLED, RUNS, sweep, temporary_folder, writing
+from ..paths import BUNDLED, RUNS, temporary_folder, writing
 
 BUNDLED_RUN = "demo"
 
@@ -18,7 +18,6 @@ def unpack_bundled_run(runs: Path = RUNS) -> None:
     """
     with writing(runs):
         runs.mkdir(parents=True, exist_ok=True)
-    sweep(runs)
     with writing(runs), temporary_folder(runs) as folder:
         try:
             _extract(BUNDLED / "demo_run.zip", folder / BUNDLED_RUN)

@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+RESTORE = "put the file back from a backup, or make the run again under another name"  # what can be made by no step
+
 
 def digest(content: str | bytes) -> str:
     data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content

@@ -80,7 +80,6 @@ class RunFolder:
         _check_name(name)
         copied = type(self)(self.folder.with_name(name))
         if not copied.path("run.json").exists():
-            sweep(self.folder.parent)
             with writing(copied.folder), temporary_folder(self.folder.parent) as folder, self.locked():
                 shutil.copytree(self.folder, folder / name, ignore=shutil.ignore_patterns(".*", LOCKS))
                 (folder / name).rename(copied.folder)

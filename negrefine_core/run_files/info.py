@@ -11,13 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .. import hyperparameters, lexicon
 from ..errors import NegRefineError
 from ..paths import file_state, write_atomically
-from .checks import with_check, without_check
+from .checks import RESTORE, with_check, without_check
 
 FORMAT_VERSION = 2  # of run.json: 1 had no check; a file without a version is from before there were any
 
 Role = Literal["ID", "OOD"]
-
-_ADVICE = "put the file back from a backup, or make the run again under another name"
 
 
 class _Part(BaseModel):
@@ -160,19 +158,19 @@ def _parsed(path: Path, state: tuple[int, int, int]) -> RunInfo:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise NegRefineError(f"{path} cannot be read ({error}); {_ADVICE}") from error
+        raise NegRefineError(f"{path} cannot be read ({error}); {RESTORE}") from error
     if isinstance(content, dict):
         _check_version(path, content)
         content, is_whole = without_check(content)
         if not is_whole:
             raise NegRefineError(
-                f'{path} is not as it was written; {_ADVICE}. If you changed it yourself, take its line "check" out'
+                f'{path} is not as it was written; {RESTORE}. If you changed it yourself, take its line "check" out'
             )
         content = _with_device_outside_model(content)
     try:
         return RunInfo.model_validate(content)
     except ValidationError as error:
-        raise NegRefineError(f"{path}: {first_fault(error)}; {_ADVICE}") from error
+        raise NegRefineError(f"{path}: {first_fault(error)}; {RESTORE}") from error
 
 
 def _check_version(path: Path, content: Mapping[str, object]) -> None:
