@@ -173,8 +173,8 @@ def write_hostile_run(name: str, runs: Path, pictures: Path) -> Run:
             files.append(file.relative_to(pictures / folder).as_posix())
         table = drawn_scores(files, 1.9 - seed / 2, seed)
         table["id_labels"], table["negative_labels"] = [id_labels[:3]] * 6, [[MARKUP, "rust", "mud"]] * 6
-        run.write_scores(image_set, pictures / folder, table.assign(pair_id=MARKUP, pair_negative=MARKUP))
-    run.write_skipped(outside, [(MARKUP, MARKUP)])
+        table = table.assign(pair_id=MARKUP, pair_negative=MARKUP)
+        run.write_scores(image_set, pictures / folder, table, skipped=[(MARKUP, MARKUP)] * (image_set == outside))
     pipeline.evaluate(run, inside, [outside], n_bootstrap=20)
     return run
 
