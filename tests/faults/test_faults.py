@@ -1,7 +1,5 @@
 """A drawn part of the faults; `python -m tests.faults` tries them all."""
 
-import os
-
 import pytest
 
 from tests.faults.harness import tried
@@ -10,7 +8,6 @@ from tests.faults.outcome import BAD
 MOST = 1  # of each step and file
 
 
-@pytest.mark.skipif(not os.environ.get("NEGREFINE_FAULTS"), reason="runs for minutes: NEGREFINE_FAULTS=1")
 @pytest.mark.slow
 def test_a_drawn_part_of_the_faults_leaves_nothing_silently_wrong() -> None:
     outcomes = tried(seed=1, most=MOST, kinds=("step", "damage"), processes=2)
