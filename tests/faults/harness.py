@@ -59,9 +59,14 @@ def _prepare(around: Path) -> None:
 
 
 def _ready() -> "World":
+    from negrefine_core import paths
     from tests.faults import steps
     from tests.faults.world import World
 
+    if str(paths.DATA) != os.environ["NEGREFINE_DATA"]:
+        raise RuntimeError(
+            f"the faults would be tried on {paths.DATA}, which is not theirs; run python -m tests.faults"
+        )
     if not _worlds:
         steps.prepare()
         _worlds.append(World())
