@@ -333,10 +333,9 @@ class CachedEncoder:
 
 def _keys(labels: Sequence[str], templates: Sequence[str]) -> list[str]:
     prefix = hashlib.blake2b("\n".join(templates).encode(), digest_size=8)
-    return [_key(prefix, label) for label in labels]
-
-
-def _key(prefix: "hashlib.blake2b", label: str) -> str:
-    digest = prefix.copy()
-    digest.update(b"\0" + label.encode())
-    return digest.hexdigest()
+    keys = []
+    for label in labels:
+        digest = prefix.copy()
+        digest.update(b"\0" + label.encode())
+        keys.append(digest.hexdigest())
+    return keys

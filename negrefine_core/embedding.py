@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from .image_sets import ImageSet, read_image
 
 IMAGE_CHUNK = 1024  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
+HASHED_TOGETHER = 8  # files that a worker takes at once: handing them out one by one takes as long as hashing them
 MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it is decoded
 
 
@@ -48,7 +50,8 @@ def embed_images(
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(files), IMAGE_CHUNK):
             chunk = files[start : start + IMAGE_CHUNK]
-            listed = list(pool.map(_content_hash, chunk))
+            parts = [chunk[i : i + HASHED_TOGETHER] for i in range(0, len(chunk), HASHED_TOGETHER)]
+            listed = list(itertools.chain.from_iterable(pool.map(_content_hashes, parts)))
             reasons = {i: hashed.reason for i, hashed in enumerate(listed) if hashed.reason}
             readable = [i for i in range(len(chunk)) if i not in reasons]
             features = torch.empty(len(chunk), encoder.dim)  # (chunk, D)
@@ -90,6 +93,10 @@ class _Decoded:
     index: int
     key: str
     pixels: Tensor  # (3, H, W)
+
+
+def _content_hashes(paths: Sequence[Path]) -> list[_Content]:
+    return [_content_hash(path) for path in paths]
 
 
 def _content_hash(path: Path) -> _Content:
