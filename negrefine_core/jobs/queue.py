@@ -170,7 +170,11 @@ def start(spec: Spec, api_key: str = "") -> Job:
     for job in ended[KEPT - 1 :]:
         shutil.rmtree(job.folder, ignore_errors=True)
     job = Job(JOBS / f"{time.time_ns()}-{secrets.token_hex(3)}")
-    paths.write_atomically(job.folder / "job.json", spec.model_dump_json(indent=1) + "\n")
+    with paths.writing(job.folder):
+        JOBS.mkdir(parents=True, exist_ok=True)
+        with paths.temporary_folder(JOBS) as folder:  # a starter that is killed leaves no folder without its job
+            paths.write_atomically(folder / job.id / "job.json", spec.model_dump_json(indent=1) + "\n")
+            (folder / job.id).rename(job.folder)
     job.resume(api_key)
     return job
 

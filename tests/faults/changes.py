@@ -140,9 +140,9 @@ def _wrap_files(changes: Changes) -> None:
         changes.before("write", _path(file), True, lambda: plain_write(file, bytes(data)[: len(data) // 2]))
         return plain_write(file, data)
 
-    def sendfile(target: int, *arguments: Any) -> int:
-        changes.before("write", _path(target), True)
-        return plain_sendfile(target, *arguments)
+    def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
+        changes.before("write", _path(out_fd), True)
+        return plain_sendfile(out_fd, in_fd, offset, count)
 
     builtins.open = io.open = opened
     os.write, os.sendfile = write, sendfile
@@ -194,7 +194,7 @@ def _wrap_sqlite(changes: Changes) -> None:
     def connect(database: Any, *arguments: Any, **options: Any) -> sqlite3.Connection:
         return plain(database, *arguments, factory=Connection, **options)
 
-    sqlite3.connect = connect
+    sqlite3.connect = connect  # type: ignore[assignment] # it has overloads for options that nobody here gives
 
 
 def _wrap_parquet(changes: Changes) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -282,7 +283,7 @@ def _judged(world: World, file: str, way: Damage, expected: Sound) -> Outcome:
         if ended.said in told[len(lines) :]:
             return outcome("clear", ended.said)  # nothing automatic leads further
         told.append(ended.said)
-        advised = forked(lambda said=ended.said: follow(world, said))
+        advised = forked(partial(follow, world, ended.said))
         if advised.how in ("hung", "traceback"):
             return outcome("traceback", f"following {ended.said!r}: {advised.said}")
     found = forked(lambda: read_everything(world))

@@ -4,6 +4,7 @@ import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from negrefine_core import methods, metrics, overrides, paths, pipeline
 from negrefine_core.errors import NegRefineError
+from negrefine_core.jobs import queue
 from negrefine_core.runs import Run
 from tests.faults.world import BOOTSTRAP, OTHER, World
 
@@ -34,17 +36,18 @@ def read_everything(world: World) -> dict[str, Part]:
     """Every run but the one that only lends its files, and what lies beside the runs."""
     parts = {}
     for name in sorted(path.name for path in paths.RUNS.glob("[!.]*/") if path.name != OTHER):
-        opened = _part(lambda name=name: Run.open(name))
+        opened = _part(partial(Run.open, name))
         if not isinstance(opened.value, Run):
             parts[f"{name}/open"] = opened
             continue
         for what, read in READERS.items():
-            parts[f"{name}/{what}"] = _part(lambda read=read, run=opened.value: read(run))
+            parts[f"{name}/{what}"] = _part(partial(read, opened.value))
         for what, check in CHECKS.items():
-            parts[f"{name}/{what}"] = _part(lambda check=check, run=opened.value: check(run, world))
+            parts[f"{name}/{what}"] = _part(partial(check, opened.value, world))
     for file in sorted(paths.DATA.glob("written/*")) + sorted(paths.DATA.glob("benchmarks/*")):
         if not file.name.startswith("."):
-            parts[f"{file.parent.name}/{file.name}"] = _part(lambda file=file: _file(file))
+            parts[f"{file.parent.name}/{file.name}"] = _part(partial(_file, file))
+    parts["jobs"] = _part(lambda: sum(job.state == "done" for job in queue.all_jobs()))
     return parts
 
 
@@ -147,7 +150,7 @@ def _final_is_what_was_decided(run: Run, world: World) -> object:
 def _current_scores_are_right(run: Run, world: World) -> object:
     """The image sets whose scores are called current and are not those of the negatives that the run has now."""
     wrong: list[str] = []
-    if not run.is_refined:
+    if not run.is_refined or run.settings.model != world.settings().model:
         return wrong
     outdated = overrides.outdated_scores(run)
     current = [name for name in run.scored_sets if name not in outdated]

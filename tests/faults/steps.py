@@ -1,6 +1,7 @@
 """The steps that write, a row each: the state that it starts from, and what it does there."""
 
 import io
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,9 +11,12 @@ from negrefine_core import overrides, paths
 from negrefine_core.benchmarks import ablation, seeds
 from negrefine_core.benchmarks.experiments import Experiment
 from negrefine_core.benchmarks.export import export_scores
+from negrefine_core.errors import NegRefineError
+from negrefine_core.jobs import queue, worker
 from negrefine_core.reference import import_reference
+from negrefine_core.run_files import bundled
 from negrefine_core.runs import remove_image_set
-from tests.faults.world import AROUND, IDS, World, judge
+from tests.faults.world import AROUND, IDS, SCORING, WHOLE, World, judge
 from tests.support.pictures import png, zipped
 
 WRITTEN = paths.DATA / "written"  # where exports go
@@ -32,7 +36,7 @@ class Step:
 
 def prepare() -> None:
     """What steps read that no state holds."""
-    ablation.SHARES = (0.75, 1.0)  # smaller shares of so few labels are none
+    ablation.SHARES = (0.75, 0.9, 0.95, 1.0)  # smaller shares of so few labels are none
     PUBLISHED.mkdir()
     (PUBLISHED / "initial_neg_labels_noun.txt").write_text("sky\nrock!\noslo\nmud\n", encoding="utf-8")
     (PUBLISHED / "initial_neg_labels_adj.txt").write_text("gooey place\n", encoding="utf-8")
@@ -103,6 +107,42 @@ def _remove(world: World) -> None:
         remove_image_set(world.run(), "own")
 
 
+def _start_job(world: World) -> None:
+    """A job in the background, or the one that was begun, to its end."""
+    job = next(iter(queue.all_jobs()), None)
+    if job is None:
+        job = queue.start(SCORING)
+    elif job.state != "done":
+        job.resume()
+    while job.state in queue.ACTIVE:
+        time.sleep(0.02)
+    _say_failure(job)
+
+
+def _work_job(world: World) -> None:
+    """What a job's process does; the fault is in this process."""
+    job = queue.Job(queue.JOBS / "1-000000")
+    if not job.folder.exists():
+        job.folder.mkdir(parents=True)
+        (job.folder / "job.json").write_text(WHOLE.model_dump_json(), encoding="utf-8")
+        (job.folder / "lock").touch()
+    if job.state != "done":
+        worker.main(job.folder)
+    _say_failure(job)
+
+
+def _say_failure(job: queue.Job) -> None:
+    """What the page shows of a job that is not done: its one line, or that it was interrupted and can be resumed.
+
+    Raises NegRefineError, or RuntimeError where the error is the program's own.
+    """
+    if job.state == "done":
+        return
+    if f"see {job.folder}" in job.error:
+        raise RuntimeError(job.error)
+    raise NegRefineError(job.error or f"the job was {job.state}")
+
+
 def _undo_once(world: World) -> None:
     """Take the last decision of the state `decided` back, once: who repeats it looks first."""
     run = world.run()
@@ -133,6 +173,9 @@ STEPS: tuple[Step, ...] = (
     Step("benchmark", "empty", _benchmark, has_stages=True),
     Step("ablation", "scored", _ablation),
     Step("upload", "decided", _upload),
+    Step("start a job", "decided", _start_job, has_stages=True),
+    Step("a job's work", "created", _work_job, has_stages=True),
+    Step("unpack the bundled run", "empty", lambda world: bundled.unpack_bundled_run()),
 )
 
 # What a message may advise, by its words: the step that it names.

@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from negrefine_core import overrides, paths
@@ -103,7 +104,7 @@ def _in_turn(world: World, pair: Pair) -> list[Serial]:
         done = [False, False]
         for number in order:
             step = (pair.first, pair.second)[number]
-            done[number] = forked(lambda step=step: step(world)).how == "done"
+            done[number] = forked(partial(step, world)).how == "done"
         results.append(Serial((done[0], done[1]), read(world)))
     return results
 

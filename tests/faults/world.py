@@ -16,6 +16,7 @@ from negrefine_core import overrides, paths, pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.image_sets import ImageSet, open_image_set
+from negrefine_core.jobs.spec import Evaluate, Mine, Refine, Score, Spec
 from negrefine_core.judge import Question, Reply
 from negrefine_core.judges.cache import CachedJudge
 from negrefine_core.runs import Run, Settings
@@ -28,6 +29,26 @@ IDS, OTHER_IDS = ("cat", "dog", "owl", "bee"), ("fox", "ant", "oak", "elk")
 BOOTSTRAP = 20
 AROUND = paths.DATA.parent  # what no fault touches
 PICTURES, SNAPSHOTS, MODEL = AROUND / "pictures", AROUND / "snapshots", AROUND / "model"
+
+
+SCORING = Spec(
+    title="score the animals",
+    run=RUN,
+    steps=(Score(image_set="animals", folder=str(PICTURES / "animals"), is_id=True),),
+    device="cpu",
+)
+WHOLE = Spec(
+    title="everything",
+    run=RUN,
+    steps=(
+        Mine(),
+        Refine(judge="wordnet"),
+        *SCORING.steps,
+        Score(image_set="food", folder=str(PICTURES / "food"), is_id=False),
+        Evaluate(),
+    ),
+    device="cpu",
+)
 
 
 class FixedJudge:
