@@ -96,7 +96,7 @@ def refine(
         if not filtered.kept:
             raise NegRefineError("the judge rejected every negative; nothing is left to score with")
         with run.locked():
-            run.update_info(judge=judge.identity, verdicts=len(run.verdicts))
+            run.note_judge(judge.identity)
             write_final_negatives(run)
     return filtered
 

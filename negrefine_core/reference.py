@@ -124,7 +124,8 @@ def import_reference(
                 f"{len(read.final_labels)} others; one is cut or damaged, or the files belong to different runs"
             )
         write_final_negatives(run)
-        run.update_info(judge=PUBLISHED, published=published)
+        run.update_info(published=published)
+        run.note_judge(PUBLISHED)
         try:
             run.folder.rename(runs / name)
         except OSError as error:

@@ -13,6 +13,7 @@ import pandas as pd
 from . import decisions
 from .errors import NegRefineError, UnfinishedError, UnknownIdSetError
 from .image_sets import is_set_name
+from .judge import PUBLISHED
 from .paths import from_portable, portable, temporary_folder, write_atomically, writing
 from .records import Negative, Override, Verdict
 from .run_files import logs, tables
@@ -126,6 +127,11 @@ class Run(RunFolder):
     @property
     def verdicts(self) -> list[Verdict]:
         return logs.read_verdicts(self.path("verdicts.jsonl"))
+
+    def note_judge(self, judge: str) -> None:
+        """Once a judge has answered every question: who decides, how long the log is, and which log it is."""
+        verdicts = self.verdicts
+        self.update_info(judge=judge, verdicts=len(verdicts), verdict_log=logs.said(verdicts))
 
     def verdict_log(self) -> AbstractContextManager[logs.VerdictLog]:
         return logs.verdict_log(self.path("verdicts.jsonl"))
@@ -359,11 +365,17 @@ def others_with(run: Run, image_set: str) -> list[str]:
 def _rejections(judge: str, state: tuple[Any, ...]) -> dict[str, Verdict]:
     """Of the run with this state; every decision asks for them."""
     run = Run(Path(state[0]))
-    if len(run.verdicts) < run.info.verdicts:
-        raise UnfinishedError(
-            f"{run.path('verdicts.jsonl')} has lost lines; do the step 'refine' again: it asks what is missing"
+    info, verdicts = run.info, run.verdicts
+    is_another = info.verdict_log not in ("", logs.said(verdicts[: info.verdicts]))
+    if is_another or len(verdicts) < info.verdicts:
+        again = (
+            "put the file back from a backup, or import the published folder again"
+            if judge == PUBLISHED
+            else "do the step 'refine' again: it asks what is missing"
         )
-    return decisions.rejections_by(judge, run.verdicts)
+        raise UnfinishedError(f"{run.path('verdicts.jsonl')} has lost lines or is another run's; {again}")
+    labels = {None, *run.id_labels}  # a log that was another run's for a while names other classes
+    return decisions.rejections_by(judge, (verdict for verdict in verdicts if verdict.id_label in labels))
 
 
 @lru_cache(maxsize=4)

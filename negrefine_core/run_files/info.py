@@ -96,6 +96,7 @@ class RunInfo(_Part):
     judge: str = ""  # the identity of the last that refined the run
     hashes: Mapping[str, tuple[str, ...]] = {}  # of the CSV files; two of a file that is being replaced
     verdicts: int = Field(default=0, ge=0)  # lines of the log when the judge had answered every question
+    verdict_log: str = ""  # the digest of what they say: another run's log has another
     overrides: int = Field(default=0, ge=0)  # the number that the next line of the log gets
     permutation: tuple[int, ...] = ()  # of the final negatives into their scoring groups
     image_sets: Mapping[str, str] = {}

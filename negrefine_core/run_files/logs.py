@@ -37,6 +37,11 @@ def read_verdicts(path: Path) -> list[Verdict]:
     return list(_parsed_verdicts(path, file_state(path)))
 
 
+def said(verdicts: Iterable[Verdict]) -> str:
+    """The digest of what verdicts say, whenever they were asked for: it tells a log from another run's."""
+    return digest("\n".join(f"{v.judge}\t{v.negative}\t{v.id_label}\t{v.answer}" for v in verdicts))
+
+
 @contextmanager
 def verdict_log(path: Path) -> Iterator[VerdictLog]:
     """Append verdicts; each is with the operating system as soon as it is written."""

@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Run:
     with run.verdict_log() as log:
         for word in WORDS:
             log.append(answered(word, None, "yes" if word == "oslo" else "no"))
-    run.update_info(judge="wordnet", verdicts=len(run.verdicts))
+    run.note_judge("wordnet")
     overrides.write_final_negatives(run)
     return run
 
@@ -213,6 +213,19 @@ def test_a_file_that_is_cut_at_the_end_of_a_line_is_not_used(name: str, run: Run
     run.path(name).write_bytes(b"".join(lines[:-1]))
     with pytest.raises(NegRefineError, match=name.replace(".", r"\.")):
         _ = (run.id_labels, run.negatives, run.neglabel_negatives)
+
+
+def test_the_verdicts_of_another_run_are_not_taken_for_this_ones(run: Run) -> None:
+    path = run.path("verdicts.jsonl")
+    path.unlink()
+    with run.verdict_log() as log:
+        log.append(answered("granite", "bicycle", "yes"))
+        for word in WORDS[1:]:
+            log.append(answered(word, None, "yes" if word == "oslo" else "no"))
+    with pytest.raises(UnfinishedError, match="lost lines or is another run's; do the step 'refine' again"):
+        run.negatives  # noqa: B018 - it is read
+    run.note_judge("wordnet")  # as the step does at its end
+    assert "granite" in labels(run)  # nobody here asked about bicycles
 
 
 def test_decisions_that_are_lost_are_said(run: Run) -> None:
