@@ -1,5 +1,6 @@
 """Work in a forked process, whose end is told: done, one clear line, a traceback, killed or hung."""
 
+import contextlib
 import os
 import pickle
 import select
@@ -53,7 +54,8 @@ class Child:
     # --- in the parent
 
     def answer(self) -> None:
-        os.write(self._answer, b"!")
+        with contextlib.suppress(BrokenPipeError):  # it has ended meanwhile
+            os.write(self._answer, b"!")
 
     def until_told(self, seconds: float) -> str:
         """The next byte that the child tells; "" when it has ended or nothing comes."""
