@@ -68,7 +68,7 @@ class RunFolder:
             raise NegRefineError(f"no run {folder.name!r} in {folder.parent}; {_there(runs)}")
         run = cls(folder)
         _ = run.settings
-        for place in (folder, folder / "scores"):
+        for place in (folder.parent, folder, folder / "scores", folder / "images"):
             sweep(place)
         return run
 
