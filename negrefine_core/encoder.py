@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import hashlib
+import importlib.util
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +72,8 @@ class OpenClipEncoder:
         self.context_length = int(self._tokenizer.context_length)
         self._text_tower = text_tower.shares_prefixes(self._model)
         self._dtype = torch.float16 if self.precision == "fp16" else torch.float32
-        self.fingerprint = _fingerprint(self._model, (repr(self._preprocess), self.context_length, self.precision))
+        shapes = (repr(self._preprocess), self.context_length, self.precision, *_tokenizer_of_its_own(self._tokenizer))
+        self.fingerprint = _fingerprint(self._model, shapes)
         self.dim = int(self._raw_text_features(["a"]).shape[1])
 
     @classmethod
@@ -180,6 +182,7 @@ def _load(model: str, pretrained: str | None, device: torch.device, precision: s
     random = pretrained == RANDOM_WEIGHTS
     tagged = open_clip.get_pretrained_cfg(model, pretrained) if pretrained and not self_contained else {}
     try:
+        _check_packages(model)
         with torch.random.fork_rng(devices=[]), _quiet():
             torch.manual_seed(0)
             if random:
@@ -195,6 +198,8 @@ def _load(model: str, pretrained: str | None, device: torch.device, precision: s
                     force_quick_gelu=bool(tagged.get("quick_gelu", False)),  # a tag trained with it is wrong without it
                 )
             tokenizer = open_clip.get_tokenizer(model)
+    except NegRefineError:
+        raise
     except Exception as error:  # open_clip and its hub client raise many kinds: all mean that there are no weights
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NegRefineError(
@@ -203,6 +208,18 @@ def _load(model: str, pretrained: str | None, device: torch.device, precision: s
             "(or local-dir:FOLDER as the model), or use the bundled model 'demo'"
         ) from error
     return loaded.eval().requires_grad_(False), preprocess, tokenizer
+
+
+def _check_packages(model: str) -> None:
+    """Raise where a model's texts need a package that is not installed: before its weights are fetched."""
+    if importlib.util.find_spec("transformers"):
+        return
+    text = (open_clip.get_model_config(model) or {}).get("text_cfg", {})
+    if text.get("hf_tokenizer_name") or text.get("hf_model_name"):
+        raise NegRefineError(
+            f"{model} splits texts with a tokenizer of Hugging Face's, which needs one more package: "
+            "pip install transformers, and start again; PE-Core and OpenAI's models need none"
+        )
 
 
 @contextlib.contextmanager
@@ -216,6 +233,13 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def _tokenizer_of_its_own(tokenizer: Any) -> tuple[str, ...]:
+    """What tells a Hugging Face tokenizer from another; nothing for CLIP's, of which there is one."""
+    if not isinstance(tokenizer, open_clip.tokenizer.HFTokenizer):
+        return ()
+    return (tokenizer.tokenizer.backend_tokenizer.to_str(),)
 
 
 def _fingerprint(model: nn.Module, rest: object) -> str:
