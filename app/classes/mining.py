@@ -40,7 +40,7 @@ def mined(run: Run) -> bool:
     key = ("mine", str(run.folder), run.folder.stat().st_ino)
     done = background.result(key, partial(_mine_at_once, run.folder), "Mining the negatives …")
     if done is False:
-        jobs.start(jobs.Spec(title=f"Mine {run.name}", run=run.name, steps=(jobs.Mine(),)))
+        jobs.start(jobs.Spec(title=f"Negatives of {run.name}", run=run.name, steps=(jobs.Mine(),)))
     return run.is_mined
 
 

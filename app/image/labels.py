@@ -19,7 +19,7 @@ from ..shared import background, errors, features, links
 from ..shared.operating_point import threshold
 from ..shared.scored_images import ScoredImages
 from ..shared.view import change, now
-from ..shared.words import plain
+from ..shared.words import equals, plain
 from .own_class import place_of_own_class
 from .view import ImageView
 
@@ -39,9 +39,10 @@ def score_parts(run: Run, image: pd.Series) -> None:
         f"0 to 1, with weight α = {alpha:g}",
     )
     with st.container(border=True):
+        sign = equals(image["neglabel"], alpha, image["multi_matching"], image["negrefine"])
         st.markdown(
             f"**{image['neglabel']:.3f}** NegLabel + {alpha:g} × **{image['multi_matching']:.3f}** multi-matching "
-            f"= **{image['negrefine']:.3f}** NegRefine"
+            f"{sign} **{image['negrefine']:.3f}** NegRefine"
         )
     st.caption(
         f"Best pair: “{plain(image['pair_id'])} and {plain(image['pair_negative'])}”, similarity "
@@ -123,7 +124,7 @@ def _change(view: ImageView, images: ScoredImages, before: pd.Series, after: pd.
                 label,
                 f"{new:.3f}",
                 border=True,
-                delta="no change" if same else f"{new - old:+.3f}",
+                delta="no change" if same else f"{new - old:+z.3f}",
                 width=150,
                 delta_color="off" if same else "blue",
                 delta_arrow="off" if same else "auto",

@@ -20,7 +20,7 @@ from ..shared.address import Address
 from ..shared.cached import cached_by
 from ..shared.gallery import described, image_card
 from ..shared.scored_images import ScoredImages
-from ..shared.words import percent, plain
+from ..shared.words import equals, percent, plain
 from .view import LearnView
 
 PICTURES = 6
@@ -216,8 +216,9 @@ def matching(run: Run, view: LearnView) -> None:
     st.markdown(
         f"Of the ID images, this {name} gains the most places by it: “{plain(image['pair_id'])} and "
         f"{plain(image['pair_negative'])}” against “{plain(image['pair_negative'])}” gives "
-        f"**{image['multi_matching']:.3f}**, and the score is {image['neglabel']:.3f} + {alpha:g} × "
-        f"{image['multi_matching']:.3f} = **{image['negrefine']:.3f}**."
+        f"**{image['multi_matching']:.3f}**, and the score is "
+        f"{image['neglabel']:.3f} + {alpha:g} × {image['multi_matching']:.3f} "
+        f"{equals(image['neglabel'], alpha, image['multi_matching'], image['negrefine'])} **{image['negrefine']:.3f}**."
     )
     st.page_link(
         links.page("image"),

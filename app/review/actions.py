@@ -24,15 +24,12 @@ def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -
     """The row of buttons; each names its key."""
     label, kept = row["label"], row["decision"] == KEPT
     onward = queue.open_after(label) or queue.neighbour(label, 1) or label
-    agree = "Keep it in" if kept else "Keep dropped"
-    if row["overridden"]:
-        agree = "Keep it so"
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
     with st.container(horizontal=True, gap="xsmall"):
         _button(
-            agree,
+            "Agree",
             "K",
-            f"You agree: it stays {row['decision']}, and counts as reviewed.",
+            f"It stays {row['decision']}, and counts as reviewed.",
             _decide,
             (run, view, label, row["decision"], onward),
             primary=True,

@@ -9,7 +9,7 @@ from negrefine_core import jobs
 from negrefine_core.jobs import Speed
 from negrefine_core.runs import Run
 
-from ..shared.words import duration
+from ..shared.words import duration, pace
 
 LATEST = 5  # scorings
 
@@ -43,7 +43,7 @@ def scoring_estimate(run: Run, device: str, images: int | None) -> None:
     fingerprint = run.info.fingerprint
     found = estimate(fingerprint, device, images)
     if found:
-        speed = f"{found.rate:,.0f} images a second and {found.memory / 1024**2:,.0f} MB of memory"
+        speed = f"{pace(found.rate, 'images')} and {found.memory / 1024**2:,.0f} MB of memory"
         time = f"At most about {duration(found.seconds)}: " if found.seconds else ""
         text = f"{time}{speed}, as earlier scorings took. Images that the cache knows take a fraction of the time."
     else:

@@ -10,7 +10,7 @@ from negrefine_core.jobs import Job, Progress
 
 from . import errors, links
 from .view import View
-from .words import duration, plain
+from .words import duration, pace, plain
 
 
 def job_panel(job: Job, api_key: Callable[[], str] = str) -> None:
@@ -76,9 +76,7 @@ def _speed(progress: Progress) -> str:
     if progress.done == progress.total:
         return f"{parts[0]} · computing and writing"
     if progress.rate:
-        parts.append(
-            f"{progress.rate:,.0f} {what} a second" if progress.rate >= 10 else f"{progress.rate:.1f} {what} a second"
-        )
+        parts.append(pace(progress.rate, what))
     if progress.eta is not None:
         parts.append(f"about {duration(progress.eta)} left")
     return " · ".join(parts)

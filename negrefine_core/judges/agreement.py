@@ -107,7 +107,9 @@ def suspicions(
         if meant and verdict.kind == "subcategory":
             signs.append((OTHER_SENSE, f"only in another sense of {verdict.id_label!r}: {meant}"))
         if depth.get(verdict.prompt, 0.0) > 0.5:
-            signs.append((LOW_SIMILARITY * depth[verdict.prompt], "CLIP finds the two unusually far apart"))
+            signs.append(
+                (LOW_SIMILARITY * depth[verdict.prompt], "CLIP finds the two less alike than most rejected pairs")
+            )
         called = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {verdict.id_label!r}"
         found.append(_suspicion(verdict, f"was called {called}", signs))
     return sorted(found, key=lambda suspicion: -suspicion.score)

@@ -163,12 +163,17 @@ def differences(found: Sequence[Difference], names: tuple[str, str] = ("first", 
             "metric": "AUROC" if d.metric == "auroc" else "FPR@95",
             names[0]: f"{100 * d.first:.1f}",
             names[1]: f"{100 * d.second:.1f}",
-            "change (95% interval)": f"{100 * (d.second - d.first):+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f})",
+            "change (95% interval)": f"{_points(d.second - d.first)} ({_points(d.low)} to {_points(d.high)})",
             "beyond the interval": "yes" if d.is_clear else "no",
         }
         for d in found
     ]
     return table(pd.DataFrame(rows), limit=len(rows))
+
+
+def _points(difference: float) -> str:
+    """In percentage points, with a sign that no rounded zero bears wrongly."""
+    return f"{100 * difference:+z.1f}"
 
 
 def effect(found: "Effect", images: pd.DataFrame, title: str = "") -> Html:

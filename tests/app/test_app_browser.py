@@ -1,7 +1,7 @@
 """The app in a real browser: the walk from the first screen to an image and back, and the URL that keeps it."""
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.support.browser import drawn, expect_text, expect_url
 
@@ -53,6 +53,8 @@ def test_the_menu_keeps_the_view(page: Page, address: str) -> None:
     page.goto(f"{address}/?run=walked&outcome=TP")
     expect_text(page, r"of \d+ images")
     drawn(page)
+    expect(page).to_have_title("Explore · NegRefine Explorer")
     page.get_by_test_id("stSidebarNavLink").filter(has_text="Image").click()
     expect_url(page, r"/image\?run=walked&outcome=TP")
     expect_text(page, r"^1 of \d+")
+    expect(page).to_have_title("Image · NegRefine Explorer")
