@@ -6,14 +6,14 @@ from pathlib import Path
 import streamlit as st
 
 from negrefine_core import paths
-from negrefine_core.errors import NegRefineError, UnknownIdSetError
+from negrefine_core.errors import NegRefineError, UnfinishedError, UnknownIdSetError
 from negrefine_core.overrides import changes, judge_of
 from negrefine_core.run_files.bundled import BUNDLED_RUN
 from negrefine_core.runs import Run, run_names
 
 from . import clicks, errors
 from .id_question import ask_id_set
-from .job_panel import jobs_in_sidebar
+from .job_panel import jobs_in_sidebar, work_on
 from .links import PageName
 from .outdated import outdated_notice
 from .scored_images import scores
@@ -22,6 +22,7 @@ from .words import plain
 
 NO_RUN = "There is no finished run yet. Make one with the bundled model and pictures, then reload this page:"
 SHOW_SCORES = ("explore", "image", "compare", "learn")
+PANELS = ("classes", "score")  # they show their jobs themselves
 MAKE_RUN = "negrefine run"
 
 
@@ -45,6 +46,9 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
             draw(run, view)
         except UnknownIdSetError:
             ask_id_set(run)
+        except UnfinishedError:
+            if name in PANELS or not work_on(run):
+                raise
         _provenance(run)
     except NegRefineError as error:
         errors.show(error)

@@ -7,6 +7,7 @@ import streamlit as st
 from negrefine_core import jobs
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Job, Progress
+from negrefine_core.runs import Run
 
 from . import errors, links
 from .view import View
@@ -23,6 +24,18 @@ def job_panel(job: Job, api_key: Callable[[], str] = str) -> None:
             _at_work(job)
     else:
         _ended(job, api_key)
+
+
+def work_on(run: Run) -> bool:
+    """In place of a page whose run is still being made: the job that makes it. False where none is at work."""
+    made_by = [job for job in jobs.active() if job.spec.run == run.name]
+    if not made_by:
+        return False
+    st.info(
+        "This run is still being made. What it lacks shows here once that is done.", icon=":material/hourglass_top:"
+    )
+    job_panel(made_by[-1])
+    return True
 
 
 @st.fragment(run_every=1.0)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from negrefine_core.errors import NegRefineError
+from negrefine_core.errors import NegRefineError, UnfinishedError
 from negrefine_core.methods import Method, offered
 from negrefine_core.operating_point import outcomes
 from negrefine_core.runs import Run
@@ -27,11 +27,12 @@ class Sets:
 def choose_sets(run: Run, view: View) -> Sets:
     """The view's sets where the run has them, else the run's own.
 
-    Raises UnknownIdSetError where neither says which set is ID, and NegRefineError where a set of either kind lacks.
+    Raises UnknownIdSetError where neither says which set is ID, UnfinishedError where fewer than two sets
+    are scored, and NegRefineError where a set of either kind lacks.
     """
     scored = run.scored_sets
     if len(scored) < 2:
-        raise NegRefineError(
+        raise UnfinishedError(
             f"The run {run.name!r} has scores of {len(scored)} image sets, and comparing takes an ID set and an OOD "
             "set. Score pictures on the page Score."
         )

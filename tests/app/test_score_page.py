@@ -1,5 +1,6 @@
 """The Score page: what can be scored, what it will take, what is refused; and one upload from the zip to Explore."""
 
+import fcntl
 import io
 import time
 from dataclasses import replace
@@ -61,6 +62,22 @@ def ended(state: str, run: Run, error: str = "", speeds: tuple[Speed, ...] = ())
         )
     )  # type: ignore[arg-type]
     return job
+
+
+@pytest.mark.parametrize("page", ["explore", "review", "image", "compare"])
+def test_a_page_of_a_run_that_is_being_made_says_how_far_that_is(page: str, run: Run, no_jobs: Path) -> None:
+    Run.create("unmade", run.settings, ["cat", "dog"])
+    job = ended("running", run)
+    (job.folder / "job.json").write_text(Spec(title="Make it", run="unmade", steps=(jobs.Mine(),)).model_dump_json())
+    job.write(replace(job.progress, step="Embedding the words", number=1, done=59, total=100, ended=None))
+    with (job.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as its worker does
+        app = at(page, run="unmade")
+        assert not app.exception
+        assert not app.error
+        assert "This run is still being made" in texts(app)
+        assert "Embedding the words" in texts(app)
+    assert "step 'mine' first" in texts(at("review", run="unmade"))  # nobody makes it: what to do
 
 
 def test_an_empty_run_says_what_to_do_first_and_chooses_nothing(run: Run, no_jobs: Path) -> None:
