@@ -25,6 +25,7 @@ PAGES = {
 }
 
 collector.install()
+st.set_page_config(page_title="NegRefine Explorer", page_icon=ICON, layout="wide")
 links.register(
     {
         page.__name__: st.Page(
@@ -34,7 +35,6 @@ links.register(
     }
 )
 page = st.navigation(links.all_pages())
-st.set_page_config(page_title=f"{page.title} · NegRefine Explorer", page_icon=ICON, layout="wide")
 if login.admitted():
     login.offer_logout()
     page.run()

@@ -30,6 +30,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
     """Draw one page on the run of its view, which is of this kind."""
     st.html(Path(__file__).with_name("style.css"))
     view = current(name, kind)
+    st.set_page_config(page_title=f"{title} · NegRefine Explorer")
     st.title(title)
     errors.show_trouble()
     names = known_runs()
