@@ -130,8 +130,8 @@ class Run(RunFolder):
 
     def note_judge(self, judge: str) -> None:
         """Once a judge has answered every question: who decides, how long the log is, and which log it is."""
-        verdicts = self.verdicts
-        self.update_info(judge=judge, verdicts=len(verdicts), verdict_log=logs.said(verdicts))
+        lines = len(self.verdicts)
+        self.update_info(judge=judge, verdicts=lines, verdict_log=logs.said(self.path("verdicts.jsonl"), lines))
 
     def verdict_log(self) -> AbstractContextManager[logs.VerdictLog]:
         return logs.verdict_log(self.path("verdicts.jsonl"))
@@ -365,15 +365,15 @@ def others_with(run: Run, image_set: str) -> list[str]:
 def _rejections(judge: str, state: tuple[Any, ...]) -> dict[str, Verdict]:
     """Of the run with this state; every decision asks for them."""
     run = Run(Path(state[0]))
-    info, verdicts = run.info, run.verdicts
-    is_another = info.verdict_log not in ("", logs.said(verdicts[: info.verdicts]))
+    path, info, verdicts = run.path("verdicts.jsonl"), run.info, run.verdicts
+    is_another = info.verdict_log not in ("", logs.said(path, info.verdicts))
     if is_another or len(verdicts) < info.verdicts:
         again = (
             "put the file back from a backup, or import the published folder again"
             if judge == PUBLISHED
             else "do the step 'refine' again: it asks what is missing"
         )
-        raise UnfinishedError(f"{run.path('verdicts.jsonl')} has lost lines or is another run's; {again}")
+        raise UnfinishedError(f"{path} has lost lines or is another run's; {again}")
     labels = {None, *run.id_labels}  # a log that was another run's for a while names other classes
     return decisions.rejections_by(judge, (verdict for verdict in verdicts if verdict.id_label in labels))
 

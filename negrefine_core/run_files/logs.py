@@ -37,9 +37,9 @@ def read_verdicts(path: Path) -> list[Verdict]:
     return list(_parsed_verdicts(path, file_state(path)))
 
 
-def said(verdicts: Iterable[Verdict]) -> str:
-    """The digest of what verdicts say, whenever they were asked for: it tells a log from another run's."""
-    return digest("\n".join(f"{v.judge}\t{v.negative}\t{v.id_label}\t{v.answer}" for v in verdicts))
+def said(path: Path, lines: int) -> str:
+    """The digest of what a log's first lines say, whenever it was asked for: it tells a log from another run's."""
+    return _said(path, file_state(path), lines)
 
 
 @contextmanager
@@ -65,6 +65,13 @@ def _parsed_verdicts(path: Path, state: tuple[int, int, int]) -> tuple[Verdict, 
     """The log, read again when it grew: ImageNet has 73,000 verdicts."""
     del state
     return tuple(verdict for _, verdict, _ in _records(path, _VERDICT))
+
+
+@lru_cache(maxsize=4)
+def _said(path: Path, state: tuple[int, int, int], lines: int) -> str:
+    """Worked out once for a log: each decision looks at it."""
+    verdicts = _parsed_verdicts(path, state)[:lines]
+    return digest("\n".join(f"{v.judge}\t{v.negative}\t{v.id_label}\t{v.answer}" for v in verdicts))
 
 
 @lru_cache(maxsize=8)

@@ -32,6 +32,7 @@ class Step:
     start: str
     do: Callable[[World], object]
     has_stages: bool = False
+    starts_process: bool = False  # which may meet the fault in its place
 
 
 def prepare() -> None:
@@ -173,7 +174,7 @@ STEPS: tuple[Step, ...] = (
     Step("benchmark", "empty", _benchmark, has_stages=True),
     Step("ablation", "scored", _ablation),
     Step("upload", "decided", _upload),
-    Step("start a job", "decided", _start_job, has_stages=True),
+    Step("start a job", "decided", _start_job, has_stages=True, starts_process=True),
     Step("a job's work", "created", _work_job, has_stages=True),
     Step("unpack the bundled run", "empty", lambda world: bundled.unpack_bundled_run()),
 )

@@ -167,6 +167,8 @@ def disturbed(world: World, step: Step, fault: Fault, expected: References) -> O
             return None if fault.kind == "kill" else outcome("equal", "the step did without")
         case "hung" | "traceback":
             return outcome(ended.how, ended.said)
+    if fault.kind == "kill" and ended.how != "killed" and not step.starts_process:
+        return outcome("wrong", f"not killed but {ended.how}: {ended.said}")
     return _repaired(world, step, expected, outcome)
 
 
