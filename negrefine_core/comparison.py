@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .methods import Negatives, method
 from .metrics import Convention, evaluate, interval
-from .overrides import DROPPED, changes, in_force, negatives_of, rejections
+from .overrides import DROPPED, changes, in_force, negatives_of
 from .records import Negative
 from .runs import Run
 
@@ -100,12 +100,12 @@ def _reasons(run: Run, kind: Negatives) -> Mapping[str, tuple[str, str]]:
     if kind not in ("refined", "judged"):
         return {}
     reasons = {negative.label: ("cleaned", "") for negative in run.initial_negatives}
-    reasons |= {label: (v.kind, v.id_label or "") for label, v in rejections(run).items()}
+    reasons |= {label: (v.kind, v.id_label or "") for label, v in run.rejections.items()}
     if kind == "refined":
         dropped = (override.negative for override in changes(run.overrides) if override.new == DROPPED)
         reasons |= dict.fromkeys(dropped, ("dropped by a person", ""))
     else:
-        rejected, decisions = rejections(run), in_force(run.overrides).values()
+        rejected, decisions = run.rejections, in_force(run.overrides).values()
         restored = [rejected[o.negative] for o in decisions if o.new != DROPPED and o.negative in rejected]
         reasons |= {v.negative: (f"{v.kind}; restored by a person", v.id_label or "") for v in restored}
     return reasons

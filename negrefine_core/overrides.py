@@ -15,26 +15,11 @@ from .decisions import in_force as in_force
 from .errors import NegRefineError, UnfinishedError
 from .methods import Negatives
 from .paths import write_atomically
-from .records import Negative, Override, Verdict
+from .records import Negative, Override
 from .run_files.info import ScoredWith
 from .runs import Run, class_list_hash
 
 EXPORTED = ["negative", "decision", "reason", "who", "time"]
-
-
-def judge_of(run: Run) -> str:
-    """The identity of the judge whose verdicts decide: the last that refined the run."""
-    return run.judge
-
-
-def rejections(run: Run) -> dict[str, Verdict]:
-    """The verdict that rejected each negative, by negative."""
-    return run.rejections
-
-
-def reviewable(run: Run) -> list[Negative]:
-    """The cleaned negatives in mined order, or in its log's order when the run is a published one."""
-    return run.reviewable
 
 
 def verdict_state(run: Run) -> tuple[str, tuple[Any, ...]]:
@@ -54,9 +39,9 @@ def review_table(run: Run) -> pd.DataFrame:
 
 def verdict_table(run: Run) -> pd.DataFrame:
     """One row a negative: `label`, `pos`, `similarity`, the judge's `verdict` with its `kind` and `id_label`."""
-    rejected = rejections(run)
+    rejected = run.rejections
     rows = []
-    for negative in reviewable(run):
+    for negative in run.reviewable:
         verdict = rejected.get(negative.label)
         rows.append(
             {
@@ -102,8 +87,8 @@ def write_final_negatives(run: Run) -> None:
 
 def judged_negatives(run: Run) -> list[Negative]:
     """What the verdicts alone leave, as if there were no overrides."""
-    rejected = rejections(run)
-    return [negative for negative in reviewable(run) if negative.label not in rejected]
+    rejected = run.rejections
+    return [negative for negative in run.reviewable if negative.label not in rejected]
 
 
 def negatives_of(run: Run, kind: Negatives) -> list[Negative]:
@@ -130,7 +115,7 @@ def outdated_scores(run: Run) -> dict[str, int]:
     records = {image_set: run.scored_with(image_set) for image_set in run.scored_sets}
     if not log and not any(records.values()):
         return {}
-    verdicts = dict.fromkeys(rejections(run), DROPPED)
+    verdicts = dict.fromkeys(run.rejections, DROPPED)
     current = class_list_hash(negative.label for negative in run.negatives)
     now = verdicts | {o.negative: o.new for o in in_force(log).values()}
     outdated = {}
@@ -206,7 +191,7 @@ def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "") -> list
 
 def _decisions(run: Run, labels: Iterable[str]) -> dict[str, str]:
     """What is decided on every negative, by label. Raises NegRefineError where one of these labels is none."""
-    current = decisions(reviewable(run), rejections(run), run.overrides)
+    current = decisions(run.reviewable, run.rejections, run.overrides)
     unknown = [label for label in labels if label not in current]
     if unknown:
         raise NegRefineError(f"{unknown[0]!r} is no mined negative of the run {run.name!r}; see initial_negatives.csv")
@@ -283,7 +268,7 @@ def import_csv(
         if wanted.setdefault(label, (decision, reason, person or who))[0] != decision:
             raise NegRefineError(f"{name} says of {label[:80]!r} both that it is kept and that it is dropped")
     with run.locked():
-        known = {negative.label for negative in reviewable(run)}
+        known = {negative.label for negative in run.reviewable}
         chosen = {label: wish for label, wish in wanted.items() if label in known}
         added = _override(run, chosen)
         alike: dict[tuple[str, str], list[str]] = {}

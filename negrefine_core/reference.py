@@ -18,7 +18,7 @@ from .errors import NegRefineError
 from .judge import PUBLISHED, Answer, Kind, Question
 from .labels import label_list
 from .negfilter import N_NEAREST, clean_negatives
-from .overrides import final_negatives, judge_of, write_final_negatives
+from .overrides import final_negatives, write_final_negatives
 from .paths import RUNS, temporary_folder, writing
 from .records import Negative, PartOfSpeech, Verdict
 from .run_files.info import Published, PublishedResult
@@ -139,7 +139,7 @@ def logged_verdicts(source: str, runs: Path = RUNS) -> list[Verdict]:
     """What a `ReplayJudge` answers from: a run's verdicts, by its name, or a published folder's log."""
     if (runs / source / "run.json").exists():
         run = Run.open(source, runs)
-        return [verdict for verdict in run.verdicts if verdict.judge == judge_of(run)]
+        return [verdict for verdict in run.verdicts if verdict.judge == run.judge]
     if not Path(source).expanduser().is_dir():
         raise NegRefineError(f"nothing to replay: {source!r} is neither a run nor a folder of the published format")
     return list(_read_folder(Path(source).expanduser()).verdicts)

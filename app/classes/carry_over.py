@@ -33,7 +33,7 @@ def waiting(old: Run, new: Run) -> list[str]:
     decided = overrides.in_force(old.overrides)
     if not decided:
         return []
-    kept, there = {n.label for n in new.negatives}, {n.label for n in overrides.reviewable(new)}
+    kept, there = {n.label for n in new.negatives}, {n.label for n in new.reviewable}
     here = overrides.in_force(new.overrides)
     return [
         label

@@ -128,7 +128,7 @@ def chains(run: Run) -> list[list[Question]]:
 
 def _staleness(old_folder: Path, new_folder: Path) -> Staleness:
     old, new = Run(old_folder), Run(new_folder)
-    judge = overrides.judge_of(old)
+    judge = old.judge
     verdicts = [verdict for verdict in old.verdicts if verdict.judge == judge]
     return staleness(verdicts, chains(new), new.id_labels)
 

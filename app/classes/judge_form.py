@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from negrefine_core import jobs, overrides
+from negrefine_core import jobs
 from negrefine_core.hyperparameters import IN_FLIGHT
 from negrefine_core.judge import Judge, JudgeIdentity
 from negrefine_core.judges.choose import open_judge
@@ -65,7 +65,7 @@ def api_key() -> str:
 
 def judge_form(run: Run) -> Choice | None:
     """The form; None until it is complete."""
-    own = JudgeIdentity.parse(overrides.judge_of(run))
+    own = JudgeIdentity.parse(run.judge)
     kept = _kept()
     if kept.get("run") != run.name:  # another run has another judge; what was typed on servers and keys stays
         kept |= {"run": run.name, "kind": own.kind if own.kind in KINDS else "wordnet"}

@@ -115,9 +115,9 @@ def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
 
 def outcome(folder: Path) -> Outcome:
     run = Run(folder)
-    judge = overrides.judge_of(run)
+    judge = run.judge
     verdicts = [verdict for verdict in run.verdicts if verdict.judge == judge]
-    rejected = Counter(v.kind for v in overrides.rejections(run).values())
+    rejected = Counter(v.kind for v in run.rejections.values())
     rows = [(v.negative, v.id_label or "", v.reply) for v in verdicts if v.answer == "unclear"]
     return Outcome(judge, len(verdicts), rejected, pd.DataFrame(rows, columns=["Negative", "Class", "Reply"]))
 
@@ -129,7 +129,7 @@ def refine_outcome(run: Run) -> None:
     if not found:
         return
     rejected = Counter(found.rejected)
-    cleaned = len(overrides.reviewable(run))
+    cleaned = len(run.reviewable)
     st.success(
         f"**{len(run.negatives):,} negatives kept** of {cleaned:,} after cleaning. Rejected by {plain(found.judge)}: "
         f"{rejected['proper noun']:,} as proper nouns, {rejected['subcategory']:,} as a kind of one of your classes "

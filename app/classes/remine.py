@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from negrefine_core import overrides, paths
+from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.judge import PUBLISHED
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
@@ -30,7 +30,7 @@ def settings_of_successor(run: Run) -> Settings:
 
     Raises NegRefineError when a choice cannot be.
     """
-    judge = overrides.judge_of(run)
+    judge = run.judge
     values = run.settings.model_dump() | {"judge": "wordnet" if judge == PUBLISHED else judge}
     return checked_settings(values | {name: v for name, v in draft.chosen(run).items() if name in CHOSEN})
 

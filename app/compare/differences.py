@@ -4,10 +4,11 @@ import pandas as pd
 
 from negrefine_core.comparison import Difference, metric_differences
 from negrefine_core.metrics import AVERAGE, Convention
+from negrefine_core.show.tables import points
 
 from ..shared import background
 from ..shared.scored_images import Sets
-from ..shared.words import plain, points
+from ..shared.words import plain
 from .sides import FIRST, SECOND, Sides
 
 METRICS = {"auroc": "AUROC", "fpr95": "FPR@95"}

@@ -7,7 +7,6 @@ import streamlit as st
 
 from negrefine_core.judges.agreement import Agreement, compare_judges, second_opinion
 from negrefine_core.judges.wordnet import WordNetJudge
-from negrefine_core.overrides import judge_of
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
@@ -43,7 +42,7 @@ def judge_comparison(run: Run, view: CompareView) -> None:
             links.page("classes"), label="Refine", icon=":material/gavel:", query_params=view.query(step="refine")
         )
         return
-    first = next(judge for judge in (view.judge, judge_of(run), own[0]) if judge in own)
+    first = next(judge for judge in (view.judge, run.judge, own[0]) if judge in own)
     others = _others(run, own, first)
     if not others:
         st.info(
@@ -80,7 +79,7 @@ def _others(run: Run, own: list[str], first: str) -> list[str]:
     here = [judge for judge in own if judge != first]
     asked = [WORDNET] if WORDNET not in own else []
     there = [name for name in other_runs(run) if Run.open(name).path("verdicts.jsonl").exists()]
-    return [*here, *asked, *(f"{judge_of(Run.open(name))}{AT}{name}" for name in there)]
+    return [*here, *asked, *(f"{Run.open(name).judge}{AT}{name}" for name in there)]
 
 
 def _choose(view: CompareView, own: list[str], first: str, others: list[str], second: str) -> None:

@@ -9,13 +9,14 @@ from negrefine_core.comparison import Difference
 from negrefine_core.methods import JUDGED
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
+from negrefine_core.show.tables import points
 
 from ..shared import frame, links
 from ..shared.gallery import image_gallery
 from ..shared.operating_point import rule_words
 from ..shared.scored_images import ScoredImages, Sets
 from ..shared.view import bound, change, switch
-from ..shared.words import contamination, plain, points, positive_class
+from ..shared.words import contamination, plain, positive_class
 from .differences import METRICS, differences, is_better, overall, statement
 from .experiment import experiment_table
 from .judges import judge_comparison

@@ -7,7 +7,7 @@ import streamlit as st
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.operating_point import TPR95
-from negrefine_core.overrides import DROPPED, KEPT, changes, judge_of, rejections, reviewable
+from negrefine_core.overrides import DROPPED, KEPT, changes
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
@@ -151,9 +151,9 @@ class _Filtered:
     spinner="Reading the verdicts",
 )
 def _filtered(run: Run) -> _Filtered:
-    rejected, identity = rejections(run), judge_of(run)
+    rejected, identity = run.rejections, run.judge
     kinds = pd.Series([verdict.kind for verdict in rejected.values()], dtype=str).value_counts()
-    steps = {"mined": len(run.initial_negatives), "after cleaning": len(reviewable(run))}
+    steps = {"mined": len(run.initial_negatives), "after cleaning": len(run.reviewable)}
     steps |= {f"rejected: {kind}": int(count) for kind, count in kinds.items()}
     changed = [entry.new for entry in changes(run.overrides)]
     for decision, words in ((KEPT, "restored by you"), (DROPPED, "dropped by you")):

@@ -6,7 +6,7 @@ import streamlit as st
 from negrefine_core.judge import JudgeIdentity
 from negrefine_core.labels import ADJECTIVE_PHRASES
 from negrefine_core.lexicon import Sense
-from negrefine_core.overrides import KEPT, judge_of
+from negrefine_core.overrides import KEPT
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
@@ -98,7 +98,7 @@ def _doubt(row: pd.Series, asked: Verdict | None) -> None:
 
 def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     """The whole chain of questions with the raw replies, and what other judges and WordNet say to each."""
-    judge, asked = judge_of(run), [v for v in judged.chains.get(row["label"], []) if v.prompt]
+    judge, asked = run.judge, [v for v in judged.chains.get(row["label"], []) if v.prompt]
     st.markdown("**What the judge was asked**", help=CHAIN_HELP)
     if not asked:
         same = row["kind"] == "same"

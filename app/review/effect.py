@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError, UnknownIdSetError
-from negrefine_core.overrides import DROPPED, changes, judged_negatives, rejections, reviewable, verdict_state
+from negrefine_core.overrides import DROPPED, changes, judged_negatives, verdict_state
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 
@@ -128,8 +128,8 @@ def images_by_label(run: Run) -> pd.Series | None:
 
 
 def _ranked(run: Run) -> pd.Series:
-    rejected = rejections(run)
-    wanted = [negative for negative in reviewable(run) if negative.label in rejected]
+    rejected = run.rejections
+    wanted = [negative for negative in run.reviewable if negative.label in rejected]
     table = features.effects(run, tuple(run.scored_sets)).ranking(wanted)
     return table.set_index("label")["attracted"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from negrefine_core.judge import JudgeIdentity
 from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
-from negrefine_core.overrides import KEPT, decided, judge_of, rejections, select, verdict_state, verdict_table
+from negrefine_core.overrides import KEPT, decided, select, verdict_state, verdict_table
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
 
@@ -38,7 +38,7 @@ class Judged:
 )
 def judged(run: Run) -> Judged:
     """What the run's judge decided, with its doubts, read once for each state of the verdicts' log."""
-    judge = judge_of(run)
+    judge = run.judge
     table = verdict_table(run)
     chains: dict[str, list[Verdict]] = {}
     by_judge: dict[str, list[Verdict]] = {}
@@ -54,7 +54,7 @@ def judged(run: Run) -> Judged:
     is_wordnet = JudgeIdentity.parse(judge).kind == "wordnet"
     with WORDNET_LOCK:
         usual_file = wordnet().usual_file(run.id_labels)
-        doubts = suspicions(rejections(run).values(), wordnet(), list(by_judge.values()), run.id_labels)
+        doubts = suspicions(run.rejections.values(), wordnet(), list(by_judge.values()), run.id_labels)
         doubts += suspicions_of_kept(kept, None if is_wordnet else wordnet(), list(by_judge.values()))
     found = {doubt.verdict.negative: doubt for doubt in doubts}
     table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]

@@ -7,7 +7,7 @@ import streamlit as st
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError, UnfinishedError, UnknownIdSetError
-from negrefine_core.overrides import changes, judge_of
+from negrefine_core.overrides import changes
 from negrefine_core.run_files.bundled import BUNDLED_RUN
 from negrefine_core.runs import Run, run_names
 
@@ -101,7 +101,7 @@ def _provenance(run: Run) -> None:
         f"Run **{plain(run.name)}**",
         f"model {plain(info.model_name)} ({weights})" + (f" on {plain(info.device)}" if info.device else ""),
         f"{len(run.id_labels):,} ID classes (hash {plain(info.class_list_hash or '?')})",
-        f"judge {plain(judge_of(run))}",
+        f"judge {plain(run.judge)}",
         "1 override" if overrides == 1 else f"{overrides:,} overrides",
         f"images: {counts or 'none scored'}",
         f"{len(run.skipped):,} unreadable",

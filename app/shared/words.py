@@ -35,11 +35,6 @@ def pace(per_second: float, what: str) -> str:
     return f"{per_second:,.{0 if per_second >= 10 else 1}f} {what} a second"
 
 
-def points(difference: float, decimals: int = 1) -> str:
-    """A difference of two shares in percentage points, with its sign."""
-    return f"{100 * difference:+z.{decimals}f}".replace("-", "−")
-
-
 def equals(neglabel: float, alpha: float, matching: float, score: float) -> str:
     """The sign between the rounded NegLabel + alpha x multi-matching and the rounded score."""
     return "=" if f"{round(neglabel, 3) + alpha * round(matching, 3):.3f}" == f"{score:.3f}" else "≈"

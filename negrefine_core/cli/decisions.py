@@ -75,12 +75,11 @@ def judges(
     from ..judges.agreement import compare_judges, second_opinion, suspicions
     from ..judges.wordnet import WordNetJudge
     from ..lexicon import WordNet
-    from ..overrides import judge_of, rejections
     from ..reference import logged_verdicts
     from ..runs import Run
 
     current = Run.open(name)
-    judge = judge_of(current)
+    judge = current.judge
     first = [verdict for verdict in current.verdicts if verdict.judge == judge]
     if other == "wordnet":
         with progress_bar("Asking WordNet") as progress:
@@ -94,7 +93,7 @@ def judges(
         _print_confusion(result.confusion, judge, other)
     typer.echo("The most doubtful rejections:")
     seconds = [second] if other != "wordnet" else []
-    doubtful = suspicions(rejections(current).values(), WordNet(), seconds, current.id_labels)
+    doubtful = suspicions(current.rejections.values(), WordNet(), seconds, current.id_labels)
     for suspicion in doubtful[:show]:
         typer.echo(f"  {suspicion.score:.2f}  {suspicion.why}")
 
@@ -115,11 +114,10 @@ def import_reference(
 ) -> None:
     """Make a run of what the paper's published code wrote: text files only, pickles are never opened."""
     from ..labels import read_class_list
-    from ..overrides import rejections
     from ..reference import import_reference
 
     current = import_reference(folder, name, read_class_list(id_labels).labels if id_labels else None)
-    kinds = [verdict.kind for verdict in rejections(current).values()]
+    kinds = [verdict.kind for verdict in current.rejections.values()]
     parts = [negative.pos for negative in current.negatives]
     typer.echo(
         f"{parts.count('noun'):,} nouns and {parts.count('adjective'):,} adjectives kept; rejected: "

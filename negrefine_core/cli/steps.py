@@ -185,11 +185,10 @@ def refine(
     from .. import pipeline
     from ..judges.choose import open_judge
     from ..negfilter import now_and_then
-    from ..overrides import judge_of
     from ..runs import Run
 
     current = Run.open(name)
-    identity = judge or judge_of(current)
+    identity = judge or current.judge
     asked = open_judge(identity, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit)
     encoder = run_encoder(current.settings, current.id_labels, device)
     confirm_questions(current, encoder, asked, rate_limit, prices, yes)

@@ -98,14 +98,13 @@ def _do(
     """One step, and a sentence on what came of it."""
     from .. import pipeline
     from ..judges.choose import open_judge
-    from ..overrides import judge_of
 
     match step:
         case Mine():
             return f"{len(pipeline.mine(run, encoder(), reporter.report)):,} negatives mined"
         case Refine():
             judge = open_judge(
-                step.judge or judge_of(run), run.settings.wordnet, in_flight=step.in_flight, rate_limit=step.rate_limit
+                step.judge or run.judge, run.settings.wordnet, in_flight=step.in_flight, rate_limit=step.rate_limit
             )
             filtered = pipeline.refine(run, encoder(), judge, reporter.report, reporter.wait)
             malformed = sum(verdict.malformed for verdict in filtered.verdicts)

@@ -163,7 +163,7 @@ def differences(found: Sequence[Difference], names: tuple[str, str] = ("first", 
             "metric": "AUROC" if d.metric == "auroc" else "FPR@95",
             names[0]: f"{100 * d.first:.1f}",
             names[1]: f"{100 * d.second:.1f}",
-            "change (95% interval)": f"{_points(d.second - d.first)} ({_points(d.low)} to {_points(d.high)})",
+            "change (95% interval)": f"{points(d.second - d.first)} ({points(d.low)} to {points(d.high)})",
             "beyond the interval": "yes" if d.is_clear else "no",
         }
         for d in found
@@ -171,9 +171,9 @@ def differences(found: Sequence[Difference], names: tuple[str, str] = ("first", 
     return table(pd.DataFrame(rows), limit=len(rows))
 
 
-def _points(difference: float) -> str:
-    """In percentage points, with a sign that no rounded zero bears wrongly."""
-    return f"{100 * difference:+z.1f}"
+def points(difference: float, decimals: int = 1) -> str:
+    """A difference of two shares in percentage points, with a sign that no rounded zero bears wrongly."""
+    return f"{100 * difference:+z.{decimals}f}".replace("-", "−")
 
 
 def effect(found: "Effect", images: pd.DataFrame, title: str = "") -> Html:

@@ -3,10 +3,6 @@
 from negrefine_app.shared import words
 
 
-def test_a_difference_that_rounds_to_nothing_is_not_negative() -> None:
-    assert [words.points(difference) for difference in (-0.0001, 0.0, -0.012)] == ["+0.0", "+0.0", "−1.2"]
-
-
 def test_rounded_parts_that_give_another_sum_are_not_called_equal_to_it() -> None:
     assert words.equals(0.5, 2, 0.25, 1.0) == "="
     assert words.equals(0.9996, 2, 0.9996, 2.9988) == "≈"  # 1.000 + 2 x 1.000 is not 2.999

@@ -141,7 +141,7 @@ def _final_is_what_was_decided(run: Run, world: World) -> object:
     """Where there are final negatives: those that differ from what verdicts and overrides say."""
     if not run.is_refined:
         return []
-    decided = {n.label for n in overrides.reviewable(run)} - overrides.rejections(run).keys()
+    decided = {n.label for n in run.reviewable} - run.rejections.keys()
     for label, override in overrides.in_force(run.overrides).items():
         decided = decided | {label} if override.new == "kept" else decided - {label}
     return sorted(decided ^ {n.label for n in run.negatives})

@@ -4,7 +4,9 @@ In a test it runs in a thread of its own; `python tests/support/loopback_server.
 """
 
 import asyncio
+import itertools
 import json
+import os
 import sys
 import threading
 import time
@@ -34,6 +36,7 @@ class Action:
 
 
 PLAIN = Action()
+_number = itertools.count(1)
 
 
 def says_no(prompt: str) -> Action:
@@ -45,6 +48,7 @@ class LoopbackServer:
 
     def __init__(self, behave: Callable[[str], Action] = says_no, port: int = 0) -> None:
         self.behave, self.port = behave, port
+        self.name = f"{os.getpid()}-{next(_number)}"  # a port is given out again: what one server said is not another's
         self.asked: list[tuple[float, str]] = []  # (time, prompt) of each question that came in
         self.answered: list[tuple[float, str]] = []  # of each completion that was sent
         self.requests: list[dict[str, Any]] = []  # the bodies
@@ -56,7 +60,7 @@ class LoopbackServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://127.0.0.1:{self.port}/{self.name}/v1"
 
     def __enter__(self) -> "LoopbackServer":
         self._thread.start()

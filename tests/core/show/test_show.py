@@ -119,3 +119,7 @@ def test_changes_are_drawn_in_points_with_their_intervals() -> None:
 def test_the_mining_chart_counts_every_word_once() -> None:
     mined, left = charts.mined([0.1, 0.2, 0.3, 0.9], fraction=0.5).data
     assert (sum(mined.y), sum(left.y)) == (2, 2)
+
+
+def test_a_difference_that_rounds_to_nothing_is_not_negative() -> None:
+    assert [show.points(difference) for difference in (-0.0001, 0.0, -0.012)] == ["+0.0", "+0.0", "−1.2"]
