@@ -18,7 +18,7 @@ from negrefine_core.judge import Question
 from negrefine_core.judges.replay import ReplayJudge
 from negrefine_core.labels import read_class_list
 from negrefine_core.negfilter import clean_negatives, judge_chains
-from negrefine_core.overrides import override, rejections, review_table, undo
+from negrefine_core.overrides import override, review_table, undo
 from negrefine_core.reference import MODELS, import_reference, logged_verdicts
 from negrefine_core.run_files.info import PublishedResult
 from negrefine_core.runs import Run, run_names
@@ -72,9 +72,9 @@ def test_the_published_folder_gives_the_published_negatives_in_their_order(publi
 
 def test_its_rejections_are_the_published_ones(published: Run) -> None:
     pos = {n.label: n.pos for n in clean_negatives(published.initial_negatives)}
-    counts = Counter((pos[label], verdict.kind) for label, verdict in rejections(published).items())
+    counts = Counter((pos[label], verdict.kind) for label, verdict in published.rejections.items())
     assert counts == {("noun", "proper noun"): 1748, ("noun", "subcategory"): 275, ("adjective", "subcategory"): 32}
-    assert rejections(published)["common sage"].id_label == "safe"
+    assert published.rejections["common sage"].id_label == "safe"
 
 
 def test_its_figures_and_times_stay_with_the_run(published: Run) -> None:
@@ -225,7 +225,7 @@ def test_lines_are_read_as_the_published_code_and_editors_write_them(tmp_path: P
     (folder / "neg_labels_adj.txt").write_text("")
     plain = imported(folder, ids)
     assert [n.label for n in plain.negatives] == ["sky "]
-    assert {(v.negative, v.kind, v.id_label) for v in rejections(plain).values()} == {
+    assert {(v.negative, v.kind, v.id_label) for v in plain.rejections.values()} == {
         ("oslo", "proper noun", None), ("fox", "same", "fox"), ("teacup", "subcategory", "cup | mug"),
     }  # fmt: skip
     for mark in (b"", b"\xef\xbb\xbf"):
