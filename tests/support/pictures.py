@@ -1,4 +1,4 @@
-"""Generated pictures: as images, as encoded bytes, in folders, in zips, and one that is hostile."""
+"""Generated pictures: as images, as encoded bytes, in folders, in zips, and one that is hostile; real photographs."""
 
 import io
 import struct
@@ -26,6 +26,11 @@ def write_pictures(folder: Path, count: int, first_seed: int = 0, classes: tuple
         parent.mkdir(parents=True, exist_ok=True)
         picture(first_seed + i).save(parent / f"{i:03}.png")
     return folder
+
+
+def photographs() -> Path:
+    """The folder of ten real photographs, unsorted; photographs.md beside it says what they show and their licences."""
+    return Path(__file__).with_name("photographs")
 
 
 def encoded(image: Image.Image, file_format: str = "PNG") -> bytes:
