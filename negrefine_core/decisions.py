@@ -29,6 +29,11 @@ def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
     return {o.negative: o for o in overrides if o.undoes is None and o.number not in undone}
 
 
+def next_number(overrides: Sequence[Override]) -> int:
+    """The number of the line that comes after these."""
+    return overrides[-1].number + 1 if overrides else 0
+
+
 def decisions(
     negatives: Iterable[Negative], rejected: Mapping[str, Verdict], overrides: Sequence[Override]
 ) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from .decisions import DROPPED as DROPPED
 from .decisions import KEPT as KEPT
-from .decisions import decisions, kept
+from .decisions import decisions, kept, next_number
 from .decisions import in_force as in_force
 from .errors import NegRefineError, UnfinishedError
 from .methods import Negatives
@@ -20,6 +21,27 @@ from .run_files.info import ScoredWith
 from .runs import Run, class_list_hash
 
 EXPORTED = ["negative", "decision", "reason", "who", "time"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a person had on screen: the log's lines before the number `until`, and what was decided on each label."""
+
+    until: int
+    decisions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, overrides: Sequence[Override]) -> "Seen":
+        """What the rows of a review table say, which these overrides went into."""
+        return cls(next_number(overrides), dict(zip(table["label"], table["decision"], strict=True)))
+
+
+class DecidedMeanwhileError(NegRefineError):
+    """What is decided is no longer what the person saw, so nothing is written; `lines` of the log did that."""
+
+    def __init__(self, message: str, lines: Sequence[Override]) -> None:
+        super().__init__(message)
+        self.lines = lines
 
 
 def verdict_state(run: Run) -> tuple[str, tuple[Any, ...]]:
@@ -148,12 +170,17 @@ def select(
     return table[chosen]
 
 
-def override(run: Run, labels: Iterable[str], decision: str, who: str, reason: str = "") -> list[Override]:
+def override(
+    run: Run, labels: Iterable[str], decision: str, who: str, reason: str = "", seen: Seen | None = None
+) -> list[Override]:
     """Decide on negatives, and recompute `negatives.csv`; those decided so already are left as they are.
 
-    Raises NegRefineError for a label that is no negative of the run, or when no negative would be left.
+    Raises NegRefineError for a label that is no negative of the run, or when no negative would be left; and
+    DecidedMeanwhileError where what is decided on one of them is no longer what was `seen`.
     """
+    labels = list(labels)
     with run.locked():
+        _check_seen(run, labels, seen)
         return _override(run, dict.fromkeys(labels, (decision, reason, who)))
 
 
@@ -173,13 +200,21 @@ def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Over
     return _record(run, added)
 
 
-def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "") -> list[Override]:
+def decide(run: Run, label: str, decision: str, who: str, reason: str = "", seen: Seen | None = None) -> list[Override]:
+    """Override what is decided on a negative, or confirm it where it is decided so already."""
+    with run.locked():
+        return override(run, [label], decision, who, reason, seen) or confirm(run, [label], who, reason)
+
+
+def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "", seen: Seen | None = None) -> list[Override]:
     """Note that a person agrees with what is decided on these negatives: a line whose `old` and `new` are equal.
 
     Labels reviewed before are left as they are, unless there is a new reason; `negatives.csv` does not change.
+    Raises DecidedMeanwhileError where what is decided on one of them is no longer what was `seen`.
     """
     labels = list(dict.fromkeys(labels))
     with run.locked():
+        _check_seen(run, labels, seen)
         current, reviewed = _decisions(run, labels), in_force(run.overrides)
         added = [
             Override(label, current[label], current[label], reason, who, _now())
@@ -198,12 +233,42 @@ def _decisions(run: Run, labels: Iterable[str]) -> dict[str, str]:
     return current
 
 
-def undo(run: Run, who: str, count: int = 1) -> list[Override]:
-    """Undo the last `count` overrides and confirmations that are not undone yet, by appending their inverses."""
+def undo(run: Run, who: str, count: int = 1, until: int | None = None) -> list[Override]:
+    """Undo the last `count` overrides and confirmations that are not undone yet, by appending their inverses.
+
+    Raises DecidedMeanwhileError where the log has more than the lines before the number `until`, which were seen.
+    """
     with run.locked():
+        if until is not None and (since := [entry for entry in run.overrides if entry.number >= until]):
+            raise DecidedMeanwhileError(f"nothing is taken back: meanwhile {_told(since[-1])}", since)
         last = can_undo(run.overrides)[-count:][::-1] if count > 0 else []
         added = [Override(o.negative, o.new, o.old, "undo", who, _now(), undoes=o.number) for o in last]
         return _record(run, added)
+
+
+def _check_seen(run: Run, labels: Sequence[str], seen: Seen | None) -> None:
+    """Raise where one of these labels is not decided as a person saw it, while the run is held."""
+    if seen is None:
+        return
+    log, current = run.overrides, _decisions(run, labels)
+    then, now = in_force([entry for entry in log if entry.number < seen.until]), in_force(log)
+    changed = [name for name in labels if now.get(name) != then.get(name) or current[name] != seen.decisions.get(name)]
+    if not changed:
+        return
+    since = {entry.negative: entry for entry in log if entry.number >= seen.until}
+    lines = [since[name] for name in changed if name in since]
+    first = _told(lines[0]) if lines else f"the judge was asked anew, and {changed[0]!r} is now {current[changed[0]]}"
+    many = f" ({len(changed):,} of these {len(labels):,} labels are decided anew)" if len(labels) > 1 else ""
+    raise DecidedMeanwhileError(f"nothing is written: meanwhile {first}{many}", lines)
+
+
+def _told(entry: Override) -> str:
+    """Who did what, and when."""
+    when = f"{entry.time[:16].replace('T', ' ')} UTC"
+    if entry.undoes is not None:
+        return f"{entry.who} took back the decision on {entry.negative!r} ({when}), which is {entry.new} as before"
+    reason = f": {entry.reason!r}" if entry.reason else ""
+    return f"{entry.who} decided that {entry.negative!r} is {entry.new} ({when}){reason}"
 
 
 def can_undo(overrides: Sequence[Override]) -> list[Override]:

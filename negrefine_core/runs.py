@@ -150,8 +150,7 @@ class Run(RunFolder):
     def append_overrides(self, overrides: Iterable[Override]) -> list[Override]:
         """Append decisions under numbers of their own, and return them as they were written."""
         with self.locked():
-            log = self.overrides
-            first = log[-1].number + 1 if log else 0
+            first = decisions.next_number(self.overrides)
             added = [replace(override, number=first + i) for i, override in enumerate(overrides)]
             logs.append_overrides(self.path("overrides.jsonl"), added)
             self.update_info(overrides=first + len(added))

@@ -1,13 +1,14 @@
 """What a person does in the review: decide, skip, undo, go on; one label or all of a queue, by key or by mouse."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from negrefine_core import overrides
-from negrefine_core.overrides import DROPPED, KEPT
+from negrefine_core.overrides import DROPPED, KEPT, DecidedMeanwhileError, Seen
+from negrefine_core.records import Override
 from negrefine_core.runs import Run
 
 from ..shared.errors import told
@@ -17,12 +18,14 @@ from ..shared.words import plain
 from .queue import Queue
 from .view import ReviewView
 
-BULK = "review_bulk"  # (lines in the log, how many of them one bulk action wrote): one undo takes them all
+BULK = "review_bulk"  # (run, number after the log's last, lines that one bulk action wrote): one undo takes them all
+OWN = "review_own"  # (run, number) of the lines that this session wrote
 
 
 def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -> None:
     """The row of buttons; each names its key."""
     label, kept = row["label"], row["decision"] == KEPT
+    seen, last = queue.seen(row.to_frame().T), overrides.can_undo(queue.overrides)[-_at_once(run, queue.until) :]
     onward = queue.open_after(label) or queue.neighbour(label, 1) or label
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
     with st.container(horizontal=True, gap="xsmall"):
@@ -31,7 +34,7 @@ def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -
             "K",
             f"It stays {row['decision']}, and counts as reviewed.",
             _decide,
-            (run, view, label, row["decision"], onward),
+            (run, view, label, row["decision"], onward, seen),
             primary=True,
         )
         _button(
@@ -39,7 +42,7 @@ def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -
             "S",
             "Put the label back among the negatives.",
             _decide,
-            (run, view, label, KEPT, onward),
+            (run, view, label, KEPT, onward, seen),
             disabled=kept,
         )
         _button(
@@ -47,17 +50,17 @@ def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -
             "D",
             "Take the label out of the negatives.",
             _decide,
-            (run, view, label, DROPPED, onward),
+            (run, view, label, DROPPED, onward, seen),
             disabled=not kept,
         )
         _button("Skip", "J", "Decide nothing, and go to the next label that nobody has reviewed.", _go, (view, onward))
         _button(
             "Undo",
             "U",
-            "Take back the last decision on this run, and go back to its label.",
+            _undo_help(last),
             _undo,
-            (run, view),
-            disabled=not _any_decision(run),
+            (run, view, seen.until),
+            disabled=not last,
         )
         _button("Previous", "Left", "In the queue’s order, reviewed or not.", _go, (view, before), disabled=not before)
         _button("Next", "Right", "In the queue’s order, reviewed or not.", _go, (view, after), disabled=not after)
@@ -94,8 +97,13 @@ def reason_field() -> None:
     )
 
 
-def _any_decision(run: Run) -> bool:
-    return bool(overrides.can_undo(run.overrides))
+def _undo_help(last: list[Override]) -> str:
+    if not last:
+        return "Nobody has decided anything on this run yet."
+    entry = last[-1]
+    if len(last) > 1:
+        return f"Take back the {len(last):,} decisions that were made at once."
+    return f"Take back the last decision on this run: {plain(entry.who)}’s, on “{plain(entry.negative)}”."
 
 
 def _go(view: ReviewView, label: str) -> None:
@@ -107,23 +115,60 @@ def _filters(view: ReviewView) -> tuple[str, ...]:
 
 
 @told
-def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str) -> None:
-    name, reason = reviewer(), str(st.session_state.get("review_reason", "")).strip()
-    changed = overrides.override(run, [label], decision, name, reason)
-    if not changed:
-        overrides.confirm(run, [label], name, reason)
+def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str, seen: Seen) -> None:
+    """Nothing, and back to the label, where somebody decided on it since the button was drawn."""
+    reason = str(st.session_state.get("review_reason", "")).strip()
+    try:
+        written = overrides.decide(run, label, decision, reviewer(), reason, seen)
+    except DecidedMeanwhileError as error:
+        if _is_own(run, error.lines):  # the key was pressed twice
+            st.toast(f"“{plain(label)}” is decided already; look at the label that is on the card now.")
+            return
+        change(view, label=label)
+        raise
+    note_own(run, written)
     st.session_state["review_reason"] = ""
     is_queue_as_seen = _filters(now(view)) == _filters(view)
     change(view, label=onward if is_queue_as_seen else "")
-    done = {KEPT: "Restored", DROPPED: "Dropped"}[decision] if changed else "Left as it is:"
-    st.toast(f"{done} “{plain(label)}”. U takes it back.")
+    st.toast(_done(written, label, decision))
+
+
+def _done(written: list[Override], label: str, decision: str) -> str:
+    if not written:
+        return f"“{plain(label)}” was reviewed before; nothing new is written."
+    done = {KEPT: "Restored", DROPPED: "Dropped"}[decision] if written[0].old != decision else "Left as it is:"
+    return f"{done} “{plain(label)}”. U takes it back."
 
 
 @told
-def _undo(run: Run, view: ReviewView) -> None:
-    lines, count = st.session_state.pop(BULK, (0, 1))
-    undone = overrides.undo(run, reviewer(), count if len(run.overrides) == lines else 1)
+def _undo(run: Run, view: ReviewView, until: int) -> None:
+    """Nothing where somebody else decided since the button was drawn: the last decision is then another."""
+    while (run.name, until) in _own():
+        until += 1
+    undone = overrides.undo(run, reviewer(), _at_once(run, until), until)
+    st.session_state.pop(BULK, None)
+    note_own(run, undone)
     if undone:
         change(view, label=undone[-1].negative)
         what = f"{len(undone):,} decisions" if len(undone) > 1 else f"the decision on “{plain(undone[0].negative)}”"
         st.toast(f"Took back {what}.")
+
+
+def _at_once(run: Run, until: int) -> int:
+    """How many decisions an undo takes back: all of a bulk action, where nothing came after it."""
+    name, end, count = st.session_state.get(BULK, ("", 0, 1))
+    return int(count) if (name, end) == (run.name, until) else 1
+
+
+def note_own(run: Run, written: Sequence[Override]) -> None:
+    """Note what this session wrote: its person knows of it before the page is drawn again."""
+    _own().update((run.name, entry.number) for entry in written)
+
+
+def _is_own(run: Run, lines: Sequence[Override]) -> bool:
+    return bool(lines) and _own().issuperset((run.name, entry.number) for entry in lines)
+
+
+def _own() -> set[tuple[str, int]]:
+    own: set[tuple[str, int]] = st.session_state.setdefault(OWN, set())
+    return own

@@ -3,13 +3,15 @@
 import streamlit as st
 
 from negrefine_core import overrides
+from negrefine_core.decisions import next_number
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import DROPPED, KEPT
+from negrefine_core.overrides import DROPPED, KEPT, Seen
+from negrefine_core.records import Override
 from negrefine_core.runs import Run
 
 from ..shared.errors import told
 from ..shared.reviewer import reviewer
-from .actions import BULK
+from .actions import BULK, note_own
 from .queue import Queue
 
 AGREE = "agree"
@@ -77,22 +79,25 @@ def _ask(run: Run, queue: Queue) -> None:
         key="bulk_do",
         disabled=not changed,
         on_click=_decide_on_all,
-        args=(run, inside["label"].tolist(), action),
+        args=(run, inside["label"].tolist(), action, queue.seen(inside)),
     )
 
 
 @told
-def _decide_on_all(run: Run, labels: list[str], action: str) -> None:
-    """Nothing where another action was chosen since the button was drawn: the dialog then names that one."""
+def _decide_on_all(run: Run, labels: list[str], action: str, seen: Seen) -> None:
+    """Nothing where another action was chosen since the button was drawn: the dialog then names that one.
+
+    Nothing either where somebody decided on one of the labels since: the counts that were agreed to are others now.
+    """
     if st.session_state.get("bulk_action") != action:
         return
     reason = str(st.session_state.get("bulk_reason", "")).strip()
     st.session_state[DONE] = True
     if action == AGREE:
-        added = overrides.confirm(run, labels, reviewer(), reason)
+        added = overrides.confirm(run, labels, reviewer(), reason, seen)
     else:
-        added = overrides.override(run, labels, action, reviewer(), reason)
-    _written(run, len(added))
+        added = overrides.override(run, labels, action, reviewer(), reason, seen)
+    _written(run, added)
 
 
 @told
@@ -101,16 +106,18 @@ def _import(run: Run) -> None:
     if file is None:
         return
     added, unknown = overrides.import_csv(run, file, reviewer(), file.name)
-    _written(run, len(added))
+    _written(run, added)
     if unknown:
         raise NegRefineError(
             f"{len(unknown):,} labels of {file.name} are no negatives of this run; the first: {unknown[0][:80]!r}"
         )
 
 
-def _written(run: Run, count: int) -> None:
-    st.session_state[BULK] = (len(run.overrides), count)
+def _written(run: Run, added: list[Override]) -> None:
+    count = len(added)
+    note_own(run, added)
     if count:
+        st.session_state[BULK] = (run.name, next_number(added), count)
         st.toast(f"{count:,} {'decision' if count == 1 else 'decisions'} written. Until you leave, U takes back all.")
     else:
         st.toast("Nothing is new: these decisions are in force already.")

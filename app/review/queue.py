@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from negrefine_core.decisions import next_number
 from negrefine_core.judge import JudgeIdentity
 from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
-from negrefine_core.overrides import KEPT, decided, select, verdict_state, verdict_table
-from negrefine_core.records import Verdict
+from negrefine_core.overrides import KEPT, Seen, decided, select, verdict_state, verdict_table
+from negrefine_core.records import Override, Verdict
 from negrefine_core.runs import Run
 
 from ..shared.cached import cached_by
@@ -65,11 +66,21 @@ def judged(run: Run) -> Judged:
 @dataclass(frozen=True)
 class Queue:
     """`table` holds every negative in the chosen order; `inside` (n,) marks those that pass the filters, and `scope`
-    those of which the reviewed are counted."""
+    those of which the reviewed are counted; `overrides` is the log that went into it."""
 
     table: pd.DataFrame
     inside: np.ndarray
     scope: np.ndarray
+    overrides: list[Override]
+
+    @property
+    def until(self) -> int:
+        """The number of the log's next line."""
+        return next_number(self.overrides)
+
+    def seen(self, rows: pd.DataFrame) -> Seen:
+        """What a person sees of these rows."""
+        return Seen.of(rows, self.overrides)
 
     @property
     def labels(self) -> list[str]:
@@ -110,7 +121,8 @@ class Queue:
 
 def review_queue(run: Run, view: ReviewView, impact: pd.Series | None = None) -> Queue:
     """The view's queue. `impact` is the number of images by label, where it is known."""
-    table = decided(judged(run).table, run.overrides)
+    log = run.overrides
+    table = decided(judged(run).table, log)
     table["impact"] = table["label"].map(impact).fillna(0).astype(int) if impact is not None else 0
     table = table.iloc[_sorted_rows(table, view.order)].reset_index(drop=True)
     scope = np.zeros(len(table), dtype=bool)
@@ -120,7 +132,7 @@ def review_queue(run: Run, view: ReviewView, impact: pd.Series | None = None) ->
     if view.queue == "overridden":
         scope &= table["overridden"].to_numpy()
     inside = scope & ~table["reviewed"].to_numpy() if view.queue == "unreviewed" else scope
-    return Queue(table, inside, scope)
+    return Queue(table, inside, scope, log)
 
 
 def _sorted_rows(table: pd.DataFrame, order: str) -> np.ndarray:

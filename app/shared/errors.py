@@ -7,6 +7,7 @@ from typing import Literal, ParamSpec
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.overrides import DecidedMeanwhileError
 
 from .words import plain
 
@@ -36,12 +37,13 @@ def told(callback: Callable[P, None]) -> Callable[P, None]:
         try:
             callback(*args, **kwargs)
         except (NegRefineError, OSError) as error:
-            st.session_state[TROUBLE] = str(error)
+            way: Way = "warning" if isinstance(error, DecidedMeanwhileError) else "error"
+            st.session_state[TROUBLE] = (str(error), way)
 
     return safely
 
 
 def show_trouble() -> None:
     """The error of the last click, once."""
-    if message := st.session_state.pop(TROUBLE, ""):
-        show(message)
+    if trouble := st.session_state.pop(TROUBLE, None):
+        show(*trouble)

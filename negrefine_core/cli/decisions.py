@@ -55,13 +55,15 @@ def override(
     elif undo:
         added = overrides.undo(current, who, undo)
     else:
-        chosen = list(labels or [])
+        chosen, seen = list(labels or []), None
         if kind or id_label or match:
-            table = overrides.select(overrides.review_table(current), kind, id_label, match)
-            chosen += list(table["label"])
+            log = current.overrides
+            table = overrides.decided(overrides.verdict_table(current), log)
+            seen = overrides.Seen.of(table, log)
+            chosen += list(overrides.select(table, kind, id_label, match)["label"])
             if not yes:
                 typer.confirm(f"{len(chosen):,} negatives to {to}?", abort=True, err=True)
-        added = overrides.override(current, chosen, to, who, reason)
+        added = overrides.override(current, chosen, to, who, reason, seen)
     typer.echo(f"{len(added):,} overrides made; {len(current.negatives):,} negatives kept. Score again to use them.")
 
 

@@ -1,6 +1,8 @@
 """A person's decisions: appended, undone, exported, and final negatives that are always recomputed."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -221,3 +223,72 @@ def test_the_command_line_overrides_undoes_and_asks_before_bulk(tmp_path: Path) 
     assert "3 overrides made; 3 negatives kept" in CliRunner().invoke(app, [*command, "--undo", "3"]).output
     exported = CliRunner().invoke(app, [*command, "--export", str(tmp_path / "o.csv")])
     assert "0 overrides written" in exported.output
+
+
+def seen(run: Run) -> overrides.Seen:
+    return overrides.Seen.of(overrides.review_table(run), run.overrides)
+
+
+def test_a_decision_on_what_was_decided_meanwhile_is_refused_and_writes_nothing(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    before = seen(run)
+    (written,) = overrides.decide(run, "oslo", "kept", "ann", "an opera", before)
+    log = run.path("overrides.jsonl").read_bytes()
+    for decision in ("kept", "dropped"):
+        with pytest.raises(overrides.DecidedMeanwhileError, match=r"ann .* 'oslo' is kept .*: 'an opera'") as told:
+            overrides.decide(run, "oslo", decision, "bob", "", before)
+        assert list(told.value.lines) == [written]
+    with pytest.raises(overrides.DecidedMeanwhileError, match="1 of these 2 labels"):
+        overrides.override(run, ["granite", "oslo"], "dropped", "bob", "", before)
+    with pytest.raises(overrides.DecidedMeanwhileError, match="1 of these 2 labels"):
+        overrides.confirm(run, ["granite", "oslo"], "bob", "", before)
+    with pytest.raises(overrides.DecidedMeanwhileError, match="nothing is taken back: meanwhile ann"):
+        overrides.undo(run, "bob", until=before.until)
+    assert run.path("overrides.jsonl").read_bytes() == log
+    assert overrides.confirm(run, ["granite"], "bob", "", before)  # nobody decided on this one
+
+
+def test_a_decision_that_was_taken_back_again_is_as_it_was_seen(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    overrides.confirm(run, ["oslo"], "ann")
+    before = seen(run)
+    overrides.override(run, ["oslo"], "kept", "ann")
+    overrides.undo(run, "ann")
+    assert overrides.decide(run, "oslo", "kept", "bob", "", before)[0].old == "dropped"
+
+
+DECIDING = """
+import sys
+from pathlib import Path
+from negrefine_core import overrides
+from negrefine_core.runs import Run
+run = Run(Path(sys.argv[1]))
+seen = overrides.Seen.of(overrides.review_table(run), run.overrides)
+print("ready", flush=True)
+input()
+try:
+    print(len(overrides.decide(run, "oslo", "kept", sys.argv[2], "", seen)))
+except overrides.DecidedMeanwhileError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_saw_the_same_one_decides_and_the_other_is_told(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    arguments = [sys.executable, "-c", DECIDING, str(run.folder)]
+    both = [
+        subprocess.Popen([*arguments, who], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for who in ("ann", "bob")
+    ]
+    for each in both:
+        assert each.stdout
+        assert each.stdout.readline() == "ready\n"
+    for each in both:
+        assert each.stdin
+        each.stdin.write("\n")
+        each.stdin.flush()
+    told = sorted(each.communicate()[0] for each in both)
+    (entry,) = run.overrides
+    assert told[0] == "1\n"
+    assert f"meanwhile {entry.who} decided that 'oslo' is kept" in told[1]
