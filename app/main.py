@@ -11,10 +11,12 @@ from negrefine_app.learn.page import learn
 from negrefine_app.review.page import review
 from negrefine_app.score.page import score
 from negrefine_app.shared import collector, links, login
+from negrefine_app.start.page import start
 
 ICON = Path(__file__).with_name("icon.svg").read_text(encoding="utf-8")  # a local one: named icons need the network
 
 PAGES = {
+    start: ("Start", "home"),
     explore: ("Explore", "bar_chart"),
     image: ("Image", "image"),
     review: ("Review", "rate_review"),
@@ -29,7 +31,7 @@ st.set_page_config(page_title="NegRefine Explorer", page_icon=ICON, layout="wide
 links.register(
     {
         page.__name__: st.Page(
-            page, title=title, icon=f":material/{icon}:", url_path=page.__name__, default=page is explore
+            page, title=title, icon=f":material/{icon}:", url_path=page.__name__, default=page is start
         )
         for page, (title, icon) in PAGES.items()
     }

@@ -70,7 +70,7 @@ def walk(page: Page, address: str, server: int, seconds: float) -> None:
     start, readings = time.monotonic(), [("start", measured(heap, server))]
     while time.monotonic() < start + seconds:
         for name, controls in CLICKS.items():
-            page.locator(f'[data-testid="stSidebarNavLink"][href$="/{"" if name == "explore" else name}"]').click()
+            page.locator(f'[data-testid="stSidebarNavLink"][href$="/{name}"]').click()
             settled(page)
             clicks += 1
             for label in controls:

@@ -82,7 +82,7 @@ def measure_bundled(page: Page, address: str) -> None:
     def text(name: str) -> Callable[[], None]:
         return lambda: page.get_by_text(name).first.click()
 
-    open_page(page, f"{address}/")
+    open_page(page, f"{address}/explore")
     timed(page, "Explore: a tile", button("OOD let in"))
     timed(page, "Explore: pages", button("chevron_right"), button("chevron_left"))
     timed(page, "Explore: threshold rules", text("Balanced"), text("95% of ID kept"))

@@ -154,7 +154,7 @@ def test_a_job_in_the_background_finds_the_package(installed: Installed) -> None
 
 
 def test_a_page_of_the_app_is_drawn(installed: Installed) -> None:
-    assert installed.output("python", "-c", PAGE) == "Explore\n"
+    assert installed.output("python", "-c", PAGE) == "NegRefine Explorer\n"
 
 
 def test_the_app_listens_on_this_computer_alone_and_ends_by_ctrl_c(installed: Installed) -> None:

@@ -12,6 +12,7 @@ from ..shared.job_panel import job_panel
 from ..shared.scored_images import scores
 from ..shared.view import View, change, switch
 from ..shared.words import plain, some
+from . import draft
 from .carry_over import carry_over_button
 from .changes import what_changed
 from .editor import class_editor
@@ -32,12 +33,21 @@ def _draw(run: Run, view: ClassesView) -> None:
 
 
 def _edit(run: Run, view: ClassesView) -> None:
+    if view.begin:
+        _begin(run, view)
     warm_up(run)
     chosen = settings_of_successor(run)
     names = class_editor(run, chosen)
     _folders(run, names)
     st.divider()
     remine_form(run, names, chosen)
+
+
+def _begin(run: Run, view: ClassesView) -> None:
+    """An empty list for one's own classes, unless one is being written already."""
+    if draft.names(run) == run.id_labels:
+        draft.edit(run, [])
+    change(view, begin="")
 
 
 def _folders(run: Run, names: list[str]) -> None:

@@ -1,6 +1,7 @@
 """What ID classes shows, beyond what all pages share."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ..shared.view import View, choice
 
@@ -9,4 +10,7 @@ STEPS = {"edit": "1 · Edit and re-mine", "changes": "2 · What changed", "refin
 
 @dataclass(frozen=True)
 class ClassesView(View):
+    """`begin` asks for an empty list to write one's own classes into; it leaves the URL once there is one."""
+
+    begin: Literal["", "own"] = choice("", "own")
     step: str = choice(*STEPS)

@@ -28,9 +28,8 @@ MAKE_RUN = "negrefine run"
 
 def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, AnyView], None]) -> None:
     """Draw one page on the run of its view, which is of this kind."""
-    st.html(Path(__file__).with_name("style.css"))
+    head(title)
     view = current(name, kind)
-    st.set_page_config(page_title=f"{title} · NegRefine Explorer")
     st.title(title)
     errors.show_trouble()
     names = known_runs()
@@ -54,6 +53,12 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
     except NegRefineError as error:
         errors.show(error)
     clicks.forget()
+
+
+def head(title: str) -> None:
+    """What stands before a page's first word: the app's style, and the tab's title."""
+    st.html(Path(__file__).with_name("style.css"))
+    st.set_page_config(page_title=f"{title} · NegRefine Explorer")
 
 
 def known_runs() -> list[str]:

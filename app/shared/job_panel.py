@@ -136,5 +136,5 @@ def _line(view: View) -> None:
             f"{len(active)} {noun} running: {plain(running.spec.title)}{share}",
             ":material/progress_activity:",
         )
-    query = view.query(run=running.spec.run) if active else view.query()
+    query = view.query(run=running.spec.run or view.run) if active else view.query()
     st.page_link(links.page("score"), label=label, icon=icon, query_params=query)

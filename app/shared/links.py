@@ -5,7 +5,7 @@ from typing import Literal
 
 from streamlit.navigation.page import StreamlitPage
 
-PageName = Literal["explore", "image", "review", "compare", "classes", "score", "learn"]
+PageName = Literal["start", "explore", "image", "review", "compare", "classes", "score", "learn"]
 _pages: dict[str, StreamlitPage] = {}
 
 

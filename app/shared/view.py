@@ -183,6 +183,12 @@ def current(page: PageName, kind: type[AnyView]) -> AnyView:
     return view
 
 
+def nowhere(page: PageName) -> View:
+    """The session's last view, on a page that shows no run: the menu leads back to it, and the URL stays bare."""
+    st.session_state["page"] = page
+    return View.parse(st.session_state.get(KEPT, {}))
+
+
 def now(view: AnyView) -> AnyView:
     """The URL's view at this moment, for a callback: it may be ahead of the one that its widget was drawn with."""
     return type(view).parse(st.query_params.to_dict())

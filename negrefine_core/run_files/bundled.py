@@ -1,4 +1,4 @@
-"""The finished run that is shipped with the project as an archive."""
+"""The finished run that is shipped with the project as an archive, and the name of the paper's own."""
 
 import calendar
 import os
@@ -9,6 +9,7 @@ from ..errors import NegRefineError
 from ..paths import BUNDLED, RUNS, temporary_folder, writing
 
 BUNDLED_RUN = "demo"
+PUBLISHED_RUN = "published"  # the decisions of the paper's language model, once `import-reference` has made it of them
 
 
 def unpack_bundled_run(runs: Path = RUNS) -> None:

@@ -27,7 +27,7 @@ def test_a_tile_an_image_and_back_are_one_walk_that_a_reload_keeps(page: Page, a
 
     drawn(page)
     page.get_by_role("link", name="Back to Explore").click()
-    expect_url(page, r"/\?.*outcome=TN")
+    expect_url(page, r"/explore\?.*outcome=TN")
     expect_text(page, r"1 – \d+ of \d+ images")
     page.go_back()
     expect_text(page, r"^2 of \d+")

@@ -15,9 +15,10 @@ from tests.support.browser import WAIT, drawn, expect_text
 pytestmark = pytest.mark.browser
 
 PAGES = {
-    "explore": "Explore", "image": "Image", "review": "Review", "compare": "Compare", "classes": "ID classes",
-    "score": "Score", "learn": "Learn",
+    "start": "NegRefine Explorer", "explore": "Explore", "image": "Image", "review": "Review", "compare": "Compare",
+    "classes": "ID classes", "score": "Score", "learn": "Learn",
 }  # fmt: skip
+LAST_WORDS = {"start": "Begin with step 1"}  # the other pages end in their foot
 CHARTS_FIT = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(place => {
   const chart = place.querySelector('.main-svg');
   return chart && Math.abs(chart.getBoundingClientRect().width - place.getBoundingClientRect().width) < 2;
@@ -40,10 +41,10 @@ def opened(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole_wide_and_narrow(name: str, opened: Page, address: str, tmp_path: Path) -> None:
     opened.set_viewport_size({"width": 1280, "height": 1000})
-    opened.goto(f"{address}/{name if name != 'explore' else ''}")
+    opened.goto(f"{address}/{name if name != 'start' else ''}")
     for width in (1280, 700):
         opened.set_viewport_size({"width": width, "height": 1000})
-        expect_text(opened, "weights")  # the page's foot
+        expect_text(opened, LAST_WORDS.get(name, "weights"))
         drawn(opened)
         opened.wait_for_function(WHOLE)
         opened.wait_for_function(CHARTS_FIT)

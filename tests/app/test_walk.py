@@ -167,7 +167,7 @@ def open_an_image_and_follow_a_badge(page: Page) -> None:
     page.get_by_role("link", name="Back to the picture").click()
     expect_url(page, r"/image\?.*low=.*image=")
     page.get_by_role("link", name="Back to Explore").click()
-    expect_url(page, r"/\?.*low=.*high=")
+    expect_url(page, r"/explore\?.*low=.*high=")
     expect_text(page, BRUSHED)
 
 
