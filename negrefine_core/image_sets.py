@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -35,6 +35,17 @@ class ImageSet:
     def classes(self) -> tuple[str | None, ...]:
         """Each picture's class: the folder directly below the root, None for a picture that lies in the root."""
         return tuple(path.split("/", 1)[0] if "/" in path else None for path in self.paths)
+
+    def only(self, folders: Iterable[str], name: str = "") -> "ImageSet":
+        """The pictures of some class folders ("": those that lie in none), under another name where one is given.
+
+        Raises NegRefineError where there are none.
+        """
+        wanted = set(folders)
+        paths = tuple(path for path, folder in zip(self.paths, self.classes, strict=True) if (folder or "") in wanted)
+        if not paths:
+            raise NegRefineError(f"no images under {self.root} in the folders {', '.join(sorted(wanted))}")
+        return ImageSet(name or self.name, self.root, paths)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -97,8 +97,8 @@ def _check_convention(name: str) -> None:
 
 
 def _share_from(ascending: NDArray[np.float64], threshold: Any) -> Any:
-    """The share of sorted scores at or above each threshold."""
-    return (len(ascending) - np.searchsorted(ascending, threshold, side="left")) / len(ascending)
+    """The share of sorted scores at or above each threshold; 0 of none."""
+    return (len(ascending) - np.searchsorted(ascending, threshold, side="left")) / max(len(ascending), 1)
 
 
 def _checked(scores: ArrayLike, name: str) -> NDArray[np.float64]:

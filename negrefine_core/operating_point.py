@@ -1,6 +1,7 @@
 """The threshold in use and what it does: an image at or above it counts as in-distribution (ID, the positive class).
 
-`table` has one row an image: a boolean column `is_id` and a column per score.
+`table` has one row an image: a boolean column `is_id` and a column per score. Of images of which nobody knows what they
+show there is no `is_id`.
 """
 
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ RULES = (TPR95, YOUDEN)  # other thresholds are numbers, set by hand
 
 @dataclass(frozen=True)
 class Outcome:
-    """One cell of the confusion matrix."""
+    """One cell of the confusion matrix; without a truth (`is_id` is None) only what an image is taken for."""
 
     code: str
-    is_id: bool
+    is_id: bool | None
     accepted: bool
 
 
@@ -29,7 +30,8 @@ OUTCOMES = (
     Outcome("FP", is_id=False, accepted=True),
     Outcome("TN", is_id=False, accepted=False),
 )
-BY_CODE = {outcome.code: outcome for outcome in OUTCOMES}
+UNKNOWN_OUTCOMES = (Outcome("IN", is_id=None, accepted=True), Outcome("OUT", is_id=None, accepted=False))
+BY_CODE = {outcome.code: outcome for outcome in (*OUTCOMES, *UNKNOWN_OUTCOMES)}
 
 
 def rule_for(score: str, rule: str, set_for: str) -> str:
@@ -38,7 +40,7 @@ def rule_for(score: str, rule: str, set_for: str) -> str:
 
 
 def threshold(table: pd.DataFrame, score: str, rule: str = TPR95) -> float:
-    """The threshold of a rule: `tpr95`, `youden`, or a number written out."""
+    """The threshold of a rule: `tpr95`, for which ID images are enough, `youden`, or a number written out."""
     if rule == TPR95:
         values, inside = table[score].to_numpy(dtype=float), table["is_id"].to_numpy(dtype=bool)
         return fpr_at_recall(values[inside], values[~inside])[1]
@@ -49,8 +51,11 @@ def threshold(table: pd.DataFrame, score: str, rule: str = TPR95) -> float:
 
 
 def outcomes(table: pd.DataFrame, score: str, at: float) -> pd.Series:
-    """Each image's outcome code: TP, FN, FP or TN."""
-    accepted, inside = table[score] >= at, table["is_id"]
+    """Each image's outcome code: TP, FN, FP or TN; IN or OUT where nobody knows what the images show."""
+    accepted = table[score] >= at
+    if "is_id" not in table:
+        return accepted.map({True: "IN", False: "OUT"})
+    inside = table["is_id"]
     codes = np.select([inside & accepted, inside & ~accepted, ~inside & accepted], ["TP", "FN", "FP"], "TN")
     return pd.Series(codes, index=table.index)
 

@@ -22,10 +22,11 @@ from .run_files.folder import RunFolder
 from .run_files.folder import is_run_name as is_run_name
 from .run_files.folder import run_names as run_names
 from .run_files.id_labels import class_list_hash as class_list_hash
+from .run_files.info import Role as Role
 from .run_files.info import ScoredWith
 from .run_files.info import Settings as Settings
 from .run_files.info import checked_settings as checked_settings
-from .run_files.metrics import Metrics, drop_exchanged, read_metrics, write_metrics
+from .run_files.metrics import Metrics, read_metrics, roles_in_metrics, write_metrics
 from .run_files.scores import ScoresInfo, read_scores, read_scores_info, write_scores
 
 
@@ -244,14 +245,38 @@ class Run(RunFolder):
         found = {name: self._root(name) for name in self.scored_sets}
         return {name: root for name, root in found.items() if root is not None}
 
-    def shows_id(self, image_set: str) -> bool | None:
-        """Whether an image set shows the ID classes; None where nobody has said."""
-        return self.info.shows_id(image_set, lambda: self._root(image_set))
+    def role(self, image_set: str) -> Role:
+        """What an image set shows: the ID classes or something else where that was said, else "unknown"."""
+        return self._said(image_set, roles_in_metrics(self.path("metrics.json")))
+
+    def _said(self, image_set: str, measured: Mapping[str, Role]) -> Role:
+        """Metrics of before roles were noted say which sets are OOD, if their ID set is one by other words."""
+        role = self.info.role(image_set, lambda: self._root(image_set))
+        if image_set in self.info.roles or role != "unknown" or measured.get(image_set) != "OOD":
+            return role
+        inside = next((name for name, taken in measured.items() if taken == "ID"), "")
+        is_sound = self.info.role(inside, lambda: self._root(inside)) == "ID"
+        return "OOD" if is_sound else "unknown"
+
+    def sets_showing(self, role: Role) -> list[str]:
+        """The scored image sets of a role; what was not said is unknown."""
+        measured = roles_in_metrics(self.path("metrics.json"))
+        return [name for name in self.scored_sets if self._said(name, measured) == role]
 
     @property
     def id_sets(self) -> list[str]:
         """The scored image sets that show the ID classes."""
-        return [name for name in self.scored_sets if self.shows_id(name)]
+        return self.sets_showing("ID")
+
+    @property
+    def ood_sets(self) -> list[str]:
+        """The scored image sets that were said to show something else."""
+        return self.sets_showing("OOD")
+
+    @property
+    def unknown_sets(self) -> list[str]:
+        """The scored image sets of which nobody knows, or has said, what they show: no figure takes them in."""
+        return self.sets_showing("unknown")
 
     @property
     def id_set(self) -> str | None:
@@ -275,11 +300,37 @@ class Run(RunFolder):
             )
         return found
 
-    def set_role(self, image_set: str, is_id: bool) -> None:
-        """Say whether an image set shows the ID classes or something else; metrics that took it otherwise go."""
+    def known_ood_sets(self, id_set: str, given: Sequence[str] = ()) -> list[str]:
+        """The image sets to compare an ID set with: those that a person names, else the run's own.
+
+        Raises NegRefineError where none was said to show something else: none is ever guessed.
+        """
+        found = list(given) or [name for name in self.ood_sets if name != id_set]
+        if not found:
+            unknown = [name for name in self.unknown_sets if name != id_set]
+            said = f"; nobody has said what these show: {', '.join(unknown)}" if unknown else ""
+            raise NegRefineError(
+                f"figures compare the ID set {id_set!r} with something else, and no scored image set of the run "
+                f"{self.name!r} was said to show that{said}. Name it (on the command line with --ood, in the app on "
+                "the page Score), or score one"
+            )
+        return found
+
+    def set_role(self, image_set: str, role: Role) -> None:
+        """Say what an image set shows; metrics that took it otherwise go."""
         with self.locked():
-            self.update_info(roles={**self.info.roles, image_set: "ID" if is_id else "OOD"})
-        drop_exchanged(self.path("metrics.json"), image_set, is_id)
+            measured = self._keep_measured_roles()
+            self.update_info(roles={**self.info.roles, image_set: role})
+            if measured.get(image_set, role) != role:
+                self.path("metrics.json").unlink(missing_ok=True)
+
+    def _keep_measured_roles(self) -> dict[str, Role]:
+        """Note the roles that only the metrics say, before these are replaced or deleted; returns what they took."""
+        measured = roles_in_metrics(self.path("metrics.json"))
+        unsaid = measured.keys() - self.info.roles.keys()
+        if noted := {name: role for name in sorted(unsaid) if (role := self._said(name, measured)) != "unknown"}:
+            self.update_info(roles={**self.info.roles, **noted})
+        return measured
 
     @property
     def skipped(self) -> pd.DataFrame:
@@ -317,7 +368,9 @@ class Run(RunFolder):
         return metrics
 
     def write_metrics(self, values: Metrics) -> None:
-        write_metrics(self.path("metrics.json"), values)
+        with self.locked():
+            self._keep_measured_roles()
+            write_metrics(self.path("metrics.json"), values)
 
     def check_scored(self, image_set: str) -> None:
         """Raise where the image set has no scores, naming those that have."""
@@ -338,6 +391,7 @@ def remove_image_set(run: Run, image_set: str) -> None:
     uploaded, others = run.path("images") / image_set, others_with(run, image_set)
     scores = run.path(f"scores/{image_set}.parquet")
     with run.doing(f"score {image_set}"), run.locked(), writing(scores):
+        run._keep_measured_roles()
         run.path("metrics.json").unlink(missing_ok=True)
         if uploaded.is_dir() and not uploaded.is_symlink() and not others:
             with temporary_folder(run.folder) as folder:

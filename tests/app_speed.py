@@ -72,7 +72,7 @@ def write_large_run(images: int) -> None:
         table = tables[name].iloc[draw.integers(len(tables[name]), size=rows)].reset_index(drop=True)
         noise = draw.normal(0, 0.01, rows).astype("float32")
         large.write_scores(name, demo.image_root(name), table.assign(negrefine=table["negrefine"] + noise))
-    large.set_role("animals", True)
+    large.set_role("animals", "ID")
 
 
 def measure_bundled(page: Page, address: str) -> None:

@@ -72,7 +72,7 @@ def _folders(run: Run, names: list[str]) -> None:
             f"Classes without a folder of ID pictures in “{plain(id_set)}”: {len(empty):,} ({some(empty, 5)})."
         )
     for other in run.scored_sets:
-        if other != id_set and not run.shows_id(other):
+        if run.role(other) == "OOD":
             also = sorted({str(name) for name in scores(run, other)["class"].dropna().unique()})
             also = [name for name in also if name.casefold().replace("_", " ") in known]
             if also:
@@ -186,9 +186,7 @@ def _score(run: Run) -> None:
 
 @told
 def _start_scoring(run: Run, source: Run) -> None:
-    steps = [
-        jobs.Score(image_set=name, same_as=source.name, is_id=source.shows_id(name)) for name in source.scored_sets
-    ]
+    steps = [jobs.Score(image_set=name, same_as=source.name, role=source.role(name)) for name in source.scored_sets]
     jobs.start(jobs.Spec(title=f"Score {run.name}", run=run.name, steps=(*steps, jobs.Evaluate())))
 
 

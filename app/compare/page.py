@@ -13,7 +13,7 @@ from negrefine_core.show.tables import points
 
 from ..shared import frame, links
 from ..shared.gallery import image_gallery
-from ..shared.operating_point import rule_words
+from ..shared.operating_point import Threshold, rule_words
 from ..shared.scored_images import ScoredImages, Sets
 from ..shared.view import bound, change, switch
 from ..shared.words import contamination, plain, positive_class
@@ -217,7 +217,8 @@ def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
     margin = (shown[SECOND] - joined.thresholds[1]).abs()
     shown = shown.loc[margin.sort_values(ascending=False, kind="stable").index]
     score = replace(sides.second.score, column=SECOND)
-    images = ScoredImages(joined.table, sides.sets, score, [score], joined.thresholds[1])  # type: ignore[arg-type]
+    at = Threshold(joined.thresholds[1], rule_words(view, score.column))
+    images = ScoredImages(joined.table, sides.sets, score, [score], at, joined.table)  # type: ignore[arg-type]
     image_gallery(
         run, view, images, shown, lambda image: f"{image[FIRST]:.{places[0]}f} → **{image[SECOND]:.{places[1]}f}**"
     )

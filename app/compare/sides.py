@@ -13,7 +13,7 @@ from negrefine_core.show import charts
 from ..shared.frame import known_runs
 from ..shared.operating_point import threshold
 from ..shared.outdated import overridden
-from ..shared.scored_images import Sets, choose_sets, scores
+from ..shared.scored_images import Sets, choose_sets, is_comparable, scores
 from .view import CompareView
 
 FIRST, SECOND = "first", "second"
@@ -89,9 +89,9 @@ def offered_scores(run: Run, sets: Sets | None) -> list[Method]:
 
 def _shared(first: Run, second: Run, view: CompareView) -> Sets | None:
     """The view's image sets as far as both runs have scored them."""
-    if len(first.scored_sets) < 2:
+    if not is_comparable(first):
         return None
-    sets, there = choose_sets(first, view), second.scored_sets
+    sets, there = choose_sets(first, replace(view, alone="")), second.scored_sets
     ood = tuple(name for name in sets.ood if name in there)
     return replace(sets, ood=ood) if sets.id in there and ood else None
 

@@ -11,7 +11,6 @@ from negrefine_core.metrics import AVERAGE, Convention, evaluate
 from negrefine_core.runs import Run
 
 from ..shared.cached import cached_by
-from ..shared.id_question import ask_id_set
 from ..shared.scored_images import ScoredImages, scores
 from ..shared.view import ID_POSITIVE, OOD_POSITIVE, PYTORCH_OOD, View, bound
 from ..shared.words import contamination, interval, plain
@@ -27,9 +26,6 @@ NOTES = {
 
 
 def metrics_table(run: Run, view: View, images: ScoredImages) -> None:
-    if run.id_set is None:
-        ask_id_set(run)
-        return
     metrics = run.metrics
     st.segmented_control(
         "Convention of FPR@95",

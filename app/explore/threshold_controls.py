@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from negrefine_core.operating_point import TPR95
 from negrefine_core.show.charts import decimals
 
 from ..shared.operating_point import BY_HAND, RULES
@@ -9,12 +10,25 @@ from ..shared.scored_images import ScoredImages
 from ..shared.view import View, change, now
 
 STEPS = 500
+HELP = (
+    "- **95% of ID kept**: the threshold of FPR@95, at which the true positive rate (TPR) is nearest to 95%: as in the "
+    "paper the lowest score of all images that has this rate, so it moves a little with the OOD images\n"
+    "- **Balanced**: Youden’s J, the largest TPR − FPR\n- **By hand**: where the slider stands"
+)
+HELP_ALONE = (
+    "- **95% of ID kept**: carried over from the run’s set of your classes, of which 95% lie at or above it\n"
+    "- **Median**: half of these pictures lie on either side, where there is no such set; it is only a start\n"
+    "- **By hand**: where the slider stands"
+)
 
 
 def threshold_controls(view: View, images: ScoredImages) -> None:
     left, right = st.columns([3, 2], gap="medium")
-    labels = RULES | {BY_HAND: "By hand"}
-    st.session_state["pick_rule"] = view.threshold if view.threshold in RULES else BY_HAND
+    rules = _rules(images)
+    labels = rules | {BY_HAND: "By hand"}
+    is_by_hand = view.threshold not in RULES and view.score == images.score.column
+    rule = view.threshold if view.threshold in rules else TPR95
+    st.session_state["pick_rule"] = BY_HAND if is_by_hand else rule
     left.segmented_control(
         "Threshold",
         list(labels),
@@ -23,9 +37,7 @@ def threshold_controls(view: View, images: ScoredImages) -> None:
         required=True,
         wrap=True,
         on_change=lambda: _follow_rule(view, images.threshold),
-        help="- **95% of ID kept**: the threshold of FPR@95, at which the true positive rate (TPR) is nearest to 95%: "
-        "as in the paper the lowest score of all images that has this rate, so it moves a little with the OOD images\n"
-        "- **Balanced**: Youden’s J, the largest TPR − FPR\n- **By hand**: where the slider stands",
+        help=HELP_ALONE if images.is_alone else HELP,
     )
     values = images.table[images.score.column]
     low, high = float(values.min()), float(values.max())
@@ -42,6 +54,13 @@ def threshold_controls(view: View, images: ScoredImages) -> None:
             args=(view,),
             help="Images at or above it count as ID.",
         )
+
+
+def _rules(images: ScoredImages) -> dict[str, str]:
+    """A set by itself has one rule: what its threshold is carried over from, else its own median."""
+    if not images.is_alone:
+        return RULES
+    return {TPR95: RULES[TPR95] if images.known is not None else "Median"}
 
 
 def _by_hand(view: View) -> None:

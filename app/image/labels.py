@@ -16,7 +16,6 @@ from negrefine_core.show import charts
 from negrefine_core.show.thumbnails import locate
 
 from ..shared import background, errors, features, links
-from ..shared.operating_point import threshold
 from ..shared.scored_images import ScoredImages
 from ..shared.view import change, now
 from ..shared.words import equals, plain
@@ -115,7 +114,7 @@ def _score(run: Run, feature: "Tensor", view: ImageView) -> tuple[pd.Series, pd.
 
 def _change(view: ImageView, images: ScoredImages, before: pd.Series, after: pd.Series) -> None:
     """Old and new score and its parts, and whether the decision flips."""
-    at = threshold(view, images.table, DEFAULT)
+    at = images.threshold_of(view, DEFAULT)
     with st.container(horizontal=True, gap="small"):
         for name, label in (("negrefine", "NegRefine"), ("neglabel", "NegLabel"), ("multi_matching", "Matching")):
             old, new = float(before[name]), float(after[name])

@@ -11,20 +11,28 @@ from negrefine_core.show.thumbnails import locate
 
 from ..shared import background, errors, features
 from ..shared.address import Address, by_address
-from ..shared.gallery import image_card
+from ..shared.gallery import image_card, kind, taken_for
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View
 
 SHOWN = 12
 AT_ONCE = 5_000  # more pictures than these are compared at the press of a button: embedding them may take long
 
+HELP = (
+    "The nearest pictures of the chosen image sets, by the model’s image features (cosine). Blue: ID. Orange: OOD. The "
+    "code says what the threshold makes of each; an image among the other colour is a hard one. Dashed: on the wrong "
+    "side."
+)
+HELP_ALONE = (
+    "The nearest pictures of this image set, by the model’s image features (cosine). Blue: taken for one of your "
+    "classes. Orange: for none of them. A picture among the other colour is a close call."
+)
+
 
 def similar_pictures(run: Run, view: View, images: ScoredImages, image: pd.Series) -> None:
     st.markdown(
         "**Similar pictures**",
-        help="The nearest pictures of the chosen image sets, by the model’s image features (cosine). Blue: ID. Orange: "
-        "OOD. The code says what the threshold makes of each; an image among the other colour is a hard one. Dashed: "
-        "on the wrong side.",
+        help=HELP_ALONE if images.is_alone else HELP,
     )
     if len(images.table) > AT_ONCE and not st.session_state.get(f"neighbours_{run.folder}"):
         st.button(
@@ -48,15 +56,15 @@ def similar_pictures(run: Run, view: View, images: ScoredImages, image: pd.Serie
     with st.container(key="gallery_similar"):
         for position, (_, row) in enumerate(shown.iterrows()):
             wrong = row["outcome"] in ("FP", "FN")
-            kind = "id" if row["is_id"] else "ood"
-            with st.container(key=f"card_{kind}_{'wrong' if wrong else 'right'}_{position}"):
-                image_card(run, view, images, row, f"**{row['cosine']:.2f}** · {row['outcome']}")
+            said = taken_for(row, row["outcome"] == "IN") if images.is_alone else row["outcome"]
+            with st.container(key=f"card_{kind(row)}_{'wrong' if wrong else 'right'}_{position}"):
+                image_card(run, view, images, row, f"**{row['cosine']:.2f}** · {said}")
 
 
 def _found(run: Run, images: ScoredImages, image: pd.Series) -> pd.Series | None:
     """The cosine of the nearest pictures by address; None and a sign of work under way."""
     file = locate(run, image["image_set"], image["path"])
-    names = (images.sets.id, *images.sets.ood)
+    names = images.sets.names
     key = ("neighbours", run.state(scores=names), str(file), file_state(file))
     address = str(Address.of(image))
     return background.result(key, lambda: _nearest(run, names, address), "Comparing the pictures")

@@ -37,7 +37,7 @@ def place_of_own_class(run: Run, image: pd.Series) -> None:
 def _label(run: Run, image: pd.Series) -> str | None:
     """The ID label that the image's class folder goes by."""
     folder = image["class"]
-    if not image["is_id"] or not isinstance(folder, str):
+    if not image.get("is_id") or not isinstance(folder, str):
         return None
     wanted = folder.casefold()
     return next((name for name in run.id_labels if name.casefold() in (wanted, wanted.replace("_", " "))), None)

@@ -1,5 +1,7 @@
 """Image: one picture, the parts of its score, the labels it matches, and what it is like without some of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -11,9 +13,9 @@ from negrefine_core.show import charts
 
 from ..shared import frame, links, pictures
 from ..shared.address import Address
-from ..shared.gallery import described
+from ..shared.gallery import described, reasons, taken_for
 from ..shared.operating_point import OUTCOME_WORDS
-from ..shared.scored_images import ScoredImages
+from ..shared.scored_images import ScoredImages, sets_by_themselves
 from ..shared.view import change
 from ..shared.words import percent, plain
 from .labels import matched_labels, score_parts
@@ -25,6 +27,7 @@ BACK = {"explore": "Explore", "compare": "Compare", "review": "Review"}  # the g
 
 
 def _draw(run: Run, view: ImageView) -> None:
+    view = _on_its_set(run, view)
     images = ScoredImages.of(run, view)
     if own_picture(run, view, images):
         return
@@ -44,6 +47,14 @@ def _draw(run: Run, view: ImageView) -> None:
         score_parts(run, image)
         matched_labels(run, view, images, image)
     similar_pictures(run, view, images, image)
+
+
+def _on_its_set(run: Run, view: ImageView) -> ImageView:
+    """The view on the set of its image, by itself where it is not one of those that are compared."""
+    if not view.image:
+        return view
+    image_set = Address.parse(view.image).image_set
+    return replace(view, alone=image_set if image_set in sets_by_themselves(run) else "")
 
 
 def _find(table: pd.DataFrame, address: str) -> pd.Series:
@@ -100,15 +111,19 @@ def _picture(run: Run, image: pd.Series) -> None:
 
 
 def _every_score(images: ScoredImages, image: pd.Series) -> None:
-    """The image among the ID images, by each score: scales differ, shares can be compared."""
+    """The image among the ID images, or in its own set, by each score: scales differ, shares can be compared."""
+    those, beside = "ID images", images.table
+    if images.is_alone:
+        those = "This set"
+    else:
+        beside = beside[beside["is_id"]]
     st.markdown(
-        "**By every score**", help="ID images below: the share of ID images with a lower score; near 0% looks OOD."
+        "**By every score**", help=f"{those} below: the share of these images with a lower score; near 0% looks OOD."
     )
-    inside = images.table[images.table["is_id"]]
     rows = {
         score.name: {
             "Value": f"{image[score.column]:.{charts.decimals(images.table[score.column])}f}",
-            "ID images below": percent((inside[score.column] < image[score.column]).mean()),
+            f"{those} below": percent((beside[score.column] < image[score.column]).mean()),
         }
         for score in images.offered
     }
@@ -117,6 +132,9 @@ def _every_score(images: ScoredImages, image: pd.Series) -> None:
 
 def _verdict(images: ScoredImages, image: pd.Series) -> None:
     """What the threshold makes of the image, in words."""
+    if images.is_alone:
+        _taken_for(images, image)
+        return
     outcome, value = BY_CODE[image["outcome"]], images.text(image[images.score.column])
     side = "≥" if outcome.accepted else "<"
     taken = "ID" if outcome.accepted else "OOD"
@@ -128,6 +146,20 @@ def _verdict(images: ScoredImages, image: pd.Series) -> None:
         f"{images.score.name} score **{value}** {side} threshold {images.text(images.threshold)}: "
         f"taken for **{taken}**, and it is {truth} ({outcome.code}).",
         icon=":material/check:" if right else ":material/close:",
+    )
+
+
+def _taken_for(images: ScoredImages, image: pd.Series) -> None:
+    """What a picture of which nobody knows what it shows is taken for, why, and its place among the others."""
+    accepted, values = BY_CODE[image["outcome"]].accepted, images.table[images.score.column]
+    value = image[images.score.column]
+    st.subheader(f"{plain(described(image))}: {taken_for(image, accepted)}")
+    st.info(
+        f"{images.score.name} score **{images.text(value)}** {'≥' if accepted else '<'} threshold "
+        f"{images.text(images.threshold)}, {images.at.origin}. It is most similar to {reasons(image)}.  \n"
+        f"Number **{int((values > value).sum()) + 1:,}** of the {len(values):,} pictures of "
+        f"“{plain(images.sets.alone)}”, the most in-distribution first.",
+        icon=":material/check:" if accepted else ":material/close:",
     )
 
 

@@ -13,9 +13,9 @@ from negrefine_core.methods import DEFAULT
 from negrefine_core.runs import Run
 
 from ..shared import errors, features, pictures
-from ..shared.operating_point import threshold
+from ..shared.gallery import reasons, taken_for
 from ..shared.scored_images import ScoredImages
-from ..shared.words import percent, plain
+from ..shared.words import percent, plain, sentence
 from .labels import computed_scores, label_axis, score_parts
 from .view import ImageView
 
@@ -71,14 +71,15 @@ def _scored(run: Run, content: bytes, picture: Image.Image) -> pd.Series | None:
 
 
 def _show(run: Run, view: ImageView, images: ScoredImages, row: pd.Series) -> None:
-    at, score = threshold(view, images.table, DEFAULT), row["negrefine"]
-    taken = "ID" if score >= at else "OOD"
-    inside = images.table.loc[images.table["is_id"], "negrefine"]
-    st.subheader(f"Taken for {taken}", help="There is no truth to compare with: only you know what it shows.")
+    at, score = images.threshold_of(view, DEFAULT), row["negrefine"]
+    accepted, beside, these = score >= at, images.table, "pictures of this set"
+    if not images.is_alone:
+        beside, these = beside[beside["is_id"]], "run’s ID images"
+    st.subheader(sentence(taken_for(row, accepted)), help="There is no truth to compare with: only you know it.")
     st.info(
-        f"NegRefine score **{score:.3f}** {'≥' if score >= at else '<'} threshold {at:.3f}. "
-        f"{percent((inside < score).mean())} of the run’s ID images score lower.",
-        icon=":material/check:" if score >= at else ":material/close:",
+        f"NegRefine score **{score:.3f}** {'≥' if accepted else '<'} threshold {at:.3f}: {reasons(row)}. "
+        f"{percent((beside['negrefine'] < score).mean())} of the {these} score lower.",
+        icon=":material/check:" if accepted else ":material/close:",
     )
     score_parts(run, row)
     label_axis(row, "What it looks like to the model")

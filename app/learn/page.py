@@ -8,6 +8,8 @@ from negrefine_core.run_files.bundled import BUNDLED_RUN
 from negrefine_core.runs import Run
 
 from ..shared import frame
+from ..shared.known_sets import ask_for_known_sets
+from ..shared.scored_images import is_comparable
 from ..shared.view import bound, change, go_to_run
 from .lessons import LESSONS
 from .view import TITLES, LearnView
@@ -16,8 +18,9 @@ CODES = list(TITLES)
 
 
 def _draw(run: Run, view: LearnView) -> None:
-    if len(run.scored_sets) < 2:
-        st.info("This run has no scored images to learn from. The bundled run has.")
+    if not is_comparable(run):
+        ask_for_known_sets(run, view, "The lessons compare pictures of your classes with others.")
+        st.caption("The bundled run has both.")
         st.button("Choose the bundled run", icon=":material/school:", on_click=go_to_run, args=(BUNDLED_RUN,))
         return
     place = CODES.index(view.lesson)

@@ -1,13 +1,13 @@
 """What restoring or dropping a label does to AUROC, FPR@95 and single images, and which images it attracts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from negrefine_core.errors import NegRefineError, UnknownIdSetError
+from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import DROPPED, changes, judged_negatives, verdict_state
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
@@ -15,8 +15,8 @@ from negrefine_core.runs import Run
 from ..shared import background, errors, features, links
 from ..shared.address import by_address
 from ..shared.gallery import image_card
-from ..shared.id_question import ask_id_set
-from ..shared.scored_images import ScoredImages
+from ..shared.known_sets import ask_for_known_sets
+from ..shared.scored_images import ScoredImages, is_comparable
 from ..shared.view import View
 from ..shared.words import plain
 from .figures import figures_table
@@ -48,11 +48,10 @@ def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
         return
     dropped = row["decision"] == DROPPED
     st.markdown(f"**If you {'restore' if dropped else 'drop'} it**", help=_help(view))
-    try:
-        images = ScoredImages.of(run, view)
-    except UnknownIdSetError:
-        ask_id_set(run)
+    if not is_comparable(run):
+        ask_for_known_sets(run, view, "What a decision does is measured by AUROC and FPR@95.")
         return
+    images = ScoredImages.of(run, replace(view, alone=""))
     change = _change(run, row)
     if change is None:
         if not dropped and not row["overridden"]:  # else the stored scores know nothing of it yet

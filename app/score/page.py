@@ -27,7 +27,7 @@ from .view import ScoreView
 NEWS = 900  # seconds: how long a finished job is told of
 REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
 STALE = "before your last override"
-SHOWN = {True: "ID", False: "OOD", None: "nobody has said"}
+SHOWN = {"ID": "ID", "OOD": "OOD", "unknown": "nobody knows"}
 ROLES = {
     False: "Something else: out-of-distribution (OOD)",
     True: "My ID classes: in-distribution (ID)",
@@ -70,8 +70,8 @@ def _after(run: Run, job: Job, view: ScoreView) -> None:
     steps = [step for step in job.spec.steps if isinstance(step, Score)]
     if job.state != "done" or not steps:
         return
-    inside = next((step.image_set for step in steps if step.is_id), "")
-    outside = tuple(step.image_set for step in steps if step.is_id is False)
+    inside = next((step.image_set for step in steps if step.role == "ID"), "")
+    outside = tuple(step.image_set for step in steps if step.role == "OOD")
     st.page_link(
         links.page("explore"),
         label="See the images in Explore",
@@ -133,7 +133,7 @@ def _begin(run: Run, chosen: Chosen, device: str, roles: dict[str, bool]) -> Non
         Score(
             image_set=image_set.name,
             folder=chosen.root or str(image_set.root),
-            is_id=roles[image_set.name],
+            role="ID" if roles[image_set.name] else "OOD",
             dataset=image_set.name if chosen.root else "",
         )
         for image_set in unpacked(run, chosen)
@@ -204,7 +204,7 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
         rows.append(
             {
                 "Image set": name,
-                "Shows": SHOWN[run.shows_id(name)],
+                "Shows": SHOWN[run.role(name)],
                 "Images": len(scores(run, name)),
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),

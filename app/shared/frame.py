@@ -6,13 +6,12 @@ from pathlib import Path
 import streamlit as st
 
 from negrefine_core import paths
-from negrefine_core.errors import NegRefineError, UnfinishedError, UnknownIdSetError
+from negrefine_core.errors import NegRefineError, UnfinishedError
 from negrefine_core.overrides import changes
 from negrefine_core.run_files.bundled import BUNDLED_RUN
 from negrefine_core.runs import Run, run_names
 
 from . import clicks, errors
-from .id_question import ask_id_set
 from .job_panel import jobs_in_sidebar, work_on
 from .links import PageName
 from .outdated import outdated_notice
@@ -44,8 +43,6 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
             outdated_notice(run, view)
         try:
             draw(run, view)
-        except UnknownIdSetError:
-            ask_id_set(run)
         except UnfinishedError:
             if name in PANELS or not work_on(run):
                 raise

@@ -1,10 +1,12 @@
 """A paged gallery of thumbnails, each a link that opens its Image page."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
 
+from negrefine_core.operating_point import BY_CODE
 from negrefine_core.runs import Run
 
 from . import links
@@ -32,7 +34,7 @@ def image_gallery(
     start = (page - 1) * PAGE_SIZE
     with st.container(key="gallery"):
         for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
-            with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
+            with st.container(key=f"card_{kind(image)}_{position}"):
                 image_card(run, view, images, image, words(image) if words else None)
 
 
@@ -61,7 +63,7 @@ def image_card(run: Run, view: View, images: ScoredImages, image: pd.Series, wor
     name = described(image)
     small = thumbnail(run, image["image_set"], image["path"])
     picture = f"![{plain(name)}]({small})" if small else ":material/broken_image:"
-    words = words or f"**{images.text(image[images.score.column])}** · {image['outcome']}"
+    words = words or f"**{images.text(image[images.score.column])}** · {_said_of(image)}"
     st.page_link(
         links.page("image"),
         icon="",  # the picture itself, and not the page's
@@ -75,6 +77,30 @@ def _opened_from(view: View) -> str:
     """The page of this gallery, where Back leads; the Image page's own gallery leads back to where it came from."""
     here = str(st.session_state["page"])
     return view.back if here == "image" else here
+
+
+def kind(image: pd.Series) -> Literal["id", "ood"]:
+    """The colour of its card: what it shows, or what it is taken for where nobody knows."""
+    inside = image["is_id"] if "is_id" in image else BY_CODE[image["outcome"]].accepted
+    return "id" if inside else "ood"
+
+
+def _said_of(image: pd.Series) -> str:
+    """Its outcome; of a picture of which nobody knows what it shows what it is taken for, and why."""
+    if "is_id" in image:
+        return str(image["outcome"])
+    return f"{taken_for(image, BY_CODE[image['outcome']].accepted)}  \n{reasons(image)}"
+
+
+def taken_for(image: pd.Series, accepted: bool) -> str:
+    """What a threshold takes a picture for, in words that need no truth."""
+    return f"looks like *{plain(str(image['id_labels'][0]))}*" if accepted else "none of your classes"
+
+
+def reasons(image: pd.Series) -> str:
+    """The ID label and the negative that it is most similar to."""
+    sides = ((image["id_labels"], image["id_sims"]), (image["negative_labels"], image["negative_sims"]))
+    return " against ".join(f"“{plain(str(names[0]))}” {values[0]:.1f}" for names, values in sides if len(names))
 
 
 def described(image: pd.Series) -> str:

@@ -8,6 +8,7 @@ from negrefine_core import operating_point
 from negrefine_core.operating_point import TPR95, YOUDEN
 
 from .view import View
+from .words import plain
 
 BY_HAND = "hand"
 RULES = {TPR95: "95% of ID kept", YOUDEN: "Balanced (Youden)"}
@@ -26,12 +27,40 @@ OUTCOME_WORDS = {
     "FN": Words("ID missed", "False negatives: ID images below the threshold, taken for OOD."),
     "FP": Words("OOD let in", "False positives: OOD images at or above the threshold, taken for ID."),
     "TN": Words("OOD caught", "True negatives: OOD images below the threshold."),
+    "IN": Words("Looks like one of your classes", "At or above the threshold. Nobody has said whether that is right."),
+    "OUT": Words("None of your classes", "Below the threshold. Nobody has said whether that is right."),
 }
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold and how it came about, in words."""
+
+    value: float
+    origin: str
 
 
 def threshold(view: View, table: pd.DataFrame, score: str, column: str = "") -> float:
     """A score's threshold by the view's rule, whichever page looks at it; its values are in `column` if not its own."""
     return operating_point.threshold(table, column or score, _rule(view, score))
+
+
+def threshold_alone(
+    view: View, values: pd.Series, score: str, known: pd.DataFrame | None, id_set: str, column: str = ""
+) -> Threshold:
+    """The threshold of an image set by itself: set by hand, or carried over from the `known` images of the ID set, with
+    the OOD images there are; without an ID set the median of its own values, which is only a start."""
+    rule = _rule(view, score)
+    if rule not in RULES:
+        return Threshold(float(rule), "set by hand")
+    if known is None:
+        return Threshold(
+            float(values.median()),
+            "the median: half of the pictures lie on either side. It is only a start, as the run has no set of your "
+            "classes to take a threshold from; move it by hand",
+        )
+    at = operating_point.threshold(known, column or score, TPR95)
+    return Threshold(at, f"carried over from “{plain(id_set)}”: it keeps 95% of those ID images")
 
 
 def rule_words(view: View, score: str) -> str:

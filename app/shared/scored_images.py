@@ -1,50 +1,65 @@
-"""The scored images of a view: ID and OOD sets joined, judged at the threshold, filtered and sorted."""
+"""The scored images of a view: ID and OOD sets compared, or one set by itself; judged at the threshold, and sorted."""
 
 from dataclasses import dataclass
 
 import pandas as pd
 
-from negrefine_core.errors import NegRefineError, UnfinishedError
+from negrefine_core.errors import UnfinishedError
 from negrefine_core.methods import Method, offered
-from negrefine_core.operating_point import outcomes
+from negrefine_core.operating_point import OUTCOMES, UNKNOWN_OUTCOMES, outcomes
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
 from .cached import cached_by
-from .operating_point import threshold
+from .operating_point import Threshold, rule_words, threshold, threshold_alone
 from .view import View
 
 
 @dataclass(frozen=True)
 class Sets:
-    """Which of the run's image sets are ID, which may be OOD, and which OOD sets are chosen."""
+    """Which image sets are looked at: the ID set `id` and the OOD sets `ood`, of which `others` are all there are; or
+    `alone` one by itself, while the others say what threshold is carried over to it, as far as the run has them."""
 
     id: str
     others: tuple[str, ...]
     ood: tuple[str, ...]
+    alone: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is looked at."""
+        return (self.alone,) if self.alone else (self.id, *self.ood)
 
 
 def choose_sets(run: Run, view: View) -> Sets:
-    """The view's sets where the run has them, else the run's own.
+    """The view's sets where the run has them, else the run's own: an ID set with OOD sets, where there are both.
 
-    Raises UnknownIdSetError where neither says which set is ID, UnfinishedError where fewer than two sets
-    are scored, and NegRefineError where a set of either kind lacks.
+    What a set shows is what was said of it, and never what a URL names it. Raises UnfinishedError without scores.
     """
-    scored = run.scored_sets
-    if len(scored) < 2:
+    if not run.scored_sets:
         raise UnfinishedError(
-            f"The run {run.name!r} has scores of {len(scored)} image sets, and comparing takes an ID set and an OOD "
-            "set. Score pictures on the page Score."
+            f"The run {run.name!r} has no scored pictures yet. Score some on the page Score, sorted or not."
         )
-    chosen = run.known_id_set(view.id if view.id in scored else "")
-    others = tuple(name for name in scored if name != chosen)
-    wanted = [name for name in view.ood if name in others] or [name for name in others if name not in run.id_sets]
-    if not wanted and not view.id:
-        raise NegRefineError(
-            f"All scored image sets of the run {run.name!r} show its ID classes. Score pictures of something else "
-            "on the page Score."
-        )
-    return Sets(chosen, others, tuple(wanted) or others)
+    inside = view.id if view.id in run.id_sets else run.id_set or ""
+    others = tuple(run.ood_sets)
+    ood = tuple(name for name in view.ood if name in others) or others
+    by_themselves = sets_by_themselves(run)
+    alone = view.alone if view.alone in by_themselves else ""
+    if not alone and not is_comparable(run):
+        alone = by_themselves[0]
+    return Sets(inside, others, ood, alone)
+
+
+def is_comparable(run: Run) -> bool:
+    """Whether the run has a set of its ID classes and one of something else: then there are figures."""
+    return bool(run.id_sets and run.ood_sets)
+
+
+def sets_by_themselves(run: Run) -> list[str]:
+    """The sets that can be looked at by themselves: those of which nobody knows what they show, and those that have
+    nothing to be compared with."""
+    unknown = run.unknown_sets
+    return unknown if is_comparable(run) else [*unknown, *(name for name in run.scored_sets if name not in unknown)]
 
 
 @cached_by(lambda run, image_set: run.state(scores=[image_set]), max_entries=64, keep="itself")
@@ -53,37 +68,65 @@ def scores(run: Run, image_set: str) -> pd.DataFrame:
     return run.scores(image_set)
 
 
+def known_images(run: Run, sets: Sets) -> pd.DataFrame | None:
+    """The images of the ID set and, where there are some, of the OOD sets; None without an ID set."""
+    if not sets.id:
+        return None
+    parts = [scores(run, name).assign(image_set=name, is_id=name == sets.id) for name in (sets.id, *sets.ood)]
+    return pd.concat(parts, ignore_index=True)
+
+
 @dataclass(frozen=True)
 class ScoredImages:
-    """`table` has a row an image of the view's sets: the run's columns, `image_set`, `is_id` and `outcome`."""
+    """`table` has a row an image of the view's sets: the run's columns, `image_set`, `outcome` and, of sets that are
+    compared, `is_id`. `known` are the images that thresholds come from."""
 
     table: pd.DataFrame
     sets: Sets
     score: Method
     offered: list[Method]
-    threshold: float
+    at: Threshold
+    known: pd.DataFrame | None
 
     @classmethod
     def of(cls, run: Run, view: View) -> "ScoredImages":
         sets = choose_sets(run, view)
-        names = (sets.id, *sets.ood)
-        parts = [scores(run, name).assign(image_set=name, is_id=name == sets.id) for name in names]
-        table = pd.concat(parts, ignore_index=True)
-        there = offered(*parts)
+        known = known_images(run, sets)
+        table = known
+        if sets.alone or table is None:
+            table = scores(run, sets.alone).assign(image_set=sets.alone)
+        there = offered(*(scores(run, name) for name in {*sets.names, *((sets.id, *sets.ood) if sets.id else ())}))
         score = next((score for score in there if score.column == view.score), there[0])
-        at = threshold(view, table, score.column)
-        table["outcome"] = outcomes(table, score.column, at)
-        return cls(table, sets, score, there, at)
+        at = _threshold(view, table, sets, known, score.column)
+        return cls(table.assign(outcome=outcomes(table, score.column, at.value)), sets, score, there, at, known)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether the images are of one set by itself: then there is no truth, and no figure."""
+        return bool(self.sets.alone)
+
+    @property
+    def threshold(self) -> float:
+        return self.at.value
+
+    def threshold_of(self, view: View, score: str) -> float:
+        """The threshold of another score, by the same rule."""
+        return _threshold(view, self.table, self.sets, self.known, score).value
 
     def text(self, value: float) -> str:
         """A value of the score with as many decimals as tell its images apart."""
         return f"{value:.{decimals(self.table[self.score.column])}f}"
 
+    def filtered_outcome(self, view: View) -> str:
+        """The outcome whose images alone are shown; a filter on those of the other kind of sets says nothing."""
+        there = UNKNOWN_OUTCOMES if self.is_alone else OUTCOMES
+        return view.outcome if view.outcome in {outcome.code for outcome in there} else ""
+
     def shown(self, view: View) -> pd.DataFrame:
         """The images that pass the view's filters, in its order."""
         table, values = self.table, self.table[self.score.column]
         kept = pd.Series(True, index=table.index)
-        if view.outcome:
+        if self.filtered_outcome(view):
             kept &= table["outcome"] == view.outcome
         if view.chosen_scores:
             kept &= values.between(*view.chosen_scores)
@@ -95,10 +138,14 @@ class ScoredImages:
         margin = values - self.threshold
         if sort == "nearest":
             return margin.abs()
-        if sort == "highest":
-            return -values
         if sort == "changed" and "csp" in table:
             return -(table["negrefine"].rank() - table["csp"].rank()).abs()
-        if sort == "wrong":
+        if sort == "wrong" and not self.is_alone:
             return margin.where(table["is_id"], -margin)  # how far on the right side of the threshold
-        return values
+        return values if sort == "lowest" else -values
+
+
+def _threshold(view: View, table: pd.DataFrame, sets: Sets, known: pd.DataFrame | None, score: str) -> Threshold:
+    if not sets.alone:
+        return Threshold(threshold(view, table, score), rule_words(view, score))
+    return threshold_alone(view, table[score], score, known, sets.id)

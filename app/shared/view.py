@@ -112,9 +112,10 @@ def _joined_names(parts: tuple[str, ...]) -> str:
 class View:
     """The fields are the URL's query parameters; a default is left out of the URL.
 
-    `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every other set. `threshold` is a rule or
-    a number. `outcome`, and `low` and `high` around the scores, say which images are shown, `sort` and `page` in what
-    order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened from.
+    `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every set that was said to be OOD. `alone`
+    names an image set that is looked at by itself, such as one of which nobody knows what it shows. `threshold` is a
+    rule or a number. `outcome`, and `low` and `high` around the scores, say which images are shown, `sort` and `page`
+    in what order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened from.
 
     `carried` are the parameters of other pages, which are kept as they came: the way back finds them.
     """
@@ -122,6 +123,7 @@ class View:
     run: str = ""
     id: str = ""
     ood: tuple[str, ...] = names()
+    alone: str = ""
     score: str = DEFAULT
     threshold: str = choice_or_number(*RULES)
     convention: Convention = choice(ID_POSITIVE, OOD_POSITIVE, PYTORCH_OOD)  # noqa: RUF009 - it makes a field

@@ -18,7 +18,7 @@ README = """Scores of the run {run!r}, one row an image.
 
 path       the image, below the folder of its image set
 image_set  its image set: {sets}
-is_id      whether the set shows the ID classes
+is_id      whether the set shows the ID classes; empty where nobody knows
 {methods}
 
 Every score: {sign}.
@@ -33,7 +33,8 @@ def export_scores(run: Run, file: str | Path, id_sets: Sequence[str] = (), image
     """Write a run's scores to FILE, `.parquet` or `.csv`, and what they mean to FILE.README.txt; returns the rows.
 
     Args:
-        id_sets: image sets that show the ID classes; by default those that the run knows of.
+        id_sets: image sets that show the ID classes; by default those that the run knows of. Of what nobody has said
+            anything, `is_id` is empty.
         image_sets: what to export; by default all that is scored.
 
     Raises NegRefineError for another kind of file, or a run without scores or without a known ID set.
@@ -45,7 +46,9 @@ def export_scores(run: Run, file: str | Path, id_sets: Sequence[str] = (), image
     inside = set(id_sets or run.id_sets)
     if not inside.intersection(names):
         raise NegRefineError(f"no ID set among the scored ones ({', '.join(names) or 'none'}); name it with --id")
-    table = pd.concat([_scores(run, name, name in inside) for name in names], ignore_index=True)
+    unknown = set(run.unknown_sets) - inside
+    parts = [_scores(run, name, None if name in unknown else name in inside) for name in names]
+    table = pd.concat(parts, ignore_index=True)
     methods = {method.column: method.name for method in measured(table)}
     width = max(map(len, methods))
     described = "\n".join(f"{column:<{width}}  {method}" for column, method in methods.items())
@@ -54,10 +57,11 @@ def export_scores(run: Run, file: str | Path, id_sets: Sequence[str] = (), image
     return len(table)
 
 
-def _scores(run: Run, name: str, is_id: bool) -> pd.DataFrame:
+def _scores(run: Run, name: str, is_id: bool | None) -> pd.DataFrame:
     scores = run.scores(name)
     columns = [method.column for method in measured(scores)]
-    return scores[["path", *columns]].assign(image_set=name, is_id=is_id)[["path", "image_set", "is_id", *columns]]
+    shown = pd.Series(is_id, scores.index, "boolean" if is_id is None else "bool")
+    return scores[["path", *columns]].assign(image_set=name, is_id=shown)[["path", "image_set", "is_id", *columns]]
 
 
 def _write(file: Path, table: pd.DataFrame, methods: dict[str, str], note: str) -> None:

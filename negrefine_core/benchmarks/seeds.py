@@ -74,7 +74,7 @@ def finish_seed(
         with _timed(run, "scoring"):
             pipeline.score(run, encoder, [image_set], report, workers)
     for number, image_set in enumerate(image_sets):
-        run.set_role(image_set.name, is_id=number == 0)
+        run.set_role(image_set.name, "OOD" if number else "ID")
     if todo or not run.path("metrics.json").exists():
         pipeline.evaluate(run, image_sets[0].name, [s.name for s in image_sets[1:]], BOOTSTRAP)
 

@@ -165,7 +165,7 @@ def benchmark(
 def ablation(
     name: Name,
     id_set: Annotated[str, typer.Option("--id", help="The scored image set that is ID. Default: the run's.")] = "",
-    ood: Annotated[list[str] | None, typer.Option(help="A scored OOD image set. Default: all others.")] = None,
+    ood: Annotated[list[str] | None, typer.Option(help="A scored OOD image set. Default: the run's.")] = None,
     convention: ConventionName = "id",
     device: Device = "auto",
 ) -> None:
@@ -177,7 +177,7 @@ def ablation(
     current = Run.open(name)
     inside = current.known_id_set(id_set)
     positives = _conventions(convention)
-    outside = ood or [name for name in current.scored_sets if name not in (inside, *current.id_sets)]
+    outside = current.known_ood_sets(inside, ood or ())
     encoder = run_encoder(current.settings, current.id_labels, device)
     variants, scores = steps.scores(current, encoder, [inside, *outside], progress_bar)
     table = steps.results(variants, scores, inside, positives)

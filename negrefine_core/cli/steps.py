@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..labels import ClassList
     from ..negfilter import Filtered
     from ..run_files.metrics import Metrics
-    from ..runs import Run, Settings
+    from ..runs import Role, Run, Settings
 
 commands = typer.Typer()
 
@@ -196,11 +196,14 @@ def refine(
     typer.echo(f"The final negatives: {current.path('negatives.csv')}")
 
 
-@commands.command(epilog="Example: negrefine score --name pets photos/pets")
+@commands.command(epilog="Example: negrefine score --name pets photos/pets --role id")
 def score(
     name: Name,
     images: Annotated[Path, typer.Argument(help="Folder of images, with or without class subfolders.")],
     set_name: Annotated[str | None, typer.Option(help="The image set's name. Default: the folder's.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="What they show: id (the run's classes), ood (something else) or unknown.")
+    ] = None,
     device: Device = "auto",
     workers: Workers = WORKERS,
 ) -> None:
@@ -209,10 +212,13 @@ def score(
     from ..image_sets import open_image_set
     from ..runs import Run
 
+    shows = _role(role) if role is not None else None
     current = Run.open(name)
     image_set = open_image_set(images, set_name)
     encoder = run_encoder(current.settings, current.id_labels, device)
     (count,) = pipeline.score(current, encoder, [image_set], progress_bar, workers)
+    if shows:
+        current.set_role(image_set.name, shows)
     print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
     typer.echo(f"{count:,} images scored: {current.path('scores') / image_set.name}.parquet")
@@ -222,7 +228,7 @@ def score(
 def evaluate(
     name: Name,
     id_set: Annotated[str, typer.Option("--id", help="The scored image set that is ID. Default: the run's.")] = "",
-    ood: Annotated[list[str] | None, typer.Option(help="A scored image set that is OOD. Default: all others.")] = None,
+    ood: Annotated[list[str] | None, typer.Option(help="A scored image set that is OOD. Default: the run's.")] = None,
 ) -> None:
     """Compare a run's scored image sets: AUROC, FPR@95, AUPR-in, AUPR-out."""
     from .. import pipeline
@@ -230,10 +236,20 @@ def evaluate(
 
     current = Run.open(name)
     inside = current.known_id_set(id_set)
-    outside = ood or [name for name in current.scored_sets if name not in (inside, *current.id_sets)]
-    if id_set in current.scored_sets:
-        current.set_role(id_set, is_id=True)
+    outside = current.known_ood_sets(inside, ood or ())
+    said: list[tuple[str, Role]] = [(image_set, "OOD") for image_set in ood or ()]
+    said += [(id_set, "ID")] if id_set else []
+    for image_set, shows in said:
+        current.check_scored(image_set)
+        current.set_role(image_set, shows)
     _print_metrics(pipeline.evaluate(current, inside, outside))
+
+
+def _role(text: str) -> "Role":
+    roles: dict[str, Role] = {"id": "ID", "ood": "OOD", "unknown": "unknown"}
+    if text.lower() not in roles:
+        raise NegRefineError(f"--role takes {', '.join(roles)}, not {text!r}")
+    return roles[text.lower()]
 
 
 def _ood_folders(ood: list[str] | None) -> Iterator[tuple[str | None, str]]:

@@ -1,11 +1,12 @@
 """What a background job does, and how far it is, as its files keep them."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..hyperparameters import IN_FLIGHT
+from ..run_files.info import Role
 
 Unit = Literal["images", "labels"]  # in which a step counts
 State = Literal["queued", "running", "done", "cancelled", "failed", "interrupted"]
@@ -32,23 +33,35 @@ class Refine(_Step):
 
 
 class Score(_Step):
-    """Score the pictures below a folder (absolute path) as an image set; `is_id` says that they show the ID classes.
+    """Score the pictures below a folder (absolute path) as an image set; `role` says what they show.
 
-    With `dataset`, they are those of that set of the registry, and `folder` is the root that holds the sets. With
-    `same_as`, the name of a run, they are those that it has under the image set's name, and there is no folder.
+    With `class_folders`, they are those of these subfolders alone ("": of none). With `dataset`, they are those of that
+    set of the registry, and `folder` is the root that holds the sets. With `same_as`, the name of a run, they are those
+    that it has under the image set's name, and there is no folder.
     """
 
     unit: ClassVar[Unit] = "images"
     step: Literal["score"] = "score"
     image_set: str
     folder: str = ""
+    class_folders: tuple[str, ...] = ()
     dataset: str = ""
     same_as: str = ""
-    is_id: bool | None = None  # None: as before
+    role: Role | None = None  # None: as before
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_role(cls, values: Any) -> Any:
+        """Jobs of before said only whether the pictures show the ID classes."""
+        if not isinstance(values, dict) or "is_id" not in values:
+            return values
+        known: dict[bool | None, Role] = {True: "ID", False: "OOD"}
+        others = {name: value for name, value in values.items() if name != "is_id"}
+        return others | {"role": known.get(values["is_id"])}
 
 
 class Evaluate(_Step):
-    """Compute the run's metrics: of the ID set (empty: `Run.id_set`) against every OOD set that is scored."""
+    """Compute the run's metrics: of the ID set (empty: `Run.id_set`) against every set that was said to be OOD."""
 
     step: Literal["evaluate"] = "evaluate"
     id_set: str = ""

@@ -115,11 +115,11 @@ def _do(
         case Evaluate():
             reporter.change(step="Computing the metrics", done=0, total=0, rate=None, eta=None)
             inside = step.id_set or run.id_set
-            outside = [name for name in run.scored_sets if name not in (*run.id_sets, inside)]
+            outside = [name for name in run.ood_sets if name != inside]
             if not inside:
-                return "no metrics yet: nobody has said which image set shows the ID classes; Explore asks"
+                return "no metrics: no image set was said to show the ID classes"
             if not outside:
-                return "no metrics yet: they compare an ID with an OOD image set"
+                return "no metrics: no image set was said to show something else (OOD)"
             pipeline.evaluate(run, inside, outside)
             return f"metrics of {inside} against {', '.join(outside)}"
 
@@ -131,8 +131,8 @@ def _score(step: Score, run: Run, encoder: "CachedEncoder", reporter: Reporter) 
     store, start = FeatureStore(encoder.folder / "images", encoder.dim), time.monotonic()
     before = len(store)
     (count,) = pipeline.score(run, encoder, [_pictures(step)], reporter.report)
-    if step.is_id is not None:
-        run.set_role(step.image_set, step.is_id)
+    if step.role is not None:
+        run.set_role(step.image_set, step.role)
     speed = Speed(encoder.fingerprint, count, len(store) - before, time.monotonic() - start, peak_memory())
     reporter.change(speeds=(*reporter.now.speeds, speed))
     skipped = int((run.skipped["image_set"] == step.image_set).sum())
@@ -144,7 +144,8 @@ def _pictures(step: Score) -> ImageSet:
     if step.dataset:
         return find(step.dataset, step.folder).images
     if not step.same_as:
-        return open_image_set(step.folder, step.image_set)
+        found = open_image_set(step.folder, step.image_set)
+        return found.only(step.class_folders) if step.class_folders else found
     source, name = Run.open(step.same_as), step.image_set
     skipped = source.skipped
     paths = {*source.scores(name)["path"], *skipped[skipped["image_set"] == name]["path"]}

@@ -13,9 +13,9 @@ from ..errors import NegRefineError
 from ..paths import file_state, write_atomically
 from .checks import RESTORE, with_check, without_check
 
-FORMAT_VERSION = 2  # of run.json: 1 had no check; a file without a version is from before there were any
+FORMAT_VERSION = 3  # of run.json: 1 had no check, 2 no role "unknown"; a file without one is from before there were any
 
-Role = Literal["ID", "OOD"]
+Role = Literal["ID", "OOD", "unknown"]  # what an image set shows: the ID classes, something else, or nobody knows
 
 
 class _Part(BaseModel):
@@ -121,15 +121,14 @@ class RunInfo(_Part):
             raise ValueError(f"it is no permutation of 0 to {len(value) - 1}")
         return value
 
-    def shows_id(self, image_set: str, root: Callable[[], str | None]) -> bool | None:
-        """Whether an image set of this folder shows the ID classes: by its role, else by the folders that the run was
-        made with; None where nobody has said."""
+    def role(self, image_set: str, root: Callable[[], str | None]) -> Role:
+        """What an image set of this folder shows: by its role, else by the folders that the run was made with."""
         if image_set in self.roles:
-            return self.roles[image_set] == "ID"
+            return self.roles[image_set]
         folder = root()
         if folder in self.settings.ood_images.values():
-            return False
-        return True if folder is not None and folder == self.settings.id_images else None
+            return "OOD"
+        return "ID" if folder is not None and folder == self.settings.id_images else "unknown"
 
     def changed(self, **values: object) -> "RunInfo":
         """This with other values, checked as if they were read from a file."""

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # before Python 3.12 pydantic reads no 
 from ..errors import NegRefineError, UnfinishedError
 from ..paths import write_atomically
 from .checks import with_check, without_check
-from .info import first_fault
+from .info import Role, first_fault
 
 
 class Figures(TypedDict):
@@ -62,11 +62,10 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
     write_atomically(path, json.dumps(with_check(metrics), indent=1, ensure_ascii=False) + "\n")
 
 
-def drop_exchanged(path: Path, image_set: str, is_id: bool) -> None:
-    """Delete metrics that took an image set for ID where it is not, or the other way round; damaged ones stay."""
+def roles_in_metrics(path: Path) -> dict[str, Role]:
+    """What the metrics took each image set for; nothing where there are none, or they are damaged."""
     try:
         metrics = read_metrics(path)
     except NegRefineError:
-        return
-    if image_set in metrics["images"] and (metrics["id_set"] == image_set) != is_id:
-        path.unlink(missing_ok=True)
+        return {}
+    return {name: "ID" if name == metrics["id_set"] else "OOD" for name in metrics["images"]}

@@ -60,10 +60,46 @@ def histogram(
             row=row,
             col=1,
         )
+    _mark_scores(figure, values, threshold, chosen)
+    figure.update_xaxes(title=title or score, row=2)
+    return _framed(figure)
+
+
+def histogram_alone(
+    values: Sequence[float] | np.ndarray | pd.Series,
+    threshold: float,
+    chosen: tuple[float, float] | None = None,
+    title: str = "",
+) -> go.Figure:
+    """The scores of images of which nobody knows what they show, coloured by what the threshold takes them for."""
+    values = np.asarray(values, dtype=float)
+    edges = np.histogram_bin_edges(values, BINS)  # (BINS + 1,)
+    figure = go.Figure()
+    kinds = (("none of your classes", OOD_COLOUR, values < threshold), ("your classes", ID_COLOUR, values >= threshold))
+    for name, colour, which in kinds:
+        counts, _ = np.histogram(values[which], edges)  # (BINS,)
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            width=np.diff(edges),
+            customdata=np.column_stack([edges[:-1], edges[1:]]),
+            name=f"{name} ({counts.sum():,} images)",
+            marker={"color": colour, "line": {"width": 0}},
+            hovertemplate="%{y} images<br>%{customdata[0]:.4g} to %{customdata[1]:.4g}<extra></extra>",
+        )
+    _mark_scores(figure, values, threshold, chosen)
+    figure.update_layout(barmode="stack", bargap=0, xaxis={"title": title}, yaxis={"title": "images", "nticks": 5})
+    return _framed(figure)
+
+
+def _mark_scores(
+    figure: go.Figure, values: np.ndarray, threshold: float | None, chosen: tuple[float, float] | None
+) -> None:
+    """A threshold and a chosen range of scores on a histogram, on which another range can be drawn."""
     if chosen is not None:
         figure.add_vrect(*chosen, fillcolor=NEUTRAL, opacity=0.22, line_width=0, layer="below")
     if threshold is not None:
-        is_left = threshold < (edges[0] + edges[-1]) / 2
+        is_left = threshold < (values.min() + values.max()) / 2
         figure.add_vline(threshold, line=DASHED)
         figure.add_annotation(
             text=f"threshold {threshold:.{decimals(values)}f}",
@@ -76,8 +112,6 @@ def histogram(
             font={"color": NEUTRAL},
         )
     figure.update_layout(dragmode="select", selectdirection="h")
-    figure.update_xaxes(title=title or score, row=2)
-    return _framed(figure)
 
 
 def decimals(values: Sequence[float] | np.ndarray | pd.Series) -> int:

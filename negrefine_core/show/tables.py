@@ -44,14 +44,14 @@ class Html:
 
 
 def scored(run: Run, id_set: str | None = None, ood_sets: Iterable[str] = ()) -> pd.DataFrame:
-    """The scores of a run's ID set and OOD sets (by default its own, and all others), one row an image.
+    """The scores of a run's ID set and OOD sets (by default its own), one row an image; unknown sets are left out.
 
     The columns of its score files, and `image_set`, `is_id` and `file`, where the picture lies ("" where it is gone).
     """
     if not run.scored_sets:
         raise NegRefineError(f"the run {run.name!r} has no scores yet; do the step 'score' first")
     inside = run.known_id_set(id_set or "")
-    outside = list(ood_sets) or [name for name in run.scored_sets if name not in {inside, *run.id_sets}]
+    outside = list(ood_sets) or [name for name in run.ood_sets if name != inside]
     parts = []
     for name in [inside, *outside]:
         part = run.scores(name)

@@ -23,7 +23,7 @@ from negrefine_app.shared.scored_images import ScoredImages
 from negrefine_app.shared.view import View
 from streamlit.testing.v1 import AppTest
 
-from negrefine_core import jobs, methods, operating_point, paths
+from negrefine_core import methods, operating_point, paths
 from negrefine_core.methods import METHODS, Method
 from negrefine_core.metrics import Convention, ood_metrics
 from negrefine_core.records import Negative
@@ -170,7 +170,7 @@ def test_an_unknown_image_gets_a_message(run: Run) -> None:
 
 def test_a_view_survives_the_url() -> None:
     shared: dict[str, Any] = {
-        "run": "r", "id": "i", "ood": ("a", "b"), "score": "csp", "threshold": "1.25", "convention": "ood-positive",
+        "run": "r", "id": "i", "ood": ("a", "b"), "alone": "u", "score": "csp", "threshold": "1.25", "convention": "ood-positive",
         "outcome": "FP", "low": -1.5, "high": 2.0, "sort": "nearest", "page": 3, "image": "a/b", "back": "compare",
     }  # fmt: skip
     views: tuple[View, ...] = (
@@ -343,26 +343,95 @@ def unsaid(run: Run) -> Iterator[Run]:
     shutil.rmtree(copy.folder)
 
 
-@pytest.mark.parametrize("page", ["explore", "image", "compare", "learn"])
-def test_a_page_asks_which_set_shows_the_id_classes_and_takes_the_answer(
-    page: str, unsaid: Run, monkeypatch: pytest.MonkeyPatch
+def opened_alone(page: str = "explore", /, **query: str) -> AppTest:
+    app = opened(page, **({"run": "unsaid", "alone": "food"} | query))
+    assert not app.exception
+    assert not app.error
+    return app
+
+
+def test_a_set_of_which_nobody_knows_what_it_shows_is_ranked_without_any_figure(unsaid: Run) -> None:
+    app = opened(run="unsaid")  # with only unknown sets, the first of them
+    assert app.segmented_control[0].options == ["animals", "food"]
+    assert app.segmented_control[0].value == "animals"
+    values = unsaid.scores("animals")["negrefine"]
+    inside = int((values >= values.median()).sum())
+    assert (
+        app.button(key="tile_IN").label == f"Looks like one of your classes  \n**{inside}** of 30 · {inside / 30:.1%}"
+    )
+    shown = texts(app)
+    assert "the median: half of the pictures lie on either side. It is only a start" in shown
+    cards = [link.proto.label for link in app.get("page_link") if link.proto.page == "image"]
+    best = unsaid.scores("animals").sort_values("negrefine", ascending=False).iloc[0]
+    assert f"**{best['negrefine']:.3f}** · looks like *cat*  \n“cat” 28.0 against" in cards[0]
+    assert all("none of your classes" in card or "looks like" in card for card in cards)
+    assert len(app.get("plotly_chart")) == 1  # no ROC
+    for figure in ("AUROC", "ID kept", "OOD let in", "FPR"):
+        assert figure not in shown + "".join(button.label for button in app.button)
+    app.button(key="tile_OUT").click().run()
+    assert f"of **{30 - inside}** images" in texts(app)
+    assert query(app)["outcome"] == "OUT"
+
+
+def test_a_threshold_is_carried_over_from_the_set_of_the_classes_and_can_be_set_by_hand(unsaid: Run) -> None:
+    unsaid.set_role("animals", "ID")
+    app = opened_alone()
+    at = operating_point.threshold(unsaid.scores("animals").assign(is_id=True), "negrefine")
+    kept = (unsaid.scores("animals")["negrefine"] >= at).mean()
+    assert kept == pytest.approx(0.95, abs=0.02)
+    assert f"Threshold **{at:.3f}**: carried over from “animals”: it keeps 95% of those ID images" in texts(app)
+    assert app.segmented_control(key="pick_rule").options == ["95% of ID kept", "By hand"]
+    app.slider(key="pick_threshold").set_value(1.5).run()
+    assert "set by hand" in texts(app)
+    assert query(app)["alone"] == "food"
+    inside = int((unsaid.scores("food")["negrefine"] >= float(query(app)["threshold"])).sum())
+    assert f"**{inside}** of 30" in app.button(key="tile_IN").label
+
+
+def test_known_and_unknown_sets_are_switched_between_and_what_a_set_shows_never_comes_from_the_url(
+    unsaid: Run, run: Run
 ) -> None:
-    started = []
-    monkeypatch.setattr(jobs, "start", started.append)
-    app = opened(page, run="unsaid")
-    assert app.radio(key="id_question_unsaid").options == ["animals", "food"]
-    assert not app.get("plotly_chart")
-    app.radio(key="id_question_unsaid").set_value("food").run()
-    assert (unsaid.id_sets, [spec.steps for spec in started]) == (["food"], [(jobs.Evaluate(),)])
-    assert not [radio for radio in app.radio if radio.key == "id_question_unsaid"]
+    for name, role in (("animals", "ID"), ("food", "OOD")):
+        unsaid.set_role(name, role)  # type: ignore[arg-type]
+    unsaid.write_scores("trip", run.image_root("food"), run.scores("food"))
+    app = opened(run="unsaid", id="food", ood="trip")
+    assert (app.selectbox(key="pick_id").value, app.button_group(key="pick_ood").value) == ("animals", ["food"])
+    assert app.segmented_control(key="pick_alone").options == ["ID against OOD", "trip"]
+    app.segmented_control(key="pick_alone").set_value("trip").run()
+    assert query(app)["alone"] == "trip"
+    at = operating_point.threshold(
+        pd.concat([unsaid.scores(name).assign(is_id=name == "animals") for name in ("animals", "food")]), "negrefine"
+    )
+    assert f"Threshold **{at:.3f}**: carried over from “animals”" in texts(app)
+    app.segmented_control(key="pick_alone").set_value("").run()
+    assert app.button(key="tile_TP")
 
 
-def test_an_address_that_names_the_id_set_says_so_for_its_view_alone(unsaid: Run) -> None:
-    app = opened(run="unsaid", id="food")
-    assert app.selectbox(key="pick_id").value == "food"
-    assert unsaid.id_set is None
-    assert opened(run="unsaid", id="food", show="metrics").radio(key="id_question_unsaid").value is None
-    assert opened(run="unsaid", id="elsewhere").radio(key="id_question_unsaid").value is None
+@pytest.mark.parametrize("page", ["image", "compare", "learn", "review", "score", "classes"])
+def test_every_page_opens_on_a_run_with_only_unknown_sets(page: str, unsaid: Run) -> None:
+    opened_alone(page)
+
+
+def test_the_image_page_says_what_a_picture_of_an_unknown_set_is_taken_for_and_its_place_there(unsaid: Run) -> None:
+    table = unsaid.scores("food").sort_values("negrefine", ascending=False)
+    app = opened_alone("image", image=f"food/{table['path'].iloc[2]}")
+    shown = texts(app)
+    assert ": looks like *cat*" in app.subheader[0].value
+    assert "It is most similar to “cat” 28.0 against “" in shown
+    assert "Number **3** of the 30 pictures of “food”" in shown
+    assert list(app.table[0].value.columns) == ["Value", "This set below"]
+    assert "and it is" not in shown
+    last = opened_alone("image", image=f"food/{table['path'].iloc[-1]}")
+    assert ": none of your classes" in last.subheader[0].value
+
+
+def test_lessons_say_that_they_need_an_id_and_an_ood_set_and_what_to_do(unsaid: Run) -> None:
+    app = opened_alone("learn")
+    assert (
+        "no set of your classes and no set of something else. Nobody has said what these show: animals, food"
+        in texts(app)
+    )
+    assert [link.proto.label for link in app.get("page_link")][-1] == "Say what your pictures show, or score more"
 
 
 def test_another_run_is_picked_with_nothing_chosen(run: Run) -> None:

@@ -294,7 +294,9 @@ def test_class_folders_without_a_class_are_told(run: Run, encoder: OpenClipEncod
     pipeline.score(run, CachedEncoder(encoder), [open_image_set(folder), open_image_set(pond)])
     try:
         assert "named after" not in "\n".join(info.value for info in classes_page().info), "no set is known as ID"
-        run.set_role("animals", is_id=True)
+        run.set_role("animals", "ID")
+        assert "“pond”" not in "\n".join(info.value for info in classes_page().info), "nobody has said what it shows"
+        run.set_role("pond", "OOD")
         told = "\n".join(info.value for info in classes_page().info)
         assert "named after: 1 (zebra)" in told
         assert "without a folder of ID pictures in “animals”: 3 (dog, owl, bee)" in told
@@ -431,7 +433,7 @@ def test_a_scored_successor_links_to_its_scores_and_to_the_comparison_with_its_p
     new = small_run("pets-6", tiny_model, encoder)
     new.update_info(edited_from="pets")
     pond = write_pictures(tmp_path / "pond", 2)
-    scoring = jobs.Score(image_set="pond", folder=str(pond), is_id=False)
+    scoring = jobs.Score(image_set="pond", folder=str(pond), role="OOD")
     job = jobs.start(jobs.Spec(title="Score pets-6", run="pets-6", steps=(scoring,)))
     until(lambda: not job.is_alive)
     assert job.state == "done", job.error

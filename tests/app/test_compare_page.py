@@ -167,7 +167,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
         for number, name in enumerate(entry.image_sets):
             table = drawn_scores([f"{i}.png" for i in range(20)], 1.9 if name == entry.id else 1.4, 10 * seed + number)
             run.write_scores(name, pictures / name, table)
-        run.set_role(entry.id, is_id=True)
+        run.set_role(entry.id, "ID")
         run.update_info(experiment="imagenet", seconds={"mining": 2.0 + seed})
         pipeline.evaluate(run, entry.id, entry.image_sets[1:], n_bootstrap=5)
         runs.append(run)

@@ -26,7 +26,7 @@ def run(tiny_model: str, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run scored with the tiny model."""
     folder = tmp_path_factory.mktemp("switched")
     roots = {name: write_pictures(folder / name, 8, seed) for name, seed in (("animals", 0), ("food", 50))}
-    settings = Settings(model=tiny_model, id_images=str(roots["animals"]))
+    settings = Settings(model=tiny_model, id_images=str(roots["animals"]), ood_images={"food": str(roots["food"])})
     run = Run.create("switched", settings, ["cat", "dog", "fox", "owl", "bee", "cow, brown"], paths.RUNS)
     model = CachedEncoder(load_encoder(tiny_model))
     run.update_info(model={"name": "tiny", "fingerprint": model.fingerprint, "precision": model.precision})

@@ -59,4 +59,4 @@ def test_where_two_methods_do_not_differ_beyond_chance_the_page_says_so(run: Run
 def test_a_run_without_images_leads_to_the_bundled_one(tmp_path: Path) -> None:
     refined(Run.create("untaught", Settings(), ["cat", "*dog*"]))
     app = at("learn", run="untaught")
-    assert "no scored images to learn from" in texts(app)
+    assert "no set of your classes and no set of something else" in texts(app)

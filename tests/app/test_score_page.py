@@ -19,7 +19,7 @@ from negrefine_core.image_sets import open_image_set
 from negrefine_core.jobs import Evaluate, Job, Progress, Score, Spec, Speed
 from negrefine_core.labels import read_class_list
 from negrefine_core.records import Negative
-from negrefine_core.runs import Run, Settings, remove_image_set
+from negrefine_core.runs import Role, Run, Settings, remove_image_set
 from tests.support.app_driver import at, query, settled, texts
 from tests.support.browser import expect_text, expect_url, served
 from tests.support.jobs import until
@@ -54,7 +54,7 @@ def ended(state: str, run: Run, error: str = "", speeds: tuple[Speed, ...] = ())
     """A job's folder as its worker left it."""
     job = Job(jobs.queue.JOBS / "0000000000000000001-made")
     job.folder.mkdir(parents=True)
-    steps = (Score(image_set="pets", folder="/pets", is_id=False), Evaluate())
+    steps = (Score(image_set="pets", folder="/pets", role="OOD"), Evaluate())
     (job.folder / "job.json").write_text(Spec(title="Score pets", run=run.name, steps=steps).model_dump_json())
     job.write(
         Progress(
@@ -217,10 +217,11 @@ def test_after_an_override_everything_is_scored_again_with_one_click(
     tiny_model: str, encoder: OpenClipEncoder, tmp_path: Path
 ) -> None:
     run = refined_run("scored-again", tiny_model)
-    for name, is_id in (("inside", True), ("outside", False)):
-        root = write_pictures(tmp_path / name, 3, first_seed=7 * is_id)
+    roles: dict[str, Role] = {"inside": "ID", "outside": "OOD"}
+    for name, role in roles.items():
+        root = write_pictures(tmp_path / name, 3, first_seed=7 * (role == "ID"))
         pipeline.score(run, CachedEncoder(encoder), [open_image_set(root, name)])
-        run.set_role(name, is_id)
+        run.set_role(name, role)
     before = run.scores("inside")
     write_pictures(tmp_path / "inside", 5, first_seed=7)  # two more: the run's own pictures stay the same
     app = score_page(run="scored-again")

@@ -36,7 +36,7 @@ def first() -> Run:
     pipeline.mine(run, encoder)
     pipeline.refine(run, encoder, WordNetJudge())
     pipeline.score(run, encoder, [open_image_set(paths.IMAGES / name) for name in ("animals", "plants")])
-    run.set_role("animals", True)
+    run.set_role("animals", "ID")
     pipeline.evaluate(run, "animals", ["plants"], n_bootstrap=20)
     return run
 

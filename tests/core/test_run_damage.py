@@ -102,7 +102,7 @@ def test_scores_say_themselves_what_they_were_made_from(run: Run) -> None:
 def test_metrics_of_other_scores_than_there_are_now_are_not_shown(run: Run) -> None:
     for name in ("pets", "cars"):
         score(run, name)
-    run.set_role("pets", is_id=True)
+    run.set_role("pets", "ID")
     pipeline.evaluate(run, "pets", ["cars"], n_bootstrap=5)
     assert run.metrics["id_set"] == "pets"
     score(run, "cars", seed=1)
@@ -117,7 +117,7 @@ def test_a_removal_that_was_cut_short_can_be_done_again_to_the_end(
     (run.path("images") / "pets").mkdir(parents=True)
     for name in ("pets", "cars"):
         score(run, name)
-    run.set_role("pets", is_id=True)
+    run.set_role("pets", "ID")
     pipeline.evaluate(run, "pets", ["cars"], n_bootstrap=5)
     killed_before(monkeypatch, f"negrefine_core.runs.{place}")
     with pytest.raises(KeyboardInterrupt):
@@ -302,7 +302,7 @@ WORKED_OUT = ("negatives.csv", "skipped.csv")  # anew, of the others
 def finished(run: Run) -> Run:
     for image_set in ("pets", "cars"):
         score(run, image_set)
-    run.set_role("pets", is_id=True)
+    run.set_role("pets", "ID")
     decide(run.folder, ["granite"])
     pipeline.evaluate(run, "pets", ["cars"], n_bootstrap=5)
     return run
@@ -403,7 +403,7 @@ def test_a_full_disk_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(NegRefineError, match=r"cannot write .*No space left on device"):
         overrides.override(run, ["granite"], "dropped", "ann")
-    for work in (lambda: score(run, "pets"), lambda: run.set_role("pets", is_id=True)):
+    for work in (lambda: score(run, "pets"), lambda: run.set_role("pets", "ID")):
         with pytest.raises(NegRefineError, match=r"cannot write .*No space left on device"):
             work()
     monkeypatch.undo()
@@ -424,7 +424,7 @@ def test_scores_of_before_they_said_what_they_were_made_from_are_read(run: Run) 
 
 
 def test_damaged_scores_can_be_removed_or_made_again(run: Run) -> None:
-    finished(run).set_role("cars", is_id=False)
+    finished(run).set_role("cars", "OOD")
     for name in ("pets", "cars"):
         run.path(f"scores/{name}.parquet").write_bytes(b"garbage")
     assert run.id_set == "pets", "its role is said"

@@ -132,16 +132,16 @@ def test_a_field_that_there_is_not_cannot_be_written(run: Run) -> None:
 
 def test_what_was_read_does_not_change_with_the_file(run: Run) -> None:
     before = run.info
-    run.set_role("pets", is_id=True)
+    run.set_role("pets", "ID")
     assert (before.roles, run.info.roles) == ({}, {"pets": "ID"})
 
 
 def test_who_holds_the_run_reads_and_writes_it_while_another_waits(run: Run) -> None:
-    other = threading.Thread(target=lambda: Run.open(run.folder).set_role("theirs", is_id=False))
+    other = threading.Thread(target=lambda: Run.open(run.folder).set_role("theirs", "OOD"))
     with run.locked():
         other.start()
         for number in range(20):
-            Run(run.folder).set_role(f"mine{number}", is_id=True)  # held already, also by another object
+            Run(run.folder).set_role(f"mine{number}", "ID")  # held already, also by another object
         assert "theirs" not in run.info.roles
     other.join(60)
     assert len(run.info.roles) == 21
@@ -150,6 +150,6 @@ def test_who_holds_the_run_reads_and_writes_it_while_another_waits(run: Run) -> 
 def test_a_copy_can_be_made_of_a_run_that_was_held_and_be_held_by_itself(run: Run) -> None:
     with run.locked():
         copied = run.copy("copied")
-        copied.set_role("pets", is_id=True)
+        copied.set_role("pets", "ID")
     assert run.info == RunInfo(**dict(read(run)))
     assert (run.info.roles, copied.info.roles) == ({}, {"pets": "ID"})

@@ -308,14 +308,14 @@ def test_no_image_set_is_taken_for_the_id_set_until_somebody_says_so(tmp_path: P
     run = Run.create("said", Settings(), ["cat"], tmp_path)
     for name in ("a", "b"):
         run.write_scores(name, tmp_path / name, pd.DataFrame({"path": ["x"], "negrefine": [1.0]}))
-    assert (run.shows_id("a"), run.id_sets, run.id_set) == (None, [], None)
+    assert (run.role("a"), run.id_sets, run.id_set, run.unknown_sets) == ("unknown", [], None, ["a", "b"])
     with pytest.raises(UnknownIdSetError, match=r"which image set of the run 'said'.* --id.*Scored: a, b"):
         run.known_id_set()
     assert run.known_id_set("b") == "b"
-    run.set_role("a", is_id=False)
+    run.set_role("a", "OOD")
     run.write_metrics({"id_set": "a", "images": {"a": 1, "b": 1}, "methods": {}})  # as an older version guessed
     assert run.id_set is None
-    run.set_role("b", is_id=True)
+    run.set_role("b", "ID")
     assert (run.id_sets, run.id_set, run.known_id_set()) == (["b"], "b", "b")
     assert not run.path("metrics.json").exists(), "they had ID and OOD exchanged"
 
@@ -325,6 +325,6 @@ def test_the_folders_that_a_run_was_made_with_say_what_they_show(tmp_path: Path)
     run = Run.create("made", folders, ["cat"], tmp_path)
     for name in ("in", "out", "more"):
         run.write_scores(name, tmp_path / name, pd.DataFrame({"path": ["x"], "negrefine": [1.0]}))
-    assert [run.shows_id(name) for name in ("in", "out", "more")] == [True, False, None]
-    run.set_role("in", is_id=False)  # a person knows better
+    assert [run.role(name) for name in ("in", "out", "more")] == ["ID", "OOD", "unknown"]
+    run.set_role("in", "OOD")  # a person knows better
     assert run.id_set is None

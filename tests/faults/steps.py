@@ -165,7 +165,7 @@ STEPS: tuple[Step, ...] = (
     Step("undo", "scored", _undo_once),
     Step("import decisions", "scored", _import_decisions),
     Step("export decisions", "scored", lambda world: overrides.export_csv(world.run(), WRITTEN / "decisions.csv")),
-    Step("say the role", "scored", lambda world: world.run().set_role("food", True)),
+    Step("say the role", "scored", lambda world: world.run().set_role("food", "ID")),
     Step("remove a set", "scored", _remove),
     Step("copy the run", "scored", lambda world: world.run().copy("copied")),
     Step("import-reference", "empty", _import_reference),

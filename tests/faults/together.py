@@ -47,7 +47,7 @@ def _score(*names: str) -> Callable[[World], object]:
 
 
 def _role(world: World) -> None:
-    world.run().set_role("food", True)
+    world.run().set_role("food", "ID")
 
 
 def _remove(world: World) -> None:

@@ -34,7 +34,7 @@ PICTURES, SNAPSHOTS, MODEL = AROUND / "pictures", AROUND / "snapshots", AROUND /
 SCORING = Spec(
     title="score the animals",
     run=RUN,
-    steps=(Score(image_set="animals", folder=str(PICTURES / "animals"), is_id=True),),
+    steps=(Score(image_set="animals", folder=str(PICTURES / "animals"), role="ID"),),
     device="cpu",
 )
 WHOLE = Spec(
@@ -44,7 +44,7 @@ WHOLE = Spec(
         Mine(),
         Refine(judge="wordnet"),
         *SCORING.steps,
-        Score(image_set="food", folder=str(PICTURES / "food"), is_id=False),
+        Score(image_set="food", folder=str(PICTURES / "food"), role="OOD"),
         Evaluate(),
     ),
     device="cpu",
@@ -169,9 +169,9 @@ class World:
         run = self.run()
         shutil.copytree(PICTURES / "own", run.path("images") / "own")
         self.score("animals", "food", "own")
-        run.set_role("animals", True)
-        run.set_role("food", False)
-        run.set_role("own", False)
+        run.set_role("animals", "ID")
+        run.set_role("food", "OOD")
+        run.set_role("own", "OOD")
         self.evaluate()
 
     def evaluate(self) -> None:
@@ -189,7 +189,7 @@ class World:
             table = overrides.verdict_table(run)
             overrides.override(run, table["label"][table["verdict"] == "kept"].iloc[1:3], "dropped", "dee", "other")
             pipeline.score(run, self.encoder, [self.image_set_of("animals"), self.image_set_of("food")], workers=1)
-            run.set_role("animals", True)
+            run.set_role("animals", "ID")
             pipeline.evaluate(run, "animals", ["food"], BOOTSTRAP)
         shutil.rmtree(paths.RUNS / RUN)
 

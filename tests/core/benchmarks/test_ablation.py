@@ -41,7 +41,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_model: str) -> Run:
     for name in ("far", "near"):
         write_pictures(folder / name, 6, first_seed=len(name) * 30)
     pipeline.score(run, model, [open_image_set(folder / name) for name in ("inside", "far", "near")])
-    run.set_role("inside", is_id=True)
+    for name in ("inside", "far", "near"):
+        run.set_role(name, "ID" if name == "inside" else "OOD")
     return run
 
 

@@ -87,7 +87,9 @@ def test_the_steps_end_in_a_table_of_metrics(command, pictures: Path, tiny_model
     for asking in (("evaluate",), ("ablation", "--device", "cpu"), ("export", "scores.csv")):
         code, _, err = command(asking[0], "--name", "steps", *asking[1:])
         assert (code, "--id" in err) == (1, True), "nobody has said which set is ID"
-    code, out, err = command("evaluate", "--name", "steps", "--id", "pets")
+    code, _, err = command("evaluate", "--name", "steps", "--id", "pets")
+    assert (code, "nobody has said what these show: far. Name it" in err) == (1, True), "none is taken for OOD"
+    code, out, err = command("evaluate", "--name", "steps", "--id", "pets", "--ood", "far")
     assert code == 0, err
     assert command("evaluate", "--name", "steps")[:2] == (0, out), "it has been said"
     assert "In percent; ID is the positive class; higher score = more ID. ID: pets (10)" in out

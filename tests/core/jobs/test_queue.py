@@ -58,8 +58,8 @@ def test_scoring_in_the_background_gives_the_files_of_scoring_in_the_foreground(
     }
     (roots["things"] / "text.png").write_text("hello")
     steps = (
-        Score(image_set="animals", folder=str(roots["animals"]), is_id=True),
-        Score(image_set="things", folder=str(roots["things"]), is_id=False),
+        Score(image_set="animals", folder=str(roots["animals"]), role="ID"),
+        Score(image_set="things", folder=str(roots["things"]), role="OOD"),
         Evaluate(),
     )
     job = jobs.start(Spec(title="Score", run=run.name, steps=steps, device="cpu"))
@@ -302,14 +302,19 @@ def test_a_full_disk_still_takes_the_progress_into_its_old_file(monkeypatch: pyt
 def test_a_jobs_spec_is_a_plain_file_that_says_what_is_done() -> None:
     spec = Spec(title="Score", run="demo", steps=(Score(image_set="a", folder="/a"), Evaluate(id_set="a")))
     values = json.loads(spec.model_dump_json())
-    assert values["steps"][0].items() >= {"step": "score", "image_set": "a", "folder": "/a", "is_id": None}.items()
+    assert values["steps"][0].items() >= {"step": "score", "image_set": "a", "folder": "/a", "role": None}.items()
     assert Spec.model_validate(values) == spec
+
+
+@pytest.mark.parametrize(("is_id", "role"), [(True, "ID"), (False, "OOD"), (None, None)])
+def test_a_job_of_before_roles_had_three_values_is_read(is_id: bool | None, role: str | None) -> None:
+    assert Score.model_validate({"step": "score", "image_set": "a", "is_id": is_id}).role == role
 
 
 def test_two_processes_that_write_the_runs_info_lose_nothing_of_each_other(run: Run) -> None:
     def write(name: str) -> None:
         for i in range(40):
-            Run.open(run.name).set_role(f"{name}{i}", is_id=True)
+            Run.open(run.name).set_role(f"{name}{i}", "ID")
 
     threads = [threading.Thread(target=write, args=(name,)) for name in "abc"]
     for thread in threads:

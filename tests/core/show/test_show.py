@@ -26,7 +26,8 @@ def run(tmp_path: Path) -> Run:
         root = write_pictures(tmp_path / name, 2, first)
         table = pd.DataFrame({"path": ["000.png", "001.png"], "class": [HOSTILE, None], "negrefine": [2.0, 1.0]})
         run.write_scores(name, root, table)
-    run.set_role("in", is_id=True)
+    run.set_role("in", "ID")
+    run.set_role("out", "OOD")
     return run
 
 
@@ -100,7 +101,7 @@ def test_nouns_alone_can_be_mined_for_neglabel(encoder: OpenClipEncoder) -> None
 
 def test_a_copy_changes_without_its_original_and_is_opened_again(run: Run) -> None:
     copy = run.copy("other")
-    copy.set_role("out", is_id=True)
+    copy.set_role("out", "ID")
     assert run.id_sets == ["in"]
     assert run.copy("other").id_sets == ["in", "out"]
     with pytest.raises(NegRefineError, match="cannot name a run"):

@@ -1,0 +1,72 @@
+"""An image set by itself, of which nobody knows what it shows: ranked pictures, and what each is taken for."""
+
+import streamlit as st
+
+from negrefine_core.operating_point import UNKNOWN_OUTCOMES
+from negrefine_core.runs import Run
+from negrefine_core.show import charts
+
+from ..shared import links
+from ..shared.operating_point import OUTCOME_WORDS
+from ..shared.scored_images import ScoredImages
+from ..shared.view import change
+from ..shared.words import percent, plain
+from .brush import brushed_histogram
+from .controls import choose_score
+from .pictures import filtered_pictures
+from .threshold_controls import threshold_controls
+from .view import ExploreView
+
+SAID = {
+    "ID": "It was said to show your classes (ID); a set of something else (OOD) is missing to compare it with.",
+    "OOD": "It was said to show something else (OOD); a set of your classes (ID) is missing to compare it with.",
+    "unknown": "Nobody has said what it shows, so there are no figures.",
+}
+
+
+def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
+    """The pictures come first, and their scores below them."""
+    name = images.sets.alone
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"**{len(images.table):,} pictures of “{plain(name)}”.** {SAID[run.role(name)]}", width="content")
+        st.page_link(links.page("score"), label="Say what it shows", icon=":material/label:", query_params=view.query())
+    left, right = st.columns([1, 3], gap="medium")
+    with left:
+        choose_score(view, images)
+    with right:
+        threshold_controls(view, images)
+    st.caption(f"Threshold **{images.text(images.threshold)}**: {images.at.origin}.")
+    _tiles(view, images)
+    filtered_pictures(run, view, images)
+    skipped = run.skipped[run.skipped["image_set"] == name]
+    if len(skipped):
+        with st.expander(f"Unreadable, and left out: {len(skipped):,}"):
+            listed = skipped.rename(columns={"path": "File", "reason": "Reason"})
+            st.dataframe(listed[["File", "Reason"]], hide_index=True)
+    st.markdown("**Scores**", help="Drag across the chart to see the pictures of a score range.")
+    values, title = images.table[images.score.column], f"{images.score.name} score"
+    brushed_histogram(
+        view,
+        images,
+        charts.histogram_alone(values, images.threshold, view.chosen_scores, title),
+        f"Histogram of the {title}s of {name}, threshold at {images.text(images.threshold)}",
+    )
+
+
+def _tiles(view: ExploreView, images: ScoredImages) -> None:
+    """What the pictures are taken for, as two buttons; each filters the gallery."""
+    counts, total = images.table["outcome"].value_counts(), len(images.table)
+    with st.container(key="tiles"):
+        for column, outcome in zip(st.columns(2), UNKNOWN_OUTCOMES, strict=True):
+            count, words = int(counts.get(outcome.code, 0)), OUTCOME_WORDS[outcome.code]
+            chosen = view.outcome == outcome.code
+            column.button(
+                f"{words.name}  \n**{count:,}** of {total:,} · {percent(count / total)}",
+                key=f"tile_{outcome.code}",
+                type="primary" if chosen else "secondary",
+                width="stretch",
+                help=f"{words.meaning} Click to see {'all pictures again' if chosen else 'only these'}.",
+                on_click=change,
+                args=(view,),
+                kwargs={"outcome": "" if chosen else outcome.code, "page": 1, "show": "pictures"},
+            )

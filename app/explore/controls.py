@@ -1,0 +1,81 @@
+"""What Explore looks at: which image sets, and by which score."""
+
+from typing import Any
+
+import streamlit as st
+
+from negrefine_core.operating_point import RULES, TPR95
+from negrefine_core.runs import Run
+
+from ..shared.scored_images import ScoredImages, is_comparable, sets_by_themselves
+from ..shared.view import bound, change, now, picked
+from ..shared.words import plain
+from .view import ExploreView
+
+ANEW: dict[str, Any] = {"page": 1, "low": None, "high": None}  # a score range means nothing for other images or scores
+COMPARED = ""  # stands for the sets that are compared, where a set's name does
+
+
+def choose_sets_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
+    """The sets that are compared, or one by itself; nothing where there is no choice."""
+    options = [*([COMPARED] if is_comparable(run) else []), *sets_by_themselves(run)]
+    if len(options) == 1 or not sets_by_themselves(run):
+        return
+    st.segmented_control(
+        "Pictures",
+        options,
+        format_func=lambda name: plain(readable(name)) if name else "ID against OOD",
+        required=True,
+        wrap=True,
+        help="Your classes (ID) against something else (OOD), or a set of which nobody knows what it shows.",
+        **bound(view, "alone", images.sets.alone, outcome="", **ANEW),
+    )
+
+
+def choose_known_sets(run: Run, view: ExploreView, images: ScoredImages) -> None:
+    left, middle, right = st.columns([2, 5, 3])
+    left.selectbox(
+        "ID images",
+        run.id_sets,
+        format_func=readable,  # its options are no Markdown
+        help="The image set of your classes (in-distribution, the positive class). What a set shows is said on the "
+        "page Score.",
+        **bound(view, "id", images.sets.id, **ANEW),
+    )
+    middle.pills(
+        "OOD images, pooled",
+        images.sets.others,
+        selection_mode="multi",
+        wrap=True,
+        format_func=lambda name: plain(readable(name)),
+        help="The image sets that show something else (out-of-distribution). Several are taken together as one.",
+        **bound(view, "ood", list(images.sets.ood)) | {"on_change": lambda: _choose_ood(view)},
+    )
+    with right:
+        choose_score(view, images)
+
+
+def choose_score(view: ExploreView, images: ScoredImages) -> None:
+    labels = {score.column: score.name for score in images.offered}
+    st.selectbox(
+        "Score",
+        labels,
+        format_func=labels.__getitem__,
+        help="\n".join(f"- **{score.name}**: {score.meaning}" for score in images.offered),
+        **bound(view, "score", images.score.column) | {"on_change": lambda: _choose_score(view)},
+    )
+
+
+def _choose_ood(view: ExploreView) -> None:
+    if chosen := picked("ood"):  # the last one stays chosen: none would mean all
+        change(view, ood=tuple(chosen), **ANEW)
+
+
+def _choose_score(view: ExploreView) -> None:
+    """A threshold set by hand means nothing on another scale."""
+    rule = now(view).threshold
+    change(view, score=picked("score"), threshold=rule if rule in RULES else TPR95, **ANEW)
+
+
+def readable(image_set: str) -> str:
+    return image_set.replace("_", " ")
