@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from .prompts import PAPER
 from .records import Answer as Answer
 from .records import Kind as Kind
+from .records import Subject
 
 PUBLISHED = "published"  # the judge of imported runs, of whom nothing more is known
-SYSTEM_PROMPT = "You are a helpful assistant. Answering only Yes/No."
-PROPER_NOUN_PROMPT = (
-    "Is '{negative}' a proper noun, like the name of a city, country, mountain, river, or any unique place or entity?"
-)
-SUBCATEGORY_PROMPT = "Is '{negative}' a subcatgeory of '{id_label}'?"  # the paper's spelling: parity keeps it
+SYSTEM_PROMPT = PAPER.system
 
 
 @dataclass(frozen=True)
@@ -26,20 +24,20 @@ class Question:
     @property
     def prompt(self) -> str:
         """The paper's words; empty for "same", which compares two words and asks nobody."""
-        if self.kind == "proper noun":
-            return PROPER_NOUN_PROMPT.replace("{negative}", self.negative)
-        if self.kind == "subcategory":
-            before, after = SUBCATEGORY_PROMPT.split("{negative}")
-            return before + self.negative + after.replace("{id_label}", self.id_label or "")
-        return ""
+        return PAPER.prompt(self.kind, self.negative, self.id_label)
+
+    @property
+    def subject(self) -> Subject:
+        """What is asked, in whatever words."""
+        return self.negative, self.kind, self.id_label
 
 
 @dataclass(frozen=True)
 class Reply:
     """A judge's raw reply, how long it took in seconds, and what a language model's server says of it.
 
-    `time` is when it was given (UTC, ISO 8601), None for now. A `malformed` one was not said by the model: its text is
-    the beginning of what the server sent instead.
+    `time` is when it was given (UTC, ISO 8601), None for now; `prompt` what was asked, None for the paper's words. A
+    `malformed` one was not said by the model: its text is the beginning of what the server sent instead.
     """
 
     text: str
@@ -49,6 +47,7 @@ class Reply:
     completion_tokens: int | None = None
     time: str | None = None
     malformed: bool = False
+    prompt: str | None = None
 
     @property
     def answer(self) -> Answer:
@@ -64,30 +63,34 @@ class Reply:
 @dataclass(frozen=True)
 class JudgeIdentity:
     """Who answered, in the form that runs, verdicts and the command line write: `wordnet`, `wordnet:SOURCE`,
-    `openai:MODEL@URL`, `replay:RUN`, `replay:FOLDER`, `published`. `detail` is what follows the colon."""
+    `openai:MODEL@URL`, `replay:RUN`, `replay:FOLDER`, `published`. `detail` is what follows the colon; `prompts` the
+    version of the prompt set, where it is not the paper's: `openai+glossed:MODEL@URL`."""
 
     kind: str
     detail: str = ""
+    prompts: str = PAPER.name
 
     @classmethod
     def parse(cls, text: str) -> "JudgeIdentity":
-        kind, _, detail = text.partition(":")
-        return cls(kind, detail)
+        head, _, detail = text.partition(":")
+        kind, _, prompts = head.partition("+")
+        return cls(kind, detail, prompts or PAPER.name)
 
     @classmethod
     def wordnet(cls, source: str = "bundled") -> "JudgeIdentity":
         return cls("wordnet", "" if source == "bundled" else source)
 
     @classmethod
-    def openai(cls, model: str, url: str) -> "JudgeIdentity":
-        return cls("openai", f"{model}@{url}")
+    def openai(cls, model: str, url: str, prompts: str = PAPER.name) -> "JudgeIdentity":
+        return cls("openai", f"{model}@{url}", prompts)
 
     @classmethod
     def replay(cls, source: str) -> "JudgeIdentity":
         return cls("replay", source)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.detail}" if self.detail else self.kind
+        head = self.kind if self.prompts == PAPER.name else f"{self.kind}+{self.prompts}"
+        return f"{head}:{self.detail}" if self.detail else head
 
     @property
     def model(self) -> str:

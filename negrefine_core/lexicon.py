@@ -16,7 +16,7 @@ from zipfile import BadZipFile, ZipFile
 
 from . import paths
 from .errors import NegRefineError
-from .labels import adjective_phrase
+from .labels import ADJECTIVE_PHRASES, adjective_phrase
 
 # Lexicographer files the paper draws from: 21 of WordNet's 26 noun files (without animal, food, group, person,
 # quantity) and the adjectives.
@@ -153,10 +153,16 @@ class WordNet:
     def _nouns(self, word: str) -> list[Any]:
         return list(self._reader.synsets(word.strip().replace(" ", "_"), pos="n"))
 
-    def senses(self, word: str) -> list[Sense]:
-        """All noun and adjective senses of a word, most frequent first; empty for a word WordNet does not have."""
+    def senses(self, word: str, usual_file: str = "") -> list[Sense]:
+        """All noun and adjective senses of a word, those of a lexicographer file first and else the most frequent.
+
+        Of an adjective's phrase that WordNet lacks they are the adjective's; empty for a word WordNet does not have.
+        """
         synsets = self._nouns(word) + self._reader.synsets(word.strip().replace(" ", "_"), pos="a")
-        return [
+        head, _, last = word.rpartition(" ")
+        if not synsets and head and last in ADJECTIVE_PHRASES:
+            synsets = self._reader.synsets(head.strip().replace(" ", "_"), pos="a")
+        found = [
             Sense(
                 name=s.name(),
                 file=s.lexname(),
@@ -166,6 +172,7 @@ class WordNet:
             )
             for s in synsets
         ]
+        return sorted(found, key=lambda sense: sense.file != usual_file)
 
     def is_noun(self, word: str) -> bool:
         """True when WordNet has a noun sense of the word."""

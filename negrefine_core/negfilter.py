@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .errors import Cancelled
 from .judge import Judge, JudgeIdentity, Kind, Question, Reply, Wait
-from .records import Negative
+from .records import Negative, Subject
 from .records import Verdict as Verdict
 
 if TYPE_CHECKING:  # torch and open_clip take seconds to import, and a review of verdicts needs neither
@@ -90,16 +90,16 @@ class NegFilter:
         self,
         negatives: Sequence[Negative],
         id_labels: Sequence[str],
-        known: Mapping[str, Verdict] | None = None,
+        known: Mapping[Subject, Verdict] | None = None,
         on_verdict: Callable[[Verdict], None] | None = None,
         progress: "Progress | None" = None,
         on_wait: OnWait | None = None,
     ) -> Filtered:
         """Filter mined negatives (cleaned first) against the ID labels.
 
-        `known` holds this judge's earlier verdicts by prompt ("same" verdicts by negative): those questions are not
-        asked again. `on_verdict` is called with each new verdict as soon as it is known; `on_wait` is told of a server
-        that does not answer, which is logged otherwise. Works inside a running event loop (Jupyter) too.
+        `known` holds this judge's earlier verdicts by their subject: those questions are not asked again. `on_verdict`
+        is called with each new verdict as soon as it is known; `on_wait` is told of a server that does not answer,
+        which is logged otherwise. Works inside a running event loop (Jupyter) too.
         """
         cleaned = clean_negatives(negatives)
         chains = question_chains(self.encoder, cleaned, id_labels)
@@ -112,7 +112,7 @@ class NegFilter:
 def judge_chains(
     judge: Judge,
     chains: Sequence[Sequence[Question]],
-    known: Mapping[str, Verdict] | None = None,
+    known: Mapping[Subject, Verdict] | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
     progress: "Progress | None" = None,
     on_wait: OnWait | None = None,
@@ -200,7 +200,7 @@ async def _judge_all(
 class _Asking:
     """Puts questions to a judge, and knows how many are in flight and since when no answer has come."""
 
-    def __init__(self, judge: Judge, known: Mapping[str, Verdict], on_verdict: Callable[[Verdict], None]) -> None:
+    def __init__(self, judge: Judge, known: Mapping[Subject, Verdict], on_verdict: Callable[[Verdict], None]) -> None:
         self.judge, self.known, self.on_verdict = judge, known, on_verdict
         self._whom = JudgeIdentity.parse(judge.identity).url or judge.identity
         self._in_flight = 0
@@ -213,7 +213,7 @@ class _Asking:
         """A chain's verdicts, to the first yes."""
         verdicts = []
         for question in chain:
-            earlier = self.known.get(question.prompt or question.negative)
+            earlier = self.known.get(question.subject)
             if earlier:
                 verdict = replace(earlier, similarity=question.similarity)
             else:
@@ -241,7 +241,7 @@ def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
         kind=question.kind,
         id_label=question.id_label,
         similarity=question.similarity,
-        prompt=question.prompt,
+        prompt=question.prompt if reply.prompt is None else reply.prompt,
         reply=reply.text,
         answer=reply.answer,
         judge=judge.identity,
@@ -251,6 +251,7 @@ def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         malformed=reply.malformed,
+        prompts=JudgeIdentity.parse(judge.identity).prompts,
     )
 
 

@@ -17,6 +17,7 @@ from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet
 from .judge import Judge
+from .judges import prompt_book
 from .judges.cache import CachedJudge
 from .judges.estimate import LATENCY, Estimate, estimate
 from .labels import (
@@ -31,6 +32,7 @@ from .metrics import Measured
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, OnWait, Verdict, clean_negatives, question_chains
 from .overrides import judged_negatives, write_final_negatives
+from .records import Subject
 from .run_files.info import ModelInfo, ScoredWith
 from .run_files.metrics import Figures, Metrics
 from .runs import Run, class_list_hash
@@ -88,6 +90,9 @@ def refine(
     """
     check_model(run, encoder)
     with run.doing("refine"):
+        wording = getattr(judge, "wording", None)  # WordNet and a log are asked in no words
+        if wording:
+            prompt_book.keep(run, wording.prompts)
         known = _known(run, judge)
         with run.verdict_log() as log, report("Judging the negatives") as progress:
             filtered = NegFilter(judge, encoder).run(
@@ -111,10 +116,10 @@ def check_model(run: Run, encoder: CachedEncoder) -> None:
         )
 
 
-def _known(run: Run, judge: Judge) -> dict[str, Verdict]:
-    """What this judge has said in the run, by prompt; what its server said instead is asked for again."""
+def _known(run: Run, judge: Judge) -> dict[Subject, Verdict]:
+    """What this judge has said in the run, by what it was asked; what its server said instead is asked for again."""
     said = (verdict for verdict in run.verdicts if verdict.judge == judge.identity and not verdict.malformed)
-    return {verdict.prompt or verdict.negative: verdict for verdict in said}
+    return {verdict.subject: verdict for verdict in said}
 
 
 def question_estimate(
@@ -123,14 +128,15 @@ def question_estimate(
     """What `refine` with this judge would ask, cost and send, before it asks anything."""
     chains = question_chains(encoder, clean_negatives(run.initial_negatives), run.id_labels)
     known = _known(run, judge)
-    answers = {prompt: verdict.answer for prompt, verdict in known.items()}
+    answers = {subject: verdict.answer for subject, verdict in known.items()}
+    wording = judge.wording if isinstance(judge, CachedJudge) else None
     latencies = [verdict.latency for verdict in known.values() if verdict.prompt]
     if isinstance(judge, CachedJudge):
-        cached = judge.cached(question.prompt for chain in chains for question in chain)
-        answers |= {prompt: reply.answer for prompt, reply in cached.items()}
+        cached = judge.cached(question for chain in chains for question in chain)
+        answers |= {subject: reply.answer for subject, reply in cached.items()}
         latencies += [reply.latency for reply in cached.values()]
     latency = statistics.median(latencies) if latencies else LATENCY
-    return estimate(chains, answers, judge.concurrency, rate, latency, prices)
+    return estimate(chains, answers, judge.concurrency, rate, latency, prices, wording)
 
 
 def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:

@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 PartOfSpeech = Literal["noun", "adjective"]
 Kind = Literal["proper noun", "subcategory", "same"]
 Answer = Literal["yes", "no", "unclear"]
+Subject = tuple[str, Kind, str | None]  # what a question is about, in whatever words: negative, kind, ID label
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Verdict:
     """One question answered: the evidence behind a rejection. `time` is UTC, `latency` in seconds.
 
     `model` and the token counts are what a language model's server said of the reply. A `malformed` one was not said by
-    the model: it counts as unclear, and is asked for again when the run is refined again.
+    the model: it counts as unclear, and is asked for again when the run is refined again. `prompts` is the version of
+    the prompt set.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -43,6 +45,11 @@ class Verdict:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     malformed: bool = False
+    prompts: str = "paper"
+
+    @property
+    def subject(self) -> Subject:
+        return self.negative, self.kind, self.id_label
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def _staleness(old_folder: Path, new_folder: Path) -> Staleness:
 
 def staleness(verdicts: Sequence[Verdict], asked: Sequence[Sequence[Question]], id_labels: Sequence[str]) -> Staleness:
     stale = stale_verdicts(verdicts, asked, id_labels)
-    ahead = estimate(asked, {verdict.prompt: verdict.answer for verdict in verdicts}, 1)
+    ahead = estimate(asked, {verdict.subject: verdict.answer for verdict in verdicts}, 1)
     rows = [(s.verdict.negative, _question(s.verdict), ANSWERS[s.verdict.answer], s.reason) for s in stale]
     table = pd.DataFrame(rows, columns=["Negative", "Question", "Answer", "Why"])
     first = table["Answer"] != ANSWERS["yes"]

@@ -69,7 +69,7 @@ def _estimate(folder: Path, choice: Choice, key: str) -> Estimate:
         from negrefine_core.reference import logged_verdicts
 
         logged = logged_verdicts(choice.identity.detail)
-        return estimate(chains(run), {verdict.prompt: verdict.answer for verdict in logged}, 1)
+        return estimate(chains(run), {verdict.subject: verdict.answer for verdict in logged}, 1)
     return pipeline.question_estimate(run, features.encoder(run), judge, choice.rate_limit, choice.prices)
 
 

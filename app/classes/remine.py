@@ -6,6 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.judge import PUBLISHED
+from negrefine_core.judges import prompt_book
 from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, run_names
 
 from ..shared import errors
@@ -203,6 +204,7 @@ def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
     try:
         made = Run.create(name, chosen, names)
         made.update_info(edited_from=run.name)
+        prompt_book.carry_over(run, made)
         draft.discard(run)  # it went into the new run
     except (NegRefineError, OSError) as error:
         errors.show(error)

@@ -4,7 +4,6 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.judge import JudgeIdentity
-from negrefine_core.labels import ADJECTIVE_PHRASES
 from negrefine_core.lexicon import Sense
 from negrefine_core.overrides import KEPT
 from negrefine_core.records import Verdict
@@ -30,10 +29,10 @@ def negative_card(run: Run, judged: Judged, row: pd.Series) -> None:
     _doubt(row, asked)
     left, right = st.columns(2, gap="small")
     with left.container(border=True, height="stretch", gap="xsmall"):
-        _word("Negative label", row["label"], row["pos"])
+        _word("Negative label", row["label"])
     with right.container(border=True, height="stretch", gap="xsmall"):
         if asked and asked.id_label:
-            _word("ID class" if row["kind"] else "Nearest ID class", asked.id_label, "noun", judged.usual_file)
+            _word("ID class" if row["kind"] else "Nearest ID class", asked.id_label, judged.usual_file)
         else:
             _said(asked)
 
@@ -45,17 +44,13 @@ def _deciding(row: pd.Series, chain: list[Verdict]) -> Verdict | None:
     return next((verdict for verdict in chain if verdict.id_label), chain[0] if chain else None)
 
 
-def _word(role: str, word: str, pos: str, usual_file: str = "") -> None:
+def _word(role: str, word: str, usual_file: str = "") -> None:
     """A word with its senses, those first that the other ID classes suggest by sharing their lexicographer file."""
     st.caption(role)
     st.markdown(f"#### {plain(word)}")
-    senses = _senses(word)
-    if not senses and pos == "adjective":  # a phrase drawn for it: the adjective stands alone in WordNet
-        head, _, last = word.rpartition(" ")
-        senses = _senses(head) if last in ADJECTIVE_PHRASES else ()
+    senses = _senses(word, usual_file)
     if not senses:
         st.caption("WordNet does not have this word.")
-    senses = tuple(sorted(senses, key=lambda sense: sense.file != usual_file))
     for sense in senses[:SENSES]:
         above = sense.hypernyms[:-1][-LEVELS:]
         path = ("… › " if len(sense.hypernyms) - 1 > LEVELS else "") + " › ".join(plain(part) for part in above)
@@ -68,9 +63,9 @@ def _word(role: str, word: str, pos: str, usual_file: str = "") -> None:
 
 
 @st.cache_data(max_entries=20_000, show_spinner=False)
-def _senses(word: str) -> tuple[Sense, ...]:
+def _senses(word: str, usual_file: str) -> tuple[Sense, ...]:
     with WORDNET_LOCK:
-        return tuple(wordnet().senses(word))
+        return tuple(wordnet().senses(word, usual_file))
 
 
 def _said(asked: Verdict | None) -> None:
@@ -104,14 +99,14 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
         same = row["kind"] == "same"
         st.caption("Nothing: the label equals an ID class." if same else "Nothing: it was not asked about this label.")
         return
-    others = sorted({v.judge for verdict in asked for v in judged.others.get(verdict.prompt, [])})
+    others = sorted({v.judge for verdict in asked for v in judged.others.get(verdict.subject, [])})
     rows = []
     for verdict in asked:
         cells = {"Question": plain(verdict.prompt), "Reply": _reply(verdict), "Answer": ANSWERS[verdict.answer]}
         if JudgeIdentity.parse(judge).kind != "wordnet":
             cells["WordNet"] = _wordnet_view(verdict.negative, verdict.id_label)
         for other in others:
-            answers = [v.answer for v in judged.others.get(verdict.prompt, []) if v.judge == other]
+            answers = [v.answer for v in judged.others.get(verdict.subject, []) if v.judge == other]
             cells[plain(other)] = ANSWERS[answers[-1]] if answers else "–"
         if verdict.similarity is not None:
             cells["CLIP similarity"] = f"{100 * verdict.similarity:.1f}"

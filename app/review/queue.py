@@ -9,7 +9,7 @@ from negrefine_core.decisions import next_number
 from negrefine_core.judge import JudgeIdentity
 from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
 from negrefine_core.overrides import KEPT, Seen, decided, select, verdict_state, verdict_table
-from negrefine_core.records import Override, Verdict
+from negrefine_core.records import Override, Subject, Verdict
 from negrefine_core.runs import Run
 
 from ..shared.cached import cached_by
@@ -23,11 +23,11 @@ KINDS = {"proper": "proper noun", "subcategory": "subcategory", "same": "same", 
 @dataclass(frozen=True)
 class Judged:
     """`table` is `verdict_table` with `suspicion` and `why`; `chains` the questions of each negative, in order;
-    `others` what other judges answered, by prompt; `usual_file` the lexicographer file that the ID classes share."""
+    `others` what other judges answered, by what was asked; `usual_file` the lexicographer file of the ID classes."""
 
     table: pd.DataFrame
     chains: dict[str, list[Verdict]]
-    others: dict[str, list[Verdict]]
+    others: dict[Subject, list[Verdict]]
     usual_file: str
 
 
@@ -48,9 +48,9 @@ def judged(run: Run) -> Judged:
             chains.setdefault(verdict.negative, []).append(verdict)
         else:
             by_judge.setdefault(verdict.judge, []).append(verdict)
-    others: dict[str, list[Verdict]] = {}
+    others: dict[Subject, list[Verdict]] = {}
     for verdict in (verdict for verdicts in by_judge.values() for verdict in verdicts):
-        others.setdefault(verdict.prompt, []).append(verdict)
+        others.setdefault(verdict.subject, []).append(verdict)
     kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
     is_wordnet = JudgeIdentity.parse(judge).kind == "wordnet"
     with WORDNET_LOCK:

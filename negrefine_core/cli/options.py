@@ -31,6 +31,14 @@ JudgeName = Annotated[
 ]
 JudgeModel = Annotated[str, typer.Option(help="The server's name for the language model.")]
 BaseUrl = Annotated[str, typer.Option(help="The judge's server, up to /v1. Default: OPENAI_BASE_URL, or OpenAI's own.")]
+Prompts = Annotated[
+    str,
+    typer.Option(
+        "--prompts",
+        help="The words in which a language model is asked: paper, glossed (with both words' definitions), examples "
+        "(with decisions of yours), or a set of your own (see negrefine prompts). Default: as the judge was asked.",
+    ),
+]
 InFlight = Annotated[int, typer.Option(min=1, help="Labels that are judged at once.")]
 RateLimit = Annotated[float | None, typer.Option(min=0.01, help="At most so many questions a minute.")]
 Prices = Annotated[
@@ -71,7 +79,11 @@ def confirm_questions(
     typer.echo(f"To {judge.identity}: {estimate}.", err=True)
     if estimate.questions and not yes:
         examples = " / ".join(estimate.examples)
-        typer.echo(f"Sent are the negatives and the ID labels, word for word, and nothing else: {examples}", err=True)
+        adds = judge.wording.prompts.adds
+        also = f" with {adds}" if adds else ""
+        typer.echo(
+            f"Sent are the negatives and the ID labels, word for word{also}, and nothing else: {examples}", err=True
+        )
         typer.confirm("Send?", abort=True, err=True)
 
 

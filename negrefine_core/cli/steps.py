@@ -21,6 +21,7 @@ from .options import (
     Name,
     Pretrained,
     Prices,
+    Prompts,
     RateLimit,
     Workers,
     Yes,
@@ -87,6 +88,7 @@ def run(
     judge: JudgeName = None,
     judge_model: JudgeModel = "",
     base_url: BaseUrl = "",
+    prompts: Prompts = "",
     in_flight: InFlight = IN_FLIGHT,
     rate_limit: RateLimit = None,
     prices: Prices = None,
@@ -96,14 +98,16 @@ def run(
     from .. import pipeline
     from ..image_sets import open_image_set
     from ..judges.choose import open_judge
+    from ..judges.prompt_book import PromptBook
     from ..negfilter import now_and_then
     from ..runs import checked_settings
 
     inside = open_image_set(id_images or BUNDLED_ID)
     outsides = [open_image_set(folder, set_name) for set_name, folder in _ood_folders(ood)]
     _check_names([image_set.name for image_set in (inside, *outsides)])
-    asked = open_judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit)
     classes = _classes(id_labels, inside.root)
+    book = PromptBook(id_labels=classes.labels)
+    asked = open_judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit, prompts, book)
     settings = checked_settings(
         {
             "model": model,
@@ -176,6 +180,7 @@ def refine(
     judge: JudgeName = None,
     judge_model: JudgeModel = "",
     base_url: BaseUrl = "",
+    prompts: Prompts = "",
     in_flight: InFlight = IN_FLIGHT,
     rate_limit: RateLimit = None,
     prices: Prices = None,
@@ -184,12 +189,21 @@ def refine(
     """Filter a run's negatives (NegFilter); questions already answered are not asked again."""
     from .. import pipeline
     from ..judges.choose import open_judge
+    from ..judges.prompt_book import PromptBook
     from ..negfilter import now_and_then
     from ..runs import Run
 
     current = Run.open(name)
-    identity = judge or current.judge
-    asked = open_judge(identity, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit)
+    asked = open_judge(
+        judge or current.judge,
+        current.settings.wordnet,
+        judge_model,
+        base_url,
+        in_flight,
+        rate_limit,
+        prompts,
+        PromptBook.of(current),
+    )
     encoder = run_encoder(current.settings, current.id_labels, device)
     confirm_questions(current, encoder, asked, rate_limit, prices, yes)
     _print_filtered(pipeline.refine(current, encoder, asked, progress_bar, now_and_then(print_beside_bar)))

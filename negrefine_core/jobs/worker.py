@@ -98,13 +98,18 @@ def _do(
     """One step, and a sentence on what came of it."""
     from .. import pipeline
     from ..judges.choose import open_judge
+    from ..judges.prompt_book import PromptBook
 
     match step:
         case Mine():
             return f"{len(pipeline.mine(run, encoder(), reporter.report)):,} negatives mined"
         case Refine():
             judge = open_judge(
-                step.judge or run.judge, run.settings.wordnet, in_flight=step.in_flight, rate_limit=step.rate_limit
+                step.judge or run.judge,
+                run.settings.wordnet,
+                in_flight=step.in_flight,
+                rate_limit=step.rate_limit,
+                book=PromptBook.of(run),
             )
             filtered = pipeline.refine(run, encoder(), judge, reporter.report, reporter.wait)
             malformed = sum(verdict.malformed for verdict in filtered.verdicts)

@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score
 from ..judge import Judge, Question
 from ..lexicon import WordNet
 from ..negfilter import judge_chains
-from ..records import Verdict
+from ..records import Subject, Verdict
 
 if TYPE_CHECKING:  # torch takes seconds to import, and comparing answers needs none
     from ..encoder import Progress
@@ -50,9 +50,12 @@ class Agreement:
 
 
 def compare_judges(first: Iterable[Verdict], second: Iterable[Verdict]) -> Agreement:
-    """Compare two judges' verdicts, matched by prompt; filter both by `kind` to compare on one kind of question."""
-    seconds = {verdict.prompt: verdict for verdict in second if verdict.prompt}
-    pairs = [(verdict, seconds[verdict.prompt]) for verdict in first if verdict.prompt in seconds]
+    """Compare two judges' verdicts, matched by what was asked, in whatever words.
+
+    Filter both by `kind` to compare on one kind of question.
+    """
+    seconds = {verdict.subject: verdict for verdict in second if verdict.kind != "same"}
+    pairs = [(verdict, seconds[verdict.subject]) for verdict in first if verdict.subject in seconds]
     yes = [(a.answer == "yes", b.answer == "yes") for a, b in pairs]
     different = tuple(pair for pair, (a, b) in zip(pairs, yes, strict=True) if a != b)
     varied = all(len(set(side)) == 2 for side in zip(*yes, strict=True)) if yes else False
@@ -98,17 +101,17 @@ def suspicions(
         id_labels: all ID classes, which tell what an ambiguous one means: among animals, 'seal' is no stamp.
     """
     rejections = [verdict for verdict in rejections if verdict.kind != "same"]
-    answers = [{verdict.prompt: verdict.answer for verdict in judge} for judge in others]
+    answers = [{verdict.subject: verdict.answer for verdict in judge} for judge in others]
     depth, file = _depth_in_similarity(rejections), wordnet.usual_file(id_labels)
     found = []
     for verdict in rejections:
-        signs = _signs(verdict, wordnet, [a[verdict.prompt] for a in answers if verdict.prompt in a])
+        signs = _signs(verdict, wordnet, [a[verdict.subject] for a in answers if verdict.subject in a])
         meant = wordnet.other_sense(verdict.negative, verdict.id_label or "", file)
         if meant and verdict.kind == "subcategory":
             signs.append((OTHER_SENSE, f"only in another sense of {verdict.id_label!r}: {meant}"))
-        if depth.get(verdict.prompt, 0.0) > 0.5:
+        if depth.get(verdict.subject, 0.0) > 0.5:
             signs.append(
-                (LOW_SIMILARITY * depth[verdict.prompt], "CLIP finds the two less alike than most rejected pairs")
+                (LOW_SIMILARITY * depth[verdict.subject], "CLIP finds the two less alike than most rejected pairs")
             )
         called = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {verdict.id_label!r}"
         found.append(_suspicion(verdict, f"was called {called}", signs))
@@ -125,7 +128,7 @@ def suspicions_of_kept(
         others: other judges' verdicts, one collection a judge.
     """
     chains = [chain for chain in chains if chain]
-    answers = [{verdict.prompt: verdict.answer for verdict in judge} for judge in others]
+    answers = [{verdict.subject: verdict.answer for verdict in judge} for judge in others]
     found = []
     for chain in chains:
         signs = {verdict: _signs_of_kept(verdict, wordnet, answers) for verdict in chain}
@@ -171,7 +174,7 @@ def _contradiction(verdict: Verdict, wordnet: WordNet) -> tuple[float, str]:
 
 
 def _signs_of_kept(
-    verdict: Verdict, wordnet: WordNet | None, answers: Sequence[Mapping[str, str]]
+    verdict: Verdict, wordnet: WordNet | None, answers: Sequence[Mapping[Subject, str]]
 ) -> list[tuple[float, str]]:
     signs = []
     label = verdict.id_label or ""
@@ -183,7 +186,7 @@ def _signs_of_kept(
         signs.append((SAME_NOUN, f"it ends in the ID class {label!r}"))
     if verdict.answer == "unclear":
         signs.append((UNCLEAR, f"a reply was neither yes nor no ({verdict.reply[:40]!r})"))
-    given = [answer[verdict.prompt] for answer in answers if verdict.prompt in answer]
+    given = [answer[verdict.subject] for answer in answers if verdict.subject in answer]
     if "yes" in given:
         asked = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {label!r}"
         signs.append((JUDGE_DISAGREES * given.count("yes") / len(given), f"another judge calls it {asked}"))
@@ -221,10 +224,11 @@ def _singular(word: str) -> str:
     return word[:-1] if word.endswith("s") else word
 
 
-def _depth_in_similarity(rejections: Iterable[Verdict]) -> dict[str, float]:
-    """From 0 for the most similar negative and ID class to 1 for the least, by prompt, where it is known."""
-    paired = {v.prompt: v.similarity for v in rejections if v.kind == "subcategory" and v.similarity is not None}
-    known = pd.Series(paired, dtype=float).dropna()
-    if len(known) < FEW:
+def _depth_in_similarity(rejections: Iterable[Verdict]) -> dict[Subject, float]:
+    """From 0 for the most similar negative and ID class to 1 for the least, where it is known."""
+    paired = {v.subject: v.similarity for v in rejections if v.kind == "subcategory" and v.similarity is not None}
+    known = pd.Series(list(paired.values()), dtype=float)
+    if known.count() < FEW:
         return {}
-    return {str(prompt): float(depth) for prompt, depth in known.rank(ascending=False, pct=True).items()}
+    depths = known.rank(ascending=False, pct=True)
+    return {subject: float(depth) for subject, depth in zip(paired, depths, strict=True) if depth == depth}

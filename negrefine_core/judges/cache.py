@@ -13,11 +13,13 @@ from pathlib import Path
 from .. import paths
 from ..databases import add_column
 from ..errors import NegRefineError
-from ..judge import SYSTEM_PROMPT, Judge, Question, Reply
+from ..judge import Judge, Question, Reply
+from ..records import Subject
+from .wording import Wording
 
 
 class CachedJudge:
-    """A judge whose replies are kept by (its identity, the exact prompt), each as soon as it is given.
+    """A judge whose replies are kept by (its identity, all that it was told), each as soon as it is given.
 
     Safe to delete; several processes may share it. A reply that cannot be kept is only asked again another time.
     """
@@ -26,6 +28,7 @@ class CachedJudge:
         self.judge = judge
         self.identity = judge.identity
         self.concurrency = judge.concurrency
+        self.wording: Wording = getattr(judge, "wording", None) or Wording()  # some know no words but the paper's
         self.path = path or paths.CACHE / "verdicts.sqlite"
         self._replies: sqlite3.Connection | None = None
         self._opened = False
@@ -33,14 +36,14 @@ class CachedJudge:
     def __repr__(self) -> str:
         return f"CachedJudge({self.identity})"
 
-    def cached(self, prompts: Iterable[str]) -> dict[str, Reply]:
-        """The kept replies, by prompt."""
+    def cached(self, questions: Iterable[Question]) -> dict[Subject, Reply]:
+        """The kept replies, by what was asked."""
         with contextlib.closing(self._connect()) as replies:
             replies.execute("BEGIN")  # one look, and one commit of the checks that old replies lack
-            found = {prompt: self._find(replies, prompt) for prompt in prompts}
+            found = {question.subject: self._find(replies, self.wording.text(question)) for question in questions}
             with contextlib.suppress(sqlite3.Error):  # a full disk: they get them another time
                 replies.execute("COMMIT")
-        return {prompt: reply for prompt, reply in found.items() if reply}
+        return {subject: reply for subject, reply in found.items() if reply}
 
     async def open(self) -> None:
         """Open the cache; the judge itself waits for the first question that it lacks: a warm run needs no server."""
@@ -58,7 +61,8 @@ class CachedJudge:
     async def ask(self, question: Question) -> Reply:
         if not self._replies:
             raise RuntimeError("open() the judge before asking it")
-        earlier = self._find(self._replies, question.prompt)
+        told = self.wording.text(question)
+        earlier = self._find(self._replies, told)
         if earlier:
             return earlier
         async with self._opening:
@@ -69,7 +73,7 @@ class CachedJudge:
         if reply.malformed:
             return reply
         with contextlib.suppress(sqlite3.Error):  # a full disk must not cost the reply, which goes on to the run
-            key, text = (self.identity, _exact(question.prompt)), json.dumps(asdict(reply))
+            key, text = (self.identity, told), json.dumps(asdict(reply))
             self._replies.execute(
                 "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", (*key, text, _check(*key, text))
             )
@@ -90,9 +94,9 @@ class CachedJudge:
             raise self._broken(error) from error
         return replies
 
-    def _find(self, replies: sqlite3.Connection, prompt: str) -> Reply | None:
+    def _find(self, replies: sqlite3.Connection, told: str) -> Reply | None:
         """The kept reply; None where there is none or it is damaged, and is to be asked again."""
-        key = (self.identity, _exact(prompt))
+        key = (self.identity, told)
         try:
             row = replies.execute(
                 'SELECT CAST(reply AS BLOB), CAST("check" AS BLOB) FROM replies WHERE judge = ? AND prompt = ?', key
@@ -123,11 +127,6 @@ class CachedJudge:
         )
 
 
-def _exact(prompt: str) -> str:
-    """All that the judge is told."""
-    return f"{SYSTEM_PROMPT}\n{prompt}"
-
-
-def _check(judge: str, prompt: str, reply: str) -> str:
+def _check(judge: str, told: str, reply: str) -> str:
     """What tells a kept reply from a damaged one, or from another question's."""
-    return hashlib.blake2b(json.dumps([judge, prompt, reply]).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(json.dumps([judge, told, reply]).encode(), digest_size=8).hexdigest()

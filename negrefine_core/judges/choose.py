@@ -2,17 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import NegRefineError
 from ..hyperparameters import IN_FLIGHT
 from ..judge import Judge, JudgeIdentity
+from ..prompts import PAPER
+
+if TYPE_CHECKING:  # a run's files bring pandas, which takes a second: `--help` should not
+    from .prompt_book import PromptBook
 
 
 @dataclass(frozen=True)
 class Asked:
     """What is said of the judge that is wanted; each kind of judge reads of it what it needs.
 
-    `model` and `base_url` are the user's own, and win over those of the identity.
+    `model`, `base_url` and `prompts` (the name of a prompt set) are the user's own, and win over those of the identity;
+    the book has the prompt sets, without one those that come with the program.
     """
 
     identity: JudgeIdentity
@@ -21,6 +27,8 @@ class Asked:
     base_url: str
     in_flight: int
     rate_limit: float | None
+    prompts: str
+    book: "PromptBook | None"
 
 
 def _wordnet(asked: Asked) -> Judge:
@@ -32,12 +40,14 @@ def _wordnet(asked: Asked) -> Judge:
 def _openai(asked: Asked) -> Judge:
     from .cache import CachedJudge
     from .openai import OpenAIJudge
+    from .prompt_book import PromptBook
 
     model = asked.model or asked.identity.model
     url = asked.base_url or asked.identity.url
     if not model:
         raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
-    return CachedJudge(OpenAIJudge(model, url, concurrency=asked.in_flight, rate=asked.rate_limit))
+    wording = (asked.book or PromptBook()).wording(asked.prompts or asked.identity.prompts)
+    return CachedJudge(OpenAIJudge(model, url, concurrency=asked.in_flight, rate=asked.rate_limit, wording=wording))
 
 
 def _replay(asked: Asked) -> Judge:
@@ -49,15 +59,17 @@ def _replay(asked: Asked) -> Judge:
 
 @dataclass(frozen=True)
 class JudgeKind:
-    """One kind of judge: how it is written, for the user, and how it is opened; its imports wait until then."""
+    """One kind of judge: how it is written, for the user, and how it is opened (its imports wait until then); whether
+    it is asked in words, of which there are prompt sets."""
 
     written: str
     open: Callable[[Asked], Judge]
+    reads_words: bool = False
 
 
 JUDGES: Mapping[str, JudgeKind] = {  # by the kind of their identity
     "wordnet": JudgeKind("wordnet (offline)", _wordnet),
-    "openai": JudgeKind("openai (any OpenAI-compatible server; its key comes from OPENAI_API_KEY)", _openai),
+    "openai": JudgeKind("openai (any OpenAI-compatible server; its key comes from OPENAI_API_KEY)", _openai, True),
     "replay": JudgeKind("replay:RUN, replay:FOLDER (answers given before)", _replay),
 }
 
@@ -74,13 +86,19 @@ def open_judge(
     base_url: str = "",
     in_flight: int = IN_FLIGHT,
     rate_limit: float | None = None,
+    prompts: str = "",
+    book: "PromptBook | None" = None,
 ) -> Judge:
     """The judge of an identity as a run keeps it (`openai:MODEL@URL`), or as the user writes it (`openai`).
 
-    Raises NegRefineError when there is no such judge, or it lacks a model or a key.
+    Raises NegRefineError when there is no such judge, or it lacks a model, a key or a prompt set of that name.
     """
-    asked = Asked(JudgeIdentity.parse(identity), wordnet, model, base_url, in_flight, rate_limit)
+    asked = Asked(JudgeIdentity.parse(identity), wordnet, model, base_url, in_flight, rate_limit, prompts, book)
     kind = JUDGES.get(asked.identity.kind)
     if kind is None:
         raise NegRefineError(f"no judge {identity!r}; choose one of: {written_judges()}")
+    if not kind.reads_words and {prompts, asked.identity.prompts} - {"", PAPER.name}:
+        raise NegRefineError(
+            f"the judge {identity!r} is asked in no words: a prompt set goes with a language model, --judge openai"
+        )
     return kind.open(asked)

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ..judge import SYSTEM_PROMPT, Answer, Question
+from ..judge import Answer, Question
 from ..negfilter import Verdict
+from ..records import Subject
+from .wording import Wording
 
 CHARACTERS_A_TOKEN = 4.0  # of English, roughly
 MESSAGE_TOKENS = 12  # a chat's own markers
@@ -51,34 +53,38 @@ class Estimate:
 
 def estimate(
     chains: Sequence[Sequence[Question]],
-    known: Mapping[str, Answer],
+    known: Mapping[Subject, Answer],
     concurrency: int,
     rate: float | None = None,
     latency: float = LATENCY,
     prices: tuple[float, float] | None = None,
+    wording: Wording | None = None,
 ) -> Estimate:
-    """What asking these chains would take, where `known` are the answers at hand by prompt.
+    """What asking these chains would take, where `known` are the answers at hand by what was asked.
 
     Args:
         rate: the judge's limit in questions a minute.
         latency: seconds a reply, measured or assumed.
         prices: of a million tokens of questions, and of replies.
+        wording: the paper's where it is not given.
     """
+    wording = wording or Wording()
     missing, cached = [], 0
     for chain in chains:
         for question in chain:
-            answer = "yes" if question.kind == "same" else known.get(question.prompt)
+            answer = "yes" if question.kind == "same" else known.get(question.subject)
             if answer is None:
                 missing.append(question)
             else:
                 cached += question.kind != "same"
             if answer == "yes":
                 break
-    sent = sum(tokens(SYSTEM_PROMPT) + tokens(question.prompt) + MESSAGE_TOKENS for question in missing)
+    told = [[message["content"] for message in wording.messages(question)] for question in missing]
+    sent = sum(MESSAGE_TOKENS + sum(map(tokens, texts)) for texts in told)
     received = REPLY_TOKENS * len(missing)
     seconds = max(len(missing) * latency / concurrency, len(missing) * 60 / rate if rate else 0.0)
     cost = (sent * prices[0] + received * prices[1]) / 1e6 if prices else None
-    kinds = {question.kind: question.prompt for question in reversed(missing)}
+    kinds = {question.kind: wording.prompt(question) for question in reversed(missing)}
     labels = len({question.negative for question in missing})
     return Estimate(labels, len(missing), cached, sent, received, seconds, cost, tuple(sorted(kinds.values())))
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import time
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,10 +13,15 @@ import openai
 
 from ..errors import NegRefineError
 from ..hyperparameters import IN_FLIGHT
-from ..judge import SYSTEM_PROMPT, JudgeIdentity, Question, Reply
+from ..judge import JudgeIdentity, Question, Reply
+from ..prompts import PAPER
+from .extras import Extras, Granted, answer_in
+from .wording import Message, Wording
 
+UNANSWERED = (openai.OpenAIError, aiohttp.ClientError, LookupError, TypeError, ValueError, TimeoutError)
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_TOKENS = 8  # "Yes" or "No", and room to see what an unclear reply wanted to say
+MAX_TOKENS_STRUCTURED = 24  # the same as JSON
 TIMEOUT = 60.0  # seconds for one reply, which a busy local server may need
 CONNECT_TIMEOUT = 5.0  # seconds for a server to be there at all
 RETRIES = 6  # by the SDK, after 0.5, 1, 2, 4, 8, 8 s: outlasts a server's restart
@@ -38,6 +44,9 @@ class OpenAIJudge:
         base_url: the server, up to `/v1`; OPENAI_BASE_URL or OpenAI's own when not given.
         api_key: OPENAI_API_KEY when not given; a local server needs none. It goes to the server and nowhere else.
         rate: at most so many questions a minute.
+        wording: the prompt set's, by default the paper's.
+
+    What a server may refuse, such as to allow Yes and No alone, is left away once it has refused it.
 
     Raises NegRefineError when the key is missing, and while judging when the server cannot be used. A server's answer
     that is no model's reply is a malformed `Reply`, up to a limit.
@@ -53,6 +62,7 @@ class OpenAIJudge:
         rate: float | None = None,
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
+        wording: Wording | None = None,
     ) -> None:
         url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
         parts = urlsplit(url)
@@ -67,7 +77,8 @@ class OpenAIJudge:
         self.url = url
         self.concurrency = concurrency
         self.rate = rate
-        self.identity = str(JudgeIdentity.openai(self.model, url))
+        self.wording = wording or Wording()
+        self.identity = str(JudgeIdentity.openai(self.model, url, self.wording.prompts.version))
         self._key = key or ""
         self._options: dict[str, Any] = {
             "api_key": key or "none",
@@ -79,12 +90,14 @@ class OpenAIJudge:
         self._client: openai.AsyncOpenAI | None = None
         self._next_turn = 0.0
         self._replies = self._malformed = 0
+        self._granted = Granted(self.wording.prompts.is_structured)
 
     def __repr__(self) -> str:
         return f"OpenAIJudge({self.identity})"
 
     async def open(self) -> None:
         """Connect. A server that is down, or a key that it refuses, fails here, before any question is asked."""
+        self._granted.open()
         http = openai.DefaultAioHttpClient(timeout=self._options["timeout"])  # two thirds of the CPU of httpx
         self._client = openai.AsyncOpenAI(**self._options, http_client=http)
         try:
@@ -104,17 +117,17 @@ class OpenAIJudge:
     async def ask(self, question: Question) -> Reply:
         if not self._client:
             raise RuntimeError("open() the judge before asking it")
-        start, received = 0.0, b""
+        start, received, messages = 0.0, b"", self.wording.messages(question)
         for attempt in range(1 + min(MALFORMED_RETRIES, self._options["max_retries"])):
             if attempt:
                 await asyncio.sleep(0.25 * 2**attempt)
             await self._wait_for_turn()
             start = time.perf_counter()
-            received = await self._send(self._client, question.prompt)
+            received = await self._answer(self._client, messages)
             reply = _reply(received, time.perf_counter() - start)
             if reply:
                 self._replies += 1
-                return reply
+                return self._in_our_terms(reply, question)
         self._malformed += 1
         shown = self._readable(received.decode("utf-8", "backslashreplace"))
         if self._malformed > MALFORMED_ALLOWED + MALFORMED_SHARE * self._replies:
@@ -123,27 +136,49 @@ class OpenAIJudge:
                 f"{self._malformed:,} of {self._malformed + self._replies:,} answers were no replies of a model, "
                 f"the last: {shown!r}. {GO_ON}"
             )
-        return Reply(shown, time.perf_counter() - start, malformed=True)
+        return self._in_our_terms(Reply(shown, time.perf_counter() - start, malformed=True), question)
 
-    async def _send(self, client: openai.AsyncOpenAI, prompt: str) -> bytes:
+    def _in_our_terms(self, reply: Reply, question: Question) -> Reply:
+        """With the question where it was not put in the paper's words, and the answer out of its JSON."""
+        if self.wording.prompts == PAPER:
+            return reply
+        text = answer_in(reply.text) if self.wording.prompts.is_structured else reply.text
+        return replace(reply, text=text, prompt=self.wording.prompt(question))
+
+    async def _answer(self, client: openai.AsyncOpenAI, messages: list[Message]) -> bytes:
         """The server's answer to one question, whatever it is."""
+        if not self._granted.is_known:
+            once = client.with_options(max_retries=0)
+            received = await self._granted.find_out(lambda extras: self._try(once, messages, extras))
+            if received is not None:
+                return received
         try:
-            async with asyncio.timeout(self._patience):
-                return await client.post(  # chat.completions.create would double the CPU with its types
-                    "/chat/completions",
-                    body={
-                        "model": self.model,
-                        "messages": [
-                            {"role": "system", "content": SYSTEM_PROMPT},
-                            {"role": "user", "content": prompt},
-                        ],
-                        "temperature": 0,
-                        "max_tokens": MAX_TOKENS,
-                    },
-                    cast_to=bytes,
-                )
-        except (openai.OpenAIError, aiohttp.ClientError, LookupError, TypeError, ValueError, TimeoutError) as error:
+            return await self._post(client, messages, self._granted.extras)
+        except UNANSWERED as error:
             raise self._explained(error) from None  # the SDK's own error may quote the request
+
+    async def _try(
+        self, client: openai.AsyncOpenAI, messages: list[Message], extras: Extras
+    ) -> tuple[int | None, bytes | None]:
+        """(HTTP status where the server said one, its answer where it gave one)."""
+        try:
+            return 200, await self._post(client, messages, extras)
+        except openai.APIStatusError as error:
+            return error.status_code, None
+        except UNANSWERED:
+            return None, None
+
+    async def _post(self, client: openai.AsyncOpenAI, messages: list[Message], extras: Extras) -> bytes:
+        is_structured = self.wording.prompts.is_structured
+        body = {
+            "model": self.model,
+            "messages": messages,
+            "temperature": 0,
+            "max_tokens": MAX_TOKENS_STRUCTURED if is_structured else MAX_TOKENS,
+            **extras,
+        }
+        async with asyncio.timeout(self._patience):  # chat.completions.create would double the CPU with its types
+            return await client.post("/chat/completions", body=body, cast_to=bytes)
 
     async def _wait_for_turn(self) -> None:
         if self.rate:

@@ -9,7 +9,9 @@ MISSING = "(not in the log)"
 
 
 class ReplayJudge:
-    """Repeats logged answers by prompt. A question that the log lacks gets an unclear reply, which is counted.
+    """Repeats logged answers, whatever words the questions were put in.
+
+    A question that the log lacks gets an unclear reply, which is counted.
 
     Args:
         verdicts: the log; of several answers to one question the last counts.
@@ -20,14 +22,14 @@ class ReplayJudge:
 
     def __init__(self, verdicts: Iterable[Verdict], source: str) -> None:
         self.identity = str(JudgeIdentity.replay(source))
-        self._verdicts = {verdict.prompt: verdict for verdict in verdicts}
+        self._verdicts = {verdict.subject: verdict for verdict in verdicts}
 
     async def open(self) -> None: ...
 
     async def close(self) -> None: ...
 
     async def ask(self, question: Question) -> Reply:
-        logged = self._verdicts.get(question.prompt)
+        logged = self._verdicts.get(question.subject)
         if logged is None:
             return Reply(MISSING)
         text = logged.reply or logged.answer.capitalize()  # the published logs keep no raw replies
@@ -39,4 +41,5 @@ class ReplayJudge:
             logged.completion_tokens,
             logged.time,
             logged.malformed,
+            logged.prompt,
         )

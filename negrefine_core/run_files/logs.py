@@ -19,6 +19,8 @@ from .info import first_fault
 R = TypeVar("R", Verdict, Override)
 
 CHECK = b', "check": "'  # a line's last field
+_NEVER = object()
+_LATER = {"prompts": "paper"}  # fields that came later are written where they say something: older lines have none
 _VERDICT, _OVERRIDE = TypeAdapter(Verdict), TypeAdapter(Override)
 
 
@@ -125,7 +127,8 @@ def _damaged(path: Path, place: int, reason: str) -> NegRefineError:
 
 
 def _line(record: Verdict | Override) -> bytes:
-    content = json.dumps(vars(record), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    said = {name: value for name, value in vars(record).items() if _LATER.get(name, _NEVER) != value}
+    content = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return content[:-1] + CHECK + digest(content).encode() + b'"}\n'
 
 

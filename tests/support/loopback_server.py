@@ -10,9 +10,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 
@@ -44,10 +45,18 @@ def says_no(prompt: str) -> Action:
 
 
 class LoopbackServer:
-    """`with LoopbackServer(behave) as server:`; `behave(prompt)` decides, `asked` and `answered` keep the log."""
+    """`with LoopbackServer(behave) as server:`; `behave(prompt)` decides, `asked` and `answered` keep the log.
 
-    def __init__(self, behave: Callable[[str], Action] = says_no, port: int = 0) -> None:
-        self.behave, self.port = behave, port
+    A request with one of the fields that it `refuses` is answered with that field's status, and counts as not asked.
+    """
+
+    def __init__(
+        self,
+        behave: Callable[[str], Action] = says_no,
+        port: int = 0,
+        refuses: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        self.behave, self.port, self.refuses = behave, port, refuses
         self.name = f"{os.getpid()}-{next(_number)}"  # a port is given out again: what one server said is not another's
         self.asked: list[tuple[float, str]] = []  # (time, prompt) of each question that came in
         self.answered: list[tuple[float, str]] = []  # of each completion that was sent
@@ -122,6 +131,10 @@ class LoopbackServer:
         request = json.loads(body)
         prompt = request["messages"][-1]["content"]
         self.requests.append(request)
+        refused = [status for name, status in self.refuses.items() if name in request]
+        if refused:
+            await self._send(writer, refused[0], _completion(Action(status=refused[0])))
+            return True
         self.asked.append((time.time(), prompt))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)

@@ -11,6 +11,7 @@ from torch import Tensor
 from negrefine_core import pipeline
 from negrefine_core.judges.cache import CachedJudge
 from negrefine_core.judges.openai import OpenAIJudge
+from negrefine_core.judges.prompt_book import PromptBook
 from negrefine_core.runs import Run
 
 
@@ -23,9 +24,11 @@ class HashEncoder:
         return torch.nn.functional.normalize(torch.stack(rows), dim=1)
 
 
-def refine(folder: Path, url: str, cache: Path | None, largest_file: int | None = None) -> None:
+def refine(folder: Path, url: str, cache: Path | None, largest_file: int | None = None, prompts: str = "paper") -> None:
     """Refine a run with the server at `url`; with `largest_file`, no file may grow beyond so many bytes."""
     if largest_file:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    judge = OpenAIJudge("m", url, api_key="sk-secret", concurrency=8, retries=1)
-    pipeline.refine(Run.open(folder), HashEncoder(), CachedJudge(judge, cache) if cache else judge)  # type: ignore[arg-type]
+    run = Run.open(folder)
+    wording = PromptBook.of(run).wording(prompts)
+    judge = OpenAIJudge("m", url, api_key="sk-secret", concurrency=8, retries=1, wording=wording)
+    pipeline.refine(run, HashEncoder(), CachedJudge(judge, cache) if cache else judge)  # type: ignore[arg-type]

@@ -69,7 +69,9 @@ def test_another_model_does_not_share_the_replies(tmp_path: Path) -> None:
 def test_a_broken_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "v.sqlite").write_bytes(b"not a database at all, but long enough to be read as one" * 20)
     with pytest.raises(NegRefineError, match=r"v\.sqlite.*delete it"):
-        CachedJudge(OpenAIJudge("m", "http://127.0.0.1:1/v1"), tmp_path / "v.sqlite").cached(["x"])
+        CachedJudge(OpenAIJudge("m", "http://127.0.0.1:1/v1"), tmp_path / "v.sqlite").cached(
+            [Question("x", "proper noun")]
+        )
 
 
 def replies_of(path: Path) -> list[tuple[str, ...]]:
@@ -129,7 +131,7 @@ def test_a_verdict_cache_that_cannot_be_read_is_said_in_one_line(tmp_path: Path,
     else:
         path.write_bytes(whole[:5000] if kept == "cut" else whole[:4096] + b"\xff" * (len(whole) - 4096))
     with pytest.raises(NegRefineError, match=r"^cannot use the verdict cache .*v\.sqlite .*delete it") as raised:
-        judge.cached(["x"])
+        judge.cached([Question("x", "proper noun")])
     assert "\n" not in str(raised.value)
 
 
@@ -156,7 +158,7 @@ def chain(word: str, ids: list[str]) -> list[Question]:
 
 def test_the_estimate_counts_what_is_missing_up_to_a_known_yes() -> None:
     chains = [chain("oslo", IDS), chain("granite", IDS), [*chain("ship", []), Question("ship", "same", "ship")]]
-    known = {chains[0][0].prompt: "yes", chains[1][0].prompt: "no"}
+    known = {chains[0][0].subject: "yes", chains[1][0].subject: "no"}
     result = estimate(chains, known, concurrency=2, latency=1.0, prices=(1e6, 0.0))  # type: ignore[arg-type]
     assert (result.labels, result.questions, result.cached) == (2, 4, 2)
     assert result.seconds == 2.0

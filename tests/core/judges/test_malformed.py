@@ -118,7 +118,7 @@ def test_whatever_a_model_says_is_kept_and_can_be_read_again(tmp_path: Path, tex
         with run.verdict_log() as log:
             judge_chains(judge, [[Question("w", "subcategory", "cat")]], None, log.append)
         assert [(v.reply, v.model) for v in run.verdicts] == [(kept, "m\\ud800")]
-        (reply,) = judge.cached([Question("w", "subcategory", "cat").prompt]).values()
+        (reply,) = judge.cached([Question("w", "subcategory", "cat")]).values()
     assert (reply.text, reply.prompt_tokens, reply.completion_tokens, reply.malformed) == (kept, None, None, False)
 
 
