@@ -151,9 +151,9 @@ def _signs(verdict: Verdict, wordnet: WordNet, other_answers: Sequence[str]) -> 
         signs.append(_contradiction(verdict, wordnet))
     disagree = sum(answer != "yes" for answer in other_answers)
     if disagree:
-        verb = "disagrees" if disagree == 1 else "disagree"
-        share = disagree / len(other_answers)
-        signs.append((JUDGE_DISAGREES * share, f"{disagree} of {len(other_answers)} other judges {verb}"))
+        asked = len(other_answers)
+        who = "the other judge disagrees" if asked == 1 else f"of {asked} other judges {disagree} say no"
+        signs.append((JUDGE_DISAGREES * disagree / asked, who))
     trap = spelling_trap(verdict.negative, verdict.id_label or "") if verdict.kind == "subcategory" else None
     if trap and not _wordnet_confirms(verdict, wordnet):
         signs.append((SPELLING, f"{trap[0]!r} is merely spelt like {trap[1]!r}"))

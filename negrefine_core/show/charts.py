@@ -20,6 +20,7 @@ ID_COLOUR, OOD_COLOUR = "#0072B2", "#D55E00"  # Okabe and Ito's blue and vermili
 NEUTRAL = "#8A8F98"  # legible on white and on black
 SIDE_COLOURS = (NEUTRAL, "#009E73")  # of two methods compared: apart from the ID/OOD pair, and told apart by lightness
 BINS = 40
+MAGNIFIED = (100, 50, 20, 10, 5, 2)  # how many times as tall bars may be drawn that are too low on the other's scale
 DRAWN_POINTS = 1000  # a curve of more points looks the same and loads slower
 HEIGHT = 340
 DOTTED = {"color": NEUTRAL, "width": 1, "dash": "dot"}
@@ -27,6 +28,7 @@ DASHED = {"color": NEUTRAL, "width": 2, "dash": "dash"}
 
 pio.templates["negrefine"] = go.layout.Template(
     layout={
+        "colorway": [ID_COLOUR, OOD_COLOUR, SIDE_COLOURS[1], NEUTRAL],
         "xaxis": {"fixedrange": True, "automargin": True},
         "yaxis": {"fixedrange": True, "automargin": True},
         "hoverlabel": {"align": "left"},
@@ -41,16 +43,18 @@ def histogram(
     chosen: tuple[float, float] | None = None,
     title: str = "",
 ) -> go.Figure:
-    """ID scores above OOD scores on shared bins, each as the share of its own images on a scale of its own: most ID
-    scores lie in one bin, which would flatten the others. Box selection picks a score range."""
+    """ID scores above OOD scores on shared bins, each as the share of its own images. Box selection picks a range."""
     values = table[score].to_numpy(dtype=float)
     edges = np.histogram_bin_edges(values, BINS)  # (BINS + 1,)
     figure = _two_rows()
+    tallest = []
     for row, (name, colour, inside) in enumerate((("ID", ID_COLOUR, True), ("OOD", OOD_COLOUR, False)), 1):
         counts, _ = np.histogram(values[table["is_id"].to_numpy() == inside], edges)  # (BINS,)
+        shares = 100 * counts / max(counts.sum(), 1)
+        tallest.append(shares.max())
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2,
-            y=100 * counts / max(counts.sum(), 1),
+            y=shares,
             width=np.diff(edges),
             customdata=np.column_stack([counts, edges[:-1], edges[1:]]),
             name=f"{name} ({counts.sum():,} images)",
@@ -60,6 +64,7 @@ def histogram(
             row=row,
             col=1,
         )
+    _scale_rows(figure, tallest)
     _mark_scores(figure, values, threshold, chosen)
     figure.update_xaxes(title=title or score, row=2)
     return _framed(figure)
@@ -109,7 +114,6 @@ def _mark_scores(
             xanchor="left" if is_left else "right",
             yanchor="bottom",
             showarrow=False,
-            font={"color": NEUTRAL},
         )
     figure.update_layout(dragmode="select", selectdirection="h")
 
@@ -157,13 +161,16 @@ def histograms_compared(
     edges = np.histogram_bin_edges(np.concatenate(scaled), BINS)  # (BINS + 1,)
     centres = (edges[:-1] + edges[1:]) / 2
     figure = _two_rows()
+    tallest = [0.0, 0.0]
     for values, name, filled in reversed(list(zip(scaled, names, (False, True), strict=True))):
         for row, (kind, colour, which) in enumerate((("ID", ID_COLOUR, inside), ("OOD", OOD_COLOUR, ~inside)), 1):
             counts, _ = np.histogram(values[which], edges)  # (BINS,)
+            shares = 100 * counts / max(counts.sum(), 1)
+            tallest[row - 1] = max(tallest[row - 1], shares.max())
             label = f"{kind}, {_short(name)}"
             drawn = {
                 "x": centres,
-                "y": 100 * counts / max(counts.sum(), 1),
+                "y": shares,
                 "name": label,
                 "hovertemplate": f"{label}: %{{y:.1f}}%<extra></extra>",
             }
@@ -174,6 +181,7 @@ def histograms_compared(
             else:
                 outline = {"color": colour, "width": 2, "shape": "hvh"}
                 figure.add_trace(go.Scatter(drawn, mode="lines", line=outline), row=row, col=1)
+    _scale_rows(figure, tallest)
     figure.add_vline(0, line=DASHED)
     figure.update_xaxes(title="distance from its threshold (SD of its ID scores)", row=2)
     return _framed(figure)
@@ -181,10 +189,16 @@ def histograms_compared(
 
 def _two_rows() -> go.Figure:
     """ID above OOD on one axis of scores."""
-    figure = make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.05)
-    for row, kind in enumerate(("ID", "OOD"), 1):
-        figure.update_yaxes(title=f"% of {kind}", nticks=4, rangemode="tozero", row=row, col=1)
-    return figure.update_layout(bargap=0)
+    return make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.05).update_layout(bargap=0)
+
+
+def _scale_rows(figure: go.Figure, tallest: Sequence[float]) -> None:
+    """One scale for the shares of ID and of OOD. Most ID scores lie in one bin, beside which other bars are too low to
+    see: they are drawn some times as tall, and their axis says so."""
+    for row, (kind, own) in enumerate(zip(("ID", "OOD"), tallest, strict=True), 1):
+        times = next((times for times in MAGNIFIED if 0 < times * own <= max(tallest)), 1)
+        title = f"% of {kind}" + (f"<br>{times} × as tall" if times > 1 else "")
+        figure.update_yaxes(title=title, range=[0, 1.05 * max(tallest) / times], nticks=4, row=row, col=1)
 
 
 def rocs(
@@ -457,9 +471,13 @@ def _as_text(label: str) -> str:
 
 
 def _framed(figure: go.Figure, height: int = HEIGHT) -> go.Figure:
-    """The look that all charts share, over the page's own template, which also has a legend and margins."""
+    """The look that all charts share, over the page's own template, which also has a legend and margins.
+
+    In a notebook that has set none the page is white, not plotly's blue.
+    """
+    page = "plotly_white" if pio.templates.default == "plotly" else pio.templates.default
     return figure.update_layout(
-        template=f"{pio.templates.default}+negrefine",
+        template=f"{page}+negrefine",
         height=height,
         margin={"l": 8, "r": 20, "t": 64, "b": 8},
         legend={"orientation": "h", "x": 0, "y": 1.1, "yanchor": "bottom", "itemclick": False},

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import plotly.io as pio
 import pytest
 
 from negrefine_core.comparison import Difference
@@ -124,3 +125,25 @@ def test_the_mining_chart_counts_every_word_once() -> None:
 
 def test_a_difference_that_rounds_to_nothing_is_not_negative() -> None:
     assert [show.points(difference) for difference in (-0.0001, 0.0, -0.012)] == ["+0.0", "+0.0", "−1.2"]
+
+
+def test_low_bars_are_drawn_some_times_as_tall_and_their_axis_says_so() -> None:
+    spread = [i / 20 for i in range(20)]  # a share of 5% each
+    table = pd.DataFrame({"score": [*[1.0] * 9, 0.0, *spread], "is_id": [True] * 10 + [False] * 20})
+    layout = charts.histogram(table, "score").layout
+    assert layout.yaxis.title.text == "% of ID"
+    assert layout.yaxis2.title.text == "% of OOD<br>10 × as tall"
+    assert layout.yaxis2.range[1] * 10 == pytest.approx(layout.yaxis.range[1])
+    assert layout.yaxis.range[1] > 90
+
+    both = charts.histograms_compared(table.assign(other=1.0), ("score", "other"), ("A", "B"), (0.5, 0.5)).layout
+    assert both.yaxis.range == both.yaxis2.range  # every score of B lies in one bin, ID and OOD alike
+    assert (both.yaxis.title.text, both.yaxis2.title.text) == ("% of ID", "% of OOD")
+
+
+def test_a_notebooks_charts_are_white_and_in_the_apps_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pio.templates, "default", "plotly")  # the app sets another
+    table = pd.DataFrame({"score": [1.0, 0.0], "is_id": [True, False]})
+    template = charts.histogram(table, "score").layout.template.layout
+    assert template.plot_bgcolor == "white"
+    assert template.colorway[:2] == (charts.ID_COLOUR, charts.OOD_COLOUR)
