@@ -37,6 +37,9 @@ CHARTS_FIT = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]
 })"""  # charts are drawn after the script has run, and again for another width
 WHOLE = """() => document.querySelectorAll('[data-testid=stSkeleton]').length === 0
   && [...document.images].every(image => image.complete)"""  # what is loaded late stands as a grey place
+FAINT = """() => [...document.querySelectorAll('.js-plotly-plot :is([class*=tick], [class^=g-]) text')].filter(
+  text => getComputedStyle(text).fill !== getComputedStyle(document.querySelector('[data-testid=stApp]')).color
+).map(text => text.textContent)"""  # axe-core does not look into drawings
 OVERFLOW = "document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth"
 WORDLESS = "[...document.images].filter(i => !i.alt && i.offsetWidth > 1).map(i => i.src.slice(0, 80))"
 HEIGHT = "Math.max(1000, ...[...document.querySelectorAll('[data-testid=stMain]')].map(e => e.scrollHeight))"
@@ -60,7 +63,8 @@ def whole(page: Page, last_words: str = "weights") -> None:
 
 def barriers(page: Page) -> list[str]:
     """What axe-core calls serious or critical, such as a text's contrast below WCAG AA's: what, where and why."""
-    return [
+    faint = [f"an axis's text is not in the page's colour: {text}" for text in page.evaluate(FAINT)]
+    return faint + [
         f"{found['id']} at {node['target'][0]}: {node['failureSummary']}"
         for found in Axe().run(page).response["violations"]
         if found["impact"] in ("serious", "critical")
