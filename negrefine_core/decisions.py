@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .judge import PUBLISHED
 from .negfilter import clean_negatives
-from .records import Negative, Override, Verdict
+from .records import Mark, Negative, Override, Verdict
 
 KEPT, DROPPED = "kept", "dropped"
 
@@ -29,9 +29,9 @@ def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
     return {o.negative: o for o in overrides if o.undoes is None and o.number not in undone}
 
 
-def next_number(overrides: Sequence[Override]) -> int:
+def next_number(log: Sequence[Override] | Sequence[Mark]) -> int:
     """The number of the line that comes after these."""
-    return overrides[-1].number + 1 if overrides else 0
+    return log[-1].number + 1 if log else 0
 
 
 def decisions(

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,7 +15,7 @@ from .decisions import in_force as in_force
 from .errors import NegRefineError, UnfinishedError
 from .methods import Negatives
 from .paths import write_atomically
-from .records import Negative, Override
+from .records import Negative, Override, now
 from .run_files.info import ScoredWith
 from .runs import Run, class_list_hash
 
@@ -191,7 +190,7 @@ def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Over
         raise NegRefineError(f"a decision is '{KEPT}' or '{DROPPED}', not {wrong[0]!r}")
     current = _decisions(run, wanted)
     added = [
-        Override(label, current[label], decision, reason, who, _now())
+        Override(label, current[label], decision, reason, who, now())
         for label, (decision, reason, who) in wanted.items()
         if current[label] != decision
     ]
@@ -217,7 +216,7 @@ def confirm(run: Run, labels: Iterable[str], who: str, reason: str = "", seen: S
         _check_seen(run, labels, seen)
         current, reviewed = _decisions(run, labels), in_force(run.overrides)
         added = [
-            Override(label, current[label], current[label], reason, who, _now())
+            Override(label, current[label], current[label], reason, who, now())
             for label in labels
             if label not in reviewed or reason not in ("", reviewed[label].reason)
         ]
@@ -242,7 +241,7 @@ def undo(run: Run, who: str, count: int = 1, until: int | None = None) -> list[O
         if until is not None and (since := [entry for entry in run.overrides if entry.number >= until]):
             raise DecidedMeanwhileError(f"nothing is taken back: meanwhile {_told(since[-1])}", since)
         last = can_undo(run.overrides)[-count:][::-1] if count > 0 else []
-        added = [Override(o.negative, o.new, o.old, "undo", who, _now(), undoes=o.number) for o in last]
+        added = [Override(o.negative, o.new, o.old, "undo", who, now(), undoes=o.number) for o in last]
         return _record(run, added)
 
 
@@ -342,7 +341,3 @@ def import_csv(
         for (person, reason), labels in alike.items():
             added += confirm(run, labels, person, reason)
     return added, [label for label in wanted if label not in known]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

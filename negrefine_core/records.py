@@ -1,6 +1,7 @@
-"""What the steps hand to each other and a run keeps: mined negatives, the judge's verdicts, a person's overrides."""
+"""What the steps hand to each other and a run keeps: mined negatives, verdicts, a person's overrides and marks."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
@@ -70,3 +71,30 @@ class Override:
     time: str
     undoes: int | None = None
     number: int = 0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A person's word on what a picture shows: one of the ID classes (`is_id`) or none of them.
+
+    `id_label` names the class, and is empty where the person did not say which. `content` is the hash of the picture's
+    file: another picture under the same name is not marked. `number` is the line's name in `marks.jsonl`, counted
+    upwards; a line that `undoes` another says again what that one said.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    image_set: str
+    path: str
+    content: str
+    is_id: bool
+    id_label: str
+    who: str
+    time: str
+    undoes: int | None = None
+    number: int = 0
+
+
+def now() -> str:
+    """The time as a record keeps it: UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

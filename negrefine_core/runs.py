@@ -15,7 +15,7 @@ from .errors import NegRefineError, UnfinishedError, UnknownIdSetError
 from .image_sets import is_set_name
 from .judge import PUBLISHED
 from .paths import from_portable, portable, temporary_folder, write_atomically, writing
-from .records import Negative, Override, Verdict
+from .records import Mark, Negative, Override, Verdict
 from .run_files import logs, tables
 from .run_files.checks import digest
 from .run_files.folder import RunFolder
@@ -123,7 +123,7 @@ class Run(RunFolder):
             if before not in ((), (new,)):
                 self.update_info(hashes={**hashes, name: (new,)})
 
-    # --- verdicts and overrides -----------------------------------------------------------------------------------
+    # --- verdicts, overrides and marks ----------------------------------------------------------------------------
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -140,12 +140,8 @@ class Run(RunFolder):
     @property
     def overrides(self) -> list[Override]:
         """Raises NegRefineError where lines that were there are lost."""
-        log, path = logs.read_overrides(self.path("overrides.jsonl")), self.path("overrides.jsonl")
-        if (log[-1].number + 1 if log else 0) < self.info.overrides:
-            raise NegRefineError(
-                f"{path} ends before the last decision that run.json knows of: lines of it are lost. Put the file back "
-                'from a backup; or take the lines "overrides" and "check" out of run.json, to go on with what is left'
-            )
+        log = logs.read_overrides(self.path("overrides.jsonl"))
+        self._check_end("overrides", decisions.next_number(log), self.info.overrides)
         return log
 
     def append_overrides(self, overrides: Iterable[Override]) -> list[Override]:
@@ -153,9 +149,32 @@ class Run(RunFolder):
         with self.locked():
             first = decisions.next_number(self.overrides)
             added = [replace(override, number=first + i) for i, override in enumerate(overrides)]
-            logs.append_overrides(self.path("overrides.jsonl"), added)
+            logs.append(self.path("overrides.jsonl"), added)
             self.update_info(overrides=first + len(added))
         return added
+
+    @property
+    def marks(self) -> list[Mark]:
+        """Raises NegRefineError where lines that were there are lost."""
+        log = logs.read_marks(self.path("marks.jsonl"))
+        self._check_end("marks", decisions.next_number(log), self.info.marks)
+        return log
+
+    def append_mark(self, mark: Mark) -> Mark:
+        """Append a mark under a number of its own, and return it as it was written."""
+        with self.locked():
+            added = replace(mark, number=decisions.next_number(self.marks))
+            logs.append(self.path("marks.jsonl"), [added])
+            self.update_info(marks=added.number + 1)
+        return added
+
+    def _check_end(self, log: str, number: int, known: int) -> None:
+        if number < known:
+            raise NegRefineError(
+                f"{self.path(log)}.jsonl ends before the last line that run.json knows of: lines of it are lost. Put "
+                f'the file back from a backup; or take the lines "{log}" and "check" out of run.json, to go on with '
+                "what is left"
+            )
 
     # --- image sets: their scores, folders and roles --------------------------------------------------------------
 

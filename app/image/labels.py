@@ -10,10 +10,10 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import DEFAULT
 from negrefine_core.overrides import DROPPED, in_force
 from negrefine_core.paths import file_state
+from negrefine_core.pictures import locate
 from negrefine_core.records import Override
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
-from negrefine_core.show.thumbnails import locate
 
 from ..shared import background, errors, features, links
 from ..shared.scored_images import ScoredImages

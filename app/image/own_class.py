@@ -7,8 +7,8 @@ import streamlit as st
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.paths import file_state
+from negrefine_core.pictures import locate
 from negrefine_core.runs import Run
-from negrefine_core.show.thumbnails import locate
 
 from ..shared import background, features
 from ..shared.words import plain

@@ -2,8 +2,9 @@
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.paths import file_state
+from negrefine_core.pictures import locate
 from negrefine_core.runs import Run
-from negrefine_core.show.thumbnails import THUMBNAIL, data_uri, locate, shrunk
+from negrefine_core.show.thumbnails import THUMBNAIL, data_uri, shrunk
 
 from .cached import cached_by
 

@@ -1,4 +1,4 @@
-"""The append-only logs of a run, a JSON object a line with its check: `verdicts.jsonl` and `overrides.jsonl`."""
+"""The append-only logs of a run: verdicts, overrides and marks, a JSON object a line with its check."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import NegRefineError
 from ..paths import file_state
-from ..records import Override, Verdict
+from ..records import Mark, Override, Verdict
 from .checks import digest
 from .info import first_fault
 
-R = TypeVar("R", Verdict, Override)
+R = TypeVar("R", Verdict, Override, Mark)
+Numbered = TypeVar("Numbered", Override, Mark)
 
 CHECK = b', "check": "'  # a line's last field
 _NEVER = object()
 _LATER = {"prompts": "paper"}  # fields that came later are written where they say something: older lines have none
-_VERDICT, _OVERRIDE = TypeAdapter(Verdict), TypeAdapter(Override)
+_VERDICT, _OVERRIDE, _MARK = TypeAdapter(Verdict), TypeAdapter(Override), TypeAdapter(Mark)
 
 
 class VerdictLog:
@@ -56,10 +57,15 @@ def read_overrides(path: Path) -> list[Override]:
     return list(_parsed_overrides(path, file_state(path)))
 
 
-def append_overrides(path: Path, overrides: Iterable[Override]) -> None:
+def read_marks(path: Path) -> list[Mark]:
+    """Raises NegRefineError naming the first line that is damaged or stands in another's place."""
+    return list(_parsed_marks(path, file_state(path)))
+
+
+def append(path: Path, records: Iterable[Override | Mark]) -> None:
     with _appending(path) as file:
-        for override in overrides:
-            file.write(_line(override))
+        for record in records:
+            file.write(_line(record))
 
 
 @lru_cache(maxsize=4)
@@ -78,14 +84,25 @@ def _said(path: Path, state: tuple[int, int, int], lines: int) -> str:
 
 @lru_cache(maxsize=8)
 def _parsed_overrides(path: Path, state: tuple[int, int, int]) -> tuple[Override, ...]:
-    """Lines of before there were numbers are named by their place, from 0, which their undos refer to."""
     del state
-    overrides: list[Override] = []
-    for place, override, is_checked in _records(path, _OVERRIDE):
-        overrides.append(override if is_checked else replace(override, number=place))
-        if len(overrides) > 1 and overrides[-1].number <= overrides[-2].number:
-            raise _damaged(path, place, "it stands after a later decision")
-    return tuple(overrides)
+    return tuple(_numbered(path, _OVERRIDE))
+
+
+@lru_cache(maxsize=8)
+def _parsed_marks(path: Path, state: tuple[int, int, int]) -> tuple[Mark, ...]:
+    del state
+    return tuple(_numbered(path, _MARK))
+
+
+def _numbered(path: Path, kind: TypeAdapter[Numbered]) -> Iterator[Numbered]:
+    """Lines of before there were numbers are named by their place, from 0, which their undos refer to."""
+    last = -1
+    for place, record, is_checked in _records(path, kind):
+        numbered = record if is_checked else replace(record, number=place)
+        if numbered.number <= last:
+            raise _damaged(path, place, "it stands after a later one")
+        last = numbered.number
+        yield numbered
 
 
 def _records(path: Path, kind: TypeAdapter[R]) -> Iterator[tuple[int, R, bool]]:
@@ -118,7 +135,7 @@ def _damaged(path: Path, place: int, reason: str) -> NegRefineError:
     then = (
         "the step 'refine' asks that question again"
         if path.name.startswith("verdicts")
-        else "the other decisions stay as they are"
+        else "the other lines stay as they are"
     )
     return NegRefineError(
         f"{path} is damaged in line {place + 1} ({reason}). Put the file back from a backup; or empty that line, "
@@ -126,7 +143,7 @@ def _damaged(path: Path, place: int, reason: str) -> NegRefineError:
     )
 
 
-def _line(record: Verdict | Override) -> bytes:
+def _line(record: Verdict | Override | Mark) -> bytes:
     said = {name: value for name, value in vars(record).items() if _LATER.get(name, _NEVER) != value}
     content = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return content[:-1] + CHECK + digest(content).encode() + b'"}\n'

@@ -14,8 +14,9 @@ import pandas as pd
 
 from ..comparison import Difference
 from ..errors import NegRefineError
+from ..pictures import locate
 from ..runs import Run
-from .thumbnails import data_uri, locate, shrunk
+from .thumbnails import data_uri, shrunk
 
 if TYPE_CHECKING:
     from PIL import Image

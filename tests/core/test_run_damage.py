@@ -233,7 +233,7 @@ def test_decisions_that_are_lost_are_said(run: Run) -> None:
     lines = run.path("overrides.jsonl").read_bytes().splitlines(keepends=True)
     for left in (lines[:1], []):
         run.path("overrides.jsonl").write_bytes(b"".join(left))
-        with pytest.raises(NegRefineError, match=r"overrides\.jsonl ends before the last decision"):
+        with pytest.raises(NegRefineError, match=r"overrides\.jsonl ends before the last line"):
             labels(run)
     run.path("overrides.jsonl").unlink()
     with pytest.raises(NegRefineError, match="lines of it are lost"):
@@ -244,7 +244,7 @@ def test_two_decisions_that_changed_places_are_found(run: Run) -> None:
     decide(run.folder, ["granite", "velvet"])
     first, second = run.path("overrides.jsonl").read_bytes().splitlines(keepends=True)
     run.path("overrides.jsonl").write_bytes(second + first)
-    with pytest.raises(NegRefineError, match=r"line 2 \(it stands after a later decision"):
+    with pytest.raises(NegRefineError, match=r"line 2 \(it stands after a later one"):
         labels(run)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.pictures import locate
 from negrefine_core.run_files.scores import ScoresInfo, write_scores
 from negrefine_core.runs import Run, run_names
-from negrefine_core.show.thumbnails import locate
 from tests.support.app_driver import at
 from tests.support.project import ROOT
 from tests.support.runs import write_run

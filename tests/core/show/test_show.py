@@ -11,10 +11,10 @@ from negrefine_core.detector import NegRefineDetector
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.mining import mine_negatives
+from negrefine_core.pictures import locate
 from negrefine_core.runs import Run, Settings
 from negrefine_core.show import charts
 from negrefine_core.show import tables as show
-from negrefine_core.show import thumbnails as pictures
 from tests.support.pictures import picture, write_pictures
 
 HOSTILE = "<script>alert('x')</script>"
@@ -44,7 +44,7 @@ def test_a_path_that_leaves_the_folder_is_not_shown(run: Run, tmp_path: Path) ->
     run.write_scores("out", tmp_path / "out", table)
     assert list(show.scored(run)["file"])[2:] == [""]
     with pytest.raises(NegRefineError, match="outside the image set's folder"):
-        pictures.locate(run, "out", "../secret.png")
+        locate(run, "out", "../secret.png")
 
 
 def test_a_run_without_scores_says_what_to_do(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""Sorts pictures by what they look like at a threshold, one of the ID classes or none: as a table and into folders."""
+
+import re
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import pandas as pd
+
+from .errors import NegRefineError
+from .paths import temporary_folder, writing
+from .pictures import locate
+from .records import Mark
+from .runs import Run
+
+NONE = "none of the classes"  # the folder of what looks like no ID class
+_UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
+_LONGEST = 80  # characters of a folder's name
+
+
+def taken_for(scores: pd.DataFrame, score: str, threshold: float) -> pd.Series:
+    """The ID class that each picture looks like: its first ID label at or above the threshold, "" below it."""
+    return scores["id_labels"].str[0].where(scores[score] >= threshold, "")
+
+
+def sorted_table(
+    scores: pd.DataFrame, score: str, threshold: float, marks: Mapping[str, Mark] | None = None
+) -> pd.DataFrame:
+    """One row a picture, the highest score first: what it looks like, why, and what a person marked it as.
+
+    Columns: `path`, `predicted` (the ID class, "" for none of them), the score under its own name, `threshold`,
+    `id_label` and `id_similarity` (its first ID label and 100 x cosine), `negative_label` and `negative_similarity`
+    (its first negative label), and `marked` ("ID", "OOD" or "") with `marked_class`.
+    """
+    ranked = scores.sort_values(score, ascending=False, kind="stable")
+    found = [(marks or {}).get(path) for path in ranked["path"]]
+    return pd.DataFrame(
+        {
+            "path": ranked["path"].to_numpy(),
+            "predicted": taken_for(ranked, score, threshold).to_numpy(),
+            score: ranked[score].to_numpy(),
+            "threshold": threshold,
+            "id_label": ranked["id_labels"].str[0].to_numpy(),
+            "id_similarity": ranked["id_sims"].str[0].to_numpy(),
+            "negative_label": ranked["negative_labels"].str[0].to_numpy(),
+            "negative_similarity": ranked["negative_sims"].str[0].to_numpy(),
+            "marked": [_side(entry) for entry in found],
+            "marked_class": [entry.id_label if entry else "" for entry in found],
+        }
+    )
+
+
+def copy_into_folders(run: Run, image_set: str, table: pd.DataFrame, to: Path) -> int:
+    """Copy each picture of a sorted table into TO/CLASS/, under its path in its set; returns how many.
+
+    The folder is made whole or not at all. Pictures that are gone are left out.
+
+    Raises NegRefineError where TO is there already or cannot be written.
+    """
+    to = to.expanduser().absolute()
+    with writing(to):
+        if to.exists():
+            raise NegRefineError(f"{to} is there already; choose a folder that is not, so that nothing is mixed")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        count = 0
+        with temporary_folder(to.parent) as folder:
+            for file, place in _places(run, image_set, table):
+                copy = folder / "sorted" / place
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
+                count += 1
+            if not count:
+                raise NegRefineError(f"none of the {len(table):,} pictures of {image_set!r} is in its folder any more")
+            (folder / "sorted").rename(to)
+    return count
+
+
+def write_zip(run: Run, image_set: str, table: pd.DataFrame, file: IO[bytes]) -> int:
+    """The same folders as an archive with the table in it, `sorted.csv`; returns the number of pictures."""
+    count = 0
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:  # pictures are compressed already
+        archive.writestr("sorted.csv", table.to_csv(index=False))
+        for picture, place in _places(run, image_set, table):
+            archive.write(picture, place)
+            count += 1
+    return count
+
+
+def size(run: Run, image_set: str, table: pd.DataFrame) -> int:
+    """The bytes of a table's pictures."""
+    return sum(file.stat().st_size for file, _ in _places(run, image_set, table))
+
+
+def folder_names(labels: Iterable[str]) -> dict[str, str]:
+    """A folder's name for each class, "" included: one that any disk takes, and no two alike."""
+    names = {"": NONE}
+    taken = {NONE.casefold()}
+    for label in sorted(set(labels) - {""}):
+        plain = _UNSAFE.sub("_", label)[:_LONGEST].strip(" .") or "class"
+        name, number = plain, 2
+        while name.casefold() in taken:
+            name, number = f"{plain} ({number})", number + 1
+        names[label] = name
+        taken.add(name.casefold())
+    return names
+
+
+def _places(run: Run, image_set: str, table: pd.DataFrame) -> Iterator[tuple[Path, str]]:
+    """(The picture's file, its place CLASS/PATH) of each row whose picture is there."""
+    names = folder_names(table["predicted"])
+    for path, label in zip(table["path"], table["predicted"], strict=True):
+        try:
+            yield locate(run, image_set, path), f"{names[label]}/{path}"
+        except NegRefineError:
+            continue
+
+
+def _side(entry: Mark | None) -> str:
+    if entry is None:
+        return ""
+    return "ID" if entry.is_id else "OOD"
