@@ -22,7 +22,7 @@ import streamlit as st
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run, class_list_hash
-from negrefine_core.show.thumbnails import belongs
+from negrefine_core.pictures import belongs
 
 from . import background
 from .address import Address

@@ -170,8 +170,9 @@ def test_an_unknown_image_gets_a_message(run: Run) -> None:
 
 def test_a_view_survives_the_url() -> None:
     shared: dict[str, Any] = {
-        "run": "r", "id": "i", "ood": ("a", "b"), "alone": "u", "score": "csp", "threshold": "1.25", "convention": "ood-positive",
-        "outcome": "FP", "low": -1.5, "high": 2.0, "sort": "nearest", "page": 3, "image": "a/b", "back": "compare",
+        "run": "r", "id": "i", "ood": ("a", "b"), "alone": "u", "score": "csp", "threshold": "1.25",
+        "convention": "ood-positive", "outcome": "FP", "low": -1.5, "high": 2.0, "sort": "nearest", "page": 3,
+        "image": "a/b", "back": "compare",
     }  # fmt: skip
     views: tuple[View, ...] = (
         ExploreView(**shared, curve="pr", show="metrics"),

@@ -124,7 +124,7 @@ def test_a_removal_that_was_cut_short_can_be_done_again_to_the_end(
         remove_image_set(run, "pets")
     monkeypatch.undo()
     remove_image_set(run, "pets")
-    assert (run.scored_sets, run.info.roles, list(run.skipped["image_set"])) == (["cars"], {}, ["cars"])
+    assert (run.scored_sets, run.info.roles, list(run.skipped["image_set"])) == (["cars"], {"cars": "OOD"}, ["cars"])
     assert not run.path("metrics.json").exists()
     assert not (run.path("images") / "pets").exists()
 
