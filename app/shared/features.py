@@ -21,8 +21,8 @@ import streamlit as st
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
-from negrefine_core.runs import Run, class_list_hash
 from negrefine_core.pictures import belongs
+from negrefine_core.runs import Run, class_list_hash
 
 from . import background
 from .address import Address
