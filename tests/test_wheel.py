@@ -123,6 +123,7 @@ def test_it_holds_what_is_bundled_and_takes_no_common_name(installed: Installed)
     data = installed.packages / "negrefine_data"
     assert {path.name for path in data.iterdir()} == {
         "class_folders", "demo_run.zip", "experiments.toml", "images", "labels", "lexicon", "models",
+        "published",
     }  # fmt: skip
     assert len(list(data.glob("images/*/**/*.png"))) == len(list(ROOT.glob("data/images/*/**/*.png")))
     names = installed.output(

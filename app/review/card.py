@@ -1,7 +1,11 @@
 """The card of one negative: what it means, what the judge was asked and said, and what speaks against the verdict."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from negrefine_core.judge import JudgeIdentity
 from negrefine_core.lexicon import Sense
@@ -23,18 +27,29 @@ CHAIN_HELP = (
 )
 
 
-def negative_card(run: Run, judged: Judged, row: pd.Series) -> None:
-    """What the decision rests on: the doubt, and the two words side by side."""
+@dataclass(frozen=True)
+class Word:
+    """A word on the card, and the place that waits for its definitions; `usual_file` as in `Judged`."""
+
+    place: DeltaGenerator
+    word: str
+    usual_file: str = ""
+
+
+def negative_card(run: Run, judged: Judged, row: pd.Series) -> list[Word]:
+    """What the decision rests on: the doubt, and the two words side by side, their definitions still to come."""
     asked = _deciding(row, judged.chains.get(row["label"], []))
     _doubt(row, asked)
     left, right = st.columns(2, gap="small")
     with left.container(border=True, height="stretch", gap="xsmall"):
-        _word("Negative label", row["label"])
+        words = [Word(_word("Negative label", row["label"]), row["label"])]
     with right.container(border=True, height="stretch", gap="xsmall"):
         if asked and asked.id_label:
-            _word("ID class" if row["kind"] else "Nearest ID class", asked.id_label, judged.usual_file)
+            place = _word("ID class" if row["kind"] else "Nearest ID class", asked.id_label)
+            words.append(Word(place, asked.id_label, judged.usual_file))
         else:
             _said(asked)
+    return words
 
 
 def _deciding(row: pd.Series, chain: list[Verdict]) -> Verdict | None:
@@ -44,10 +59,21 @@ def _deciding(row: pd.Series, chain: list[Verdict]) -> Verdict | None:
     return next((verdict for verdict in chain if verdict.id_label), chain[0] if chain else None)
 
 
-def _word(role: str, word: str, usual_file: str = "") -> None:
-    """A word with its senses, those first that the other ID classes suggest by sharing their lexicographer file."""
+def _word(role: str, word: str) -> DeltaGenerator:
     st.caption(role)
     st.markdown(f"#### {plain(word)}")
+    return st.container(gap="xsmall")
+
+
+def definitions(words: Iterable[Word]) -> None:
+    """WordNet's definitions of the words on the card: the first of them waits for WordNet."""
+    for word in words:
+        with word.place:
+            _definitions(word.word, word.usual_file)
+
+
+def _definitions(word: str, usual_file: str) -> None:
+    """A word's senses, those first that the other ID classes suggest by sharing their lexicographer file."""
     senses = _senses(word, usual_file)
     if not senses:
         st.caption("WordNet does not have this word.")
@@ -62,7 +88,7 @@ def _word(role: str, word: str, usual_file: str = "") -> None:
         st.caption("and 1 more sense" if more == 1 else f"and {more} more senses")
 
 
-@st.cache_data(max_entries=20_000, show_spinner=False)
+@st.cache_data(max_entries=20_000, show_spinner="Looking it up in WordNet")
 def _senses(word: str, usual_file: str) -> tuple[Sense, ...]:
     with WORDNET_LOCK:
         return tuple(wordnet().senses(word, usual_file))

@@ -13,7 +13,7 @@ from ..shared.view import bound
 from ..shared.words import plain
 from .actions import decision_buttons, reason_field
 from .bulk import bulk_actions
-from .card import asked_questions, negative_card
+from .card import asked_questions, definitions, negative_card
 from .effect import effect_of_decision, images_by_label
 from .queue import Judged, Queue, judged, review_queue, stored_impact
 from .view import ORDERS, QUEUES, ReviewView
@@ -32,12 +32,14 @@ def _draw(run: Run, view: ReviewView) -> None:
         reason_field()
         left, right = st.columns([11, 9], gap="medium")
         with left:
-            negative_card(run, verdicts, row)
-        effect = right.container()
-        asked_questions(run, verdicts, row)
+            words = negative_card(run, verdicts, row)
+        effect, questions = right.container(), st.container()
     bulk_actions(run, queue)
-    if row is not None:
-        with effect:  # last: everything else is there before the model is
+    if row is not None:  # last: everything else is there before WordNet and the model are
+        definitions(words)
+        with questions:
+            asked_questions(run, verdicts, row)
+        with effect:
             effect_of_decision(run, view, row)
             _outdated_scores(run, view)
 

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from negrefine_core.decisions import next_number
-from negrefine_core.judge import JudgeIdentity
-from negrefine_core.judges.agreement import suspicions, suspicions_of_kept
+from negrefine_core.judges.doubts import by_judge, doubts_of
 from negrefine_core.overrides import KEPT, Seen, decided, select, verdict_state, verdict_table
 from negrefine_core.records import Override, Subject, Verdict
 from negrefine_core.runs import Run
@@ -39,28 +38,17 @@ class Judged:
 )
 def judged(run: Run) -> Judged:
     """What the run's judge decided, with its doubts, read once for each state of the verdicts' log."""
-    judge = run.judge
     table = verdict_table(run)
-    chains: dict[str, list[Verdict]] = {}
-    by_judge: dict[str, list[Verdict]] = {}
-    for verdict in run.verdicts:
-        if verdict.judge == judge:
-            chains.setdefault(verdict.negative, []).append(verdict)
-        else:
-            by_judge.setdefault(verdict.judge, []).append(verdict)
+    chains, judges = by_judge(run)
     others: dict[Subject, list[Verdict]] = {}
-    for verdict in (verdict for verdicts in by_judge.values() for verdict in verdicts):
+    for verdict in (verdict for verdicts in judges for verdict in verdicts):
         others.setdefault(verdict.subject, []).append(verdict)
-    kept = [chains[label] for label in table.loc[table["verdict"] == KEPT, "label"] if label in chains]
-    is_wordnet = JudgeIdentity.parse(judge).kind == "wordnet"
     with WORDNET_LOCK:
-        usual_file = wordnet().usual_file(run.id_labels)
-        doubts = suspicions(run.rejections.values(), wordnet(), list(by_judge.values()), run.id_labels)
-        doubts += suspicions_of_kept(kept, None if is_wordnet else wordnet(), list(by_judge.values()))
-    found = {doubt.verdict.negative: doubt for doubt in doubts}
-    table["suspicion"] = [found[label].score if label in found else 0.0 for label in table["label"]]
-    table["why"] = [found[label].why if label in found else "" for label in table["label"]]
-    return Judged(table, chains, others, usual_file)
+        doubts = doubts_of(run, wordnet())
+    found = [doubts.found.get(label, (0.0, "")) for label in table["label"]]
+    table["suspicion"] = [score for score, _ in found]
+    table["why"] = [why for _, why in found]
+    return Judged(table, chains, others, doubts.usual_file)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import streamlit as st
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError, UnfinishedError
 from negrefine_core.overrides import changes
-from negrefine_core.run_files.bundled import BUNDLED_RUN
+from negrefine_core.run_files.bundled import BUNDLED_RUNS, bundled_runs, run_title
 from negrefine_core.runs import Run, run_names
 
 from . import clicks, errors
@@ -59,9 +59,10 @@ def head(title: str) -> None:
 
 
 def known_runs() -> list[str]:
-    """The runs on disk, and the bundled one even before it is first unpacked; the bundled one first."""
-    bundled = {BUNDLED_RUN} if (paths.BUNDLED / "demo_run.zip").exists() else set()
-    return sorted({*run_names(), *bundled}, key=lambda name: (name != BUNDLED_RUN, name))
+    """The runs on disk, and the bundled ones even before they are first unpacked; the bundled ones first."""
+    there = {*run_names(), *bundled_runs()}
+    bundled = [name for name in BUNDLED_RUNS if name in there]
+    return bundled + sorted(there.difference(bundled))
 
 
 def _picked_run(view: View, names: list[str]) -> Run:
@@ -72,6 +73,7 @@ def _picked_run(view: View, names: list[str]) -> Run:
         "Run",
         names,
         index=0 if name in names else None,
+        format_func=run_title,
         key="pick_run",
         on_change=_go_to_picked,
         args=(names[0],),

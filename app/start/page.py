@@ -18,7 +18,6 @@ SHOWN = {  # bundled pictures: the class that the bundled run takes each for, or
     "vehicles/rocket/1f680_new.png": "",
     "objects/guitar/1f3b8_new.png": "",
 }
-IMPORT = f"negrefine import-reference negrefine/output/imagenet/seed_0 --name {PUBLISHED_RUN}"
 
 
 def start() -> None:
@@ -89,8 +88,7 @@ def _published(runs: list[str]) -> None:
     if PUBLISHED_RUN in runs:
         _door("review", "Review its decisions", run=PUBLISHED_RUN)
     else:
-        st.caption("They are not here yet. With the published code’s output folder, this brings them in:")
-        st.code(IMPORT, language="bash", wrap_lines=True)
+        st.caption("They come with the project, and are missing here: install it again.")
 
 
 def _learn(runs: list[str]) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from sklearn.metrics import cohen_kappa_score
 
 from ..judge import Judge, Question
 from ..lexicon import WordNet
@@ -59,13 +58,19 @@ def compare_judges(first: Iterable[Verdict], second: Iterable[Verdict]) -> Agree
     yes = [(a.answer == "yes", b.answer == "yes") for a, b in pairs]
     different = tuple(pair for pair, (a, b) in zip(pairs, yes, strict=True) if a != b)
     varied = all(len(set(side)) == 2 for side in zip(*yes, strict=True)) if yes else False
-    kappa = float(cohen_kappa_score(*zip(*yes, strict=True))) if varied else None
+    kappa = _kappa(yes) if varied else None
     confusion = pd.crosstab(
         pd.Series([a.answer for a, _ in pairs], name="first", dtype=str),
         pd.Series([b.answer for _, b in pairs], name="second", dtype=str),
     )
     share = 1 - len(different) / len(pairs) if pairs else 0.0
     return Agreement(len(pairs), share, kappa, confusion, different)
+
+
+def _kappa(pairs: Sequence[tuple[bool, bool]]) -> float:
+    from sklearn.metrics import cohen_kappa_score  # here: it takes seconds to import
+
+    return float(cohen_kappa_score(*zip(*pairs, strict=True)))
 
 
 def second_opinion(

@@ -1,19 +1,52 @@
-"""The finished run that is shipped with the project as an archive, and the name of the paper's own."""
+"""The finished runs that are shipped with the project as archives, in `data/`."""
 
 import calendar
+import lzma
 import os
+import time
 import zipfile
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NegRefineError
 from ..paths import BUNDLED, RUNS, temporary_folder, writing
+from .logs import with_checks, without_checks
 
 BUNDLED_RUN = "demo"
-PUBLISHED_RUN = "published"  # the decisions of the paper's language model, once `import-reference` has made it of them
+PUBLISHED_RUN = "imagenet-qwen"
 
 
-def unpack_bundled_run(runs: Path = RUNS) -> None:
-    """Lay the bundled run beside the user's own runs, whole or not at all.
+@dataclass(frozen=True)
+class Bundled:
+    """A run that comes with the project: its name, its archive in `data/`, and what a picker calls it."""
+
+    name: str
+    archive: str
+    title: str
+
+
+BUNDLED_RUNS = {
+    run.name: run
+    for run in (
+        Bundled(BUNDLED_RUN, "demo_run.zip", "demo"),
+        Bundled(PUBLISHED_RUN, "published/imagenet-qwen.zip", "ImageNet-1K, decided by Qwen2.5-14B (published)"),
+    )
+}
+
+
+def bundled_runs() -> list[str]:
+    """The names of those whose archive is there."""
+    return [name for name, run in BUNDLED_RUNS.items() if (BUNDLED / run.archive).exists()]
+
+
+def run_title(name: str) -> str:
+    """What a picker calls a run: its name, unless it came with a better one."""
+    return BUNDLED_RUNS[name].title if name in BUNDLED_RUNS else name
+
+
+def unpack_bundled_run(name: str, runs: Path = RUNS) -> None:
+    """Lay a bundled run beside the user's own runs, whole or not at all.
 
     Raises NegRefineError when the shipped archive is missing or damaged.
     """
@@ -21,21 +54,35 @@ def unpack_bundled_run(runs: Path = RUNS) -> None:
         runs.mkdir(parents=True, exist_ok=True)
     with writing(runs), temporary_folder(runs) as folder:
         try:
-            _extract(BUNDLED / "demo_run.zip", folder / BUNDLED_RUN)
-            (folder / BUNDLED_RUN).rename(runs / BUNDLED_RUN)
-        except (OSError, zipfile.BadZipFile) as error:
-            if (runs / BUNDLED_RUN / "run.json").exists():
+            unpack(BUNDLED / BUNDLED_RUNS[name].archive, folder / name)
+            (folder / name).rename(runs / name)
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+            if (runs / name / "run.json").exists():
                 return  # another process was faster
             raise NegRefineError(
-                f"the bundled run cannot be unpacked to {runs / BUNDLED_RUN} ({error}); make it again with "
-                "negrefine run --name mine"
+                f"the bundled run cannot be unpacked to {runs / name} ({error}); delete what is there, or install the "
+                "project again where its archive is damaged"
             ) from error
 
 
-def _extract(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path) -> None:
     """Each file keeps its time: "scored on" is when it was, not today."""
     with zipfile.ZipFile(archive) as packed:
         for member in packed.infolist():
-            file = packed.extract(member, folder)
+            file = Path(packed.extract(member, folder))
+            if file.suffix == ".jsonl":
+                file.write_bytes(with_checks(file.read_bytes()))
             made = calendar.timegm((*member.date_time, 0, 0, 0))
             os.utime(file, (made, made))
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write an archive that `unpack` makes the same files of, without the checks of the logs' lines: they follow from
+    the lines, and nothing packs them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    with zipfile.ZipFile(archive, "w") as packed:
+        for file in files:
+            content = file.read_bytes()
+            member = zipfile.ZipInfo(file.relative_to(folder).as_posix(), time.gmtime(file.stat().st_mtime)[:6])
+            bare = without_checks(content) if file.suffix == ".jsonl" else content
+            packed.writestr(member, bare, zipfile.ZIP_LZMA)

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from ..errors import NegRefineError
 from ..labels import label_list
 from ..paths import RUNS, file_state, sweep, temporary_folder, write_atomically, writing
-from .bundled import BUNDLED_RUN, unpack_bundled_run
+from .bundled import BUNDLED_RUNS, unpack_bundled_run
 from .id_labels import class_list_hash, read_id_labels, write_id_labels
 from .info import RunInfo, Settings, read_info, write_info
 
@@ -54,7 +54,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, name: str | Path, runs: Path = RUNS) -> Self:
-        """Open a run by name or folder; the bundled run is unpacked when it is first asked for.
+        """Open a run by name or folder; a bundled run is unpacked when it is first asked for.
 
         Raises NegRefineError when there is no such run or its run.json is broken.
         """
@@ -62,8 +62,8 @@ class RunFolder:
         if not is_folder and not is_run_name(str(name)):
             raise NegRefineError(f"no run {str(name)[:90]!r}; {_there(runs)}")
         folder = Path(name) if is_folder else runs / name
-        if str(name) == BUNDLED_RUN and not (folder / "run.json").exists():
-            unpack_bundled_run(runs)
+        if str(name) in BUNDLED_RUNS and not (folder / "run.json").exists():
+            unpack_bundled_run(str(name), runs)
         if not (folder / "run.json").exists():
             raise NegRefineError(f"no run {folder.name!r} in {folder.parent}; {_there(runs)}")
         run = cls(folder)

@@ -52,6 +52,16 @@ def verdict_log(path: Path) -> Iterator[VerdictLog]:
         yield VerdictLog(file)
 
 
+def without_checks(log: bytes) -> bytes:
+    """A log as it is packed: `with_checks` gives its lines their checks again."""
+    lines = log.split(b"\n")
+    return b"\n".join(line.rpartition(CHECK)[0] + b"}" if _is_checked(line) else line for line in lines)
+
+
+def with_checks(log: bytes) -> bytes:
+    return b"\n".join(line if _is_checked(line) or not line else _checked(line) for line in log.split(b"\n"))
+
+
 def read_overrides(path: Path) -> list[Override]:
     """Raises NegRefineError naming the first line that is damaged or stands in another's place."""
     return list(_parsed_overrides(path, file_state(path)))
@@ -110,7 +120,7 @@ def _records(path: Path, kind: TypeAdapter[R]) -> Iterator[tuple[int, R, bool]]:
     for place, line in enumerate(_lines(path)):
         if not line.strip():  # a damaged line that a person has emptied
             continue
-        content, is_checked = line, line.endswith(b'"}') and CHECK in line
+        content, is_checked = line, _is_checked(line)
         if is_checked:
             start, _, check = line.rpartition(CHECK)
             content = start + b"}"
@@ -146,7 +156,15 @@ def _damaged(path: Path, place: int, reason: str) -> NegRefineError:
 def _line(record: Verdict | Override | Mark) -> bytes:
     said = {name: value for name, value in vars(record).items() if _LATER.get(name, _NEVER) != value}
     content = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    return content[:-1] + CHECK + digest(content).encode() + b'"}\n'
+    return _checked(content) + b"\n"
+
+
+def _checked(content: bytes) -> bytes:
+    return content[:-1] + CHECK + digest(content).encode() + b'"}'
+
+
+def _is_checked(line: bytes) -> bool:
+    return line.endswith(b'"}') and CHECK in line
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import ImageSet
 from negrefine_core.mining import Negative
+from negrefine_core.run_files.bundled import PUBLISHED_RUN
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, query, settled, texts
 from tests.support.runs import ANIMALS, NOUNS, REVIEWED_IDS, write_verdicts
@@ -279,3 +280,13 @@ def test_a_csv_of_decisions_is_imported_and_a_wrong_one_explained(run: Run) -> N
         assert "decisions.csv" in app.error[0].value.replace("\\", ""), broken
         assert not app.exception
     assert len(run.overrides) == 1
+
+
+@pytest.mark.slow
+def test_the_published_decisions_open_on_a_real_error_of_a_language_model() -> None:
+    app = at("review", run=PUBLISHED_RUN)
+    assert not app.exception
+    assert "ImageNet-1K, decided by Qwen2.5-14B (published)" in app.selectbox(key="pick_run").options
+    assert "2,055" in app.get("progress")[0].proto.text
+    assert "merely spelt like" in app.warning[0].value
+    assert "has no scored images" in texts(app)

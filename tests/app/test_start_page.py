@@ -34,15 +34,9 @@ def test_a_bare_address_says_what_the_product_is_and_opens_four_doors() -> None:
     assert doors(app) == {
         "Open the finished run": ("explore", "run=demo"),
         "Name your classes": ("classes", "run=demo&begin=own"),
+        "Review its decisions": ("review", f"run={PUBLISHED_RUN}"),
         "Begin with step 1": ("learn", "run=demo"),
     }
-    assert "import-reference" in app.code[0].value
-
-
-def test_the_published_decisions_are_a_door_once_they_are_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("negrefine_app.shared.frame.known_runs", lambda: [BUNDLED_RUN, PUBLISHED_RUN])
-    app = at("start")
-    assert doors(app)["Review its decisions"] == ("review", f"run={PUBLISHED_RUN}")
     assert not app.code
 
 

@@ -1,4 +1,4 @@
-"""The shipped run is what the method makes of the shipped model and pictures, and it is as good as the README says."""
+"""The shipped runs are what the method makes of the shipped model and pictures, and what the paper's code decided."""
 
 from pathlib import Path
 
@@ -8,7 +8,11 @@ import pytest
 from negrefine_core import pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
-from negrefine_core.run_files.bundled import unpack_bundled_run
+from negrefine_core.errors import NegRefineError
+from negrefine_core.judges.doubts import doubts_of, work_out
+from negrefine_core.lexicon import WordNet
+from negrefine_core.reference import import_reference
+from negrefine_core.run_files.bundled import BUNDLED_RUN, BUNDLED_RUNS, PUBLISHED_RUN, pack, unpack, unpack_bundled_run
 from negrefine_core.runs import Run
 from tests.support.project import ROOT
 
@@ -19,7 +23,7 @@ NEAR = "other_animals"
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Run:
     runs = tmp_path_factory.mktemp("shipped")
-    unpack_bundled_run(runs)
+    unpack_bundled_run(BUNDLED_RUN, runs)
     return Run.open("demo", runs)
 
 
@@ -83,3 +87,60 @@ def test_at_least_a_hundred_id_pictures_and_eight_megabytes(shipped: Run) -> Non
     pictures = list((ROOT / "data" / "images").rglob("*.png"))
     assert sum(path.stat().st_size for path in pictures) < 8e6
     assert (ROOT / "data" / "models" / "demo" / "open_clip_model.safetensors").stat().st_size < 20e6
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    runs = tmp_path_factory.mktemp("published")
+    return Run.open(PUBLISHED_RUN, runs)
+
+
+@pytest.mark.slow
+def test_the_published_run_is_an_import_of_what_the_papers_code_wrote(
+    published: Run, golden: Path, tmp_path: Path
+) -> None:
+    fresh = import_reference(golden / "imagenet-seed0", PUBLISHED_RUN, runs=tmp_path)
+    assert (published.verdicts, published.rejections) == (fresh.verdicts, fresh.rejections)
+    assert [n.label for n in published.negatives] == [n.label for n in fresh.negatives]
+    assert published.info.published == fresh.info.published
+    assert (len(published.id_labels), len(published.verdicts), len(published.negatives)) == (1000, 73_037, 6370)
+
+
+@pytest.mark.slow
+def test_the_doubts_that_come_with_the_published_run_are_a_fresh_computations(
+    published: Run, wordnet: WordNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = work_out(published, wordnet)
+    monkeypatch.setattr("negrefine_core.judges.doubts.work_out", None)
+    assert doubts_of(published, wordnet) == fresh
+
+
+def test_the_published_run_is_under_a_megabyte_with_licence_and_origin_beside_it() -> None:
+    folder = ROOT / "data" / "published"
+    assert (ROOT / "data" / BUNDLED_RUNS[PUBLISHED_RUN].archive).stat().st_size < 1e6
+    assert "Copyright (c) 2025 ah-ansari" in (folder / "LICENSE").read_text(encoding="utf-8")
+    assert "ah-ansari/NegRefine" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_is_packed_is_unpacked_byte_by_byte_with_its_times(shipped: Run, tmp_path: Path) -> None:
+    pack(shipped.folder, tmp_path / "run.zip")
+    unpack(tmp_path / "run.zip", tmp_path / "again")
+    files = [path for path in shipped.folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    assert files
+    for file in files:
+        again = tmp_path / "again" / file.relative_to(shipped.folder)
+        assert again.read_bytes() == file.read_bytes()
+        assert abs(again.stat().st_mtime - file.stat().st_mtime) <= 2  # a zip archive's seconds are even
+    assert (tmp_path / "run.zip").stat().st_size < (ROOT / "data" / BUNDLED_RUNS[BUNDLED_RUN].archive).stat().st_size
+
+
+def test_a_damaged_archive_leaves_no_run_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    archive = tmp_path / BUNDLED_RUNS[PUBLISHED_RUN].archive
+    archive.parent.mkdir()
+    content = bytearray((ROOT / "data" / BUNDLED_RUNS[PUBLISHED_RUN].archive).read_bytes())
+    content[len(content) // 2] ^= 255
+    archive.write_bytes(content)
+    monkeypatch.setattr("negrefine_core.run_files.bundled.BUNDLED", tmp_path)
+    with pytest.raises(NegRefineError, match=r"cannot be unpacked .* install the project again"):
+        unpack_bundled_run(PUBLISHED_RUN, tmp_path / "runs")
+    assert list((tmp_path / "runs").iterdir()) == []

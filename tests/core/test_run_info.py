@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from negrefine_core.errors import NegRefineError
-from negrefine_core.run_files.bundled import unpack_bundled_run
+from negrefine_core.run_files.bundled import BUNDLED_RUN, unpack_bundled_run
 from negrefine_core.run_files.info import FORMAT_VERSION, ModelInfo, Published, RunInfo, ScoredWith
 from negrefine_core.runs import Run, Settings
 
@@ -71,7 +71,7 @@ def test_what_no_step_has_noted_is_empty_and_not_written(run: Run) -> None:
 
 
 def test_the_bundled_run_opens(tmp_path: Path) -> None:
-    unpack_bundled_run(tmp_path)
+    unpack_bundled_run(BUNDLED_RUN, tmp_path)
     info = Run.open("demo", tmp_path).info
     assert (info.model_name, info.judge, info.device) == ("demo", "wordnet", "cpu")
     assert len(info.permutation) == len(set(info.permutation)) > 1000

@@ -17,7 +17,7 @@ from negrefine_core.errors import NegRefineError, UnknownIdSetError
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
 from negrefine_core.paths import from_portable, portable, write_atomically
-from negrefine_core.run_files.bundled import unpack_bundled_run
+from negrefine_core.run_files.bundled import BUNDLED_RUN, unpack_bundled_run
 from negrefine_core.runs import Run, Settings
 from tests.support.project import ROOT
 
@@ -283,7 +283,7 @@ def test_a_runs_state_changes_with_its_files_and_differs_from_another_runs(run: 
 
 
 def test_the_shipped_runs_files_have_the_time_at_which_they_were_made(tmp_path: Path) -> None:
-    unpack_bundled_run(tmp_path)
+    unpack_bundled_run(BUNDLED_RUN, tmp_path)
     assert Run.open("demo", tmp_path).path("scores/animals.parquet").stat().st_mtime < time.time() - 3600
 
 

@@ -176,7 +176,7 @@ STEPS: tuple[Step, ...] = (
     Step("upload", "decided", _upload),
     Step("start a job", "decided", _start_job, has_stages=True, starts_process=True),
     Step("a job's work", "created", _work_job, has_stages=True),
-    Step("unpack the bundled run", "empty", lambda world: bundled.unpack_bundled_run()),
+    Step("unpack the bundled run", "empty", lambda world: bundled.unpack_bundled_run(bundled.BUNDLED_RUN)),
 )
 
 # What a message may advise, by its words: the step that it names.

@@ -24,7 +24,7 @@ from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import measured
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.run_files.bundled import unpack_bundled_run
+from negrefine_core.run_files.bundled import BUNDLED_RUN, unpack_bundled_run
 from negrefine_core.runs import Run
 from tests.support.pictures import picture
 from tests.support.project import ROOT
@@ -33,7 +33,7 @@ from tests.support.project import ROOT
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     runs = tmp_path_factory.mktemp("shipped")
-    unpack_bundled_run(runs)
+    unpack_bundled_run(BUNDLED_RUN, runs)
     return Run.open("demo", runs)
 
 
