@@ -5,8 +5,8 @@ from typing import Protocol
 
 from .prompts import PAPER
 from .records import Answer as Answer
+from .records import Certainty, Subject
 from .records import Kind as Kind
-from .records import Subject
 
 PUBLISHED = "published"  # the judge of imported runs, of whom nothing more is known
 SYSTEM_PROMPT = PAPER.system
@@ -36,8 +36,9 @@ class Question:
 class Reply:
     """A judge's raw reply, how long it took in seconds, and what a language model's server says of it.
 
-    `time` is when it was given (UTC, ISO 8601), None for now; `prompt` what was asked, None for the paper's words. A
-    `malformed` one was not said by the model: its text is the beginning of what the server sent instead.
+    `time` is when it was given (UTC, ISO 8601), None for now; `prompt` what was asked, None for the paper's words.
+    `p_yes` is the probability of yes, where the judge gives one. A `malformed` reply was not said by the model: its
+    text is the beginning of what the server sent instead.
     """
 
     text: str
@@ -48,6 +49,8 @@ class Reply:
     time: str | None = None
     malformed: bool = False
     prompt: str | None = None
+    p_yes: float | None = None
+    p_yes_from: Certainty | None = None
 
     @property
     def answer(self) -> Answer:

@@ -252,6 +252,8 @@ def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
         completion_tokens=reply.completion_tokens,
         malformed=reply.malformed,
         prompts=JudgeIdentity.parse(judge.identity).prompts,
+        p_yes=reply.p_yes,
+        p_yes_from=reply.p_yes_from,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import ConfigDict
 PartOfSpeech = Literal["noun", "adjective"]
 Kind = Literal["proper noun", "subcategory", "same"]
 Answer = Literal["yes", "no", "unclear"]
+Certainty = Literal["first token", "votes"]  # what P(yes) is worked out from
 Subject = tuple[str, Kind, str | None]  # what a question is about, in whatever words: negative, kind, ID label
 
 
@@ -27,7 +28,8 @@ class Verdict:
 
     `model` and the token counts are what a language model's server said of the reply. A `malformed` one was not said by
     the model: it counts as unclear, and is asked for again when the run is refined again. `prompts` is the version of
-    the prompt set.
+    the prompt set. `p_yes` is the judge's own probability of yes, and `p_yes_from` what that is worked out from; None
+    where it gives none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -47,6 +49,8 @@ class Verdict:
     completion_tokens: int | None = None
     malformed: bool = False
     prompts: str = "paper"
+    p_yes: float | None = None
+    p_yes_from: Certainty | None = None
 
     @property
     def subject(self) -> Subject:

@@ -20,6 +20,10 @@ from .queue import Judged
 SENSES = 2  # shown of a word, the most frequent first
 LEVELS = 5  # of the hypernyms, the nearest
 ANSWERS = {"yes": ":red-badge[yes]", "no": ":gray-badge[no]", "unclear": ":orange-badge[unclear]"}
+P_YES_FROM = {
+    "first token": ". P(yes): yes against no by the log-probabilities of the reply’s first token",
+    "votes": ". P(yes): the share of the panel that said yes",
+}
 CHAIN_HELP = (
     "The judge’s questions on this label, in order: whether it is a proper noun, then whether it is a subcategory of "
     "one of the 10 nearest ID classes. The first yes rejects it and ends the questions. An unclear reply counts as no. "
@@ -129,6 +133,8 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     rows = []
     for verdict in asked:
         cells = {"Question": plain(verdict.prompt), "Reply": _reply(verdict), "Answer": ANSWERS[verdict.answer]}
+        if verdict.p_yes is not None:
+            cells["P(yes)"] = f"{100 * verdict.p_yes:.0f}%"
         if JudgeIdentity.parse(judge).kind != "wordnet":
             cells["WordNet"] = _wordnet_view(verdict.negative, verdict.id_label)
         for other in others:
@@ -142,7 +148,7 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     last = asked[-1]
     when = f", {plain(last.time[:10])}" if last.time else ""
     model = f" ({plain(last.model)})" if last.model else ""
-    st.caption(f"Judge: {plain(judge)}{model}{when}")
+    st.caption(f"Judge: {plain(judge)}{model}{when}{P_YES_FROM.get(last.p_yes_from or '', '')}")
 
 
 def _reply(verdict: Verdict) -> str:

@@ -75,7 +75,10 @@ def _choose(run: Run, view: ReviewView, verdicts: Judged) -> None:
         help="Labels that were rejected as a subcategory of this class, or as the same word.",
         **bound(view, "id_class", view.id_class if view.id_class in classes else "", label=""),
     )
-    offered = [order for order in ORDERS if order != "impact" or run.scored_sets]
+    lacking = set() if run.scored_sets else {"impact"}
+    if verdicts.table["unsure"].isna().all():
+        lacking.add("unsure")
+    offered = [order for order in ORDERS if order not in lacking]
     fourth.selectbox(
         "Order",
         offered,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from negrefine_core.decisions import next_number
+from negrefine_core.judges.agreement import unsureness
 from negrefine_core.judges.doubts import by_judge, doubts_of
 from negrefine_core.overrides import KEPT, Seen, decided, select, verdict_state, verdict_table
 from negrefine_core.records import Override, Subject, Verdict
@@ -21,8 +22,9 @@ KINDS = {"proper": "proper noun", "subcategory": "subcategory", "same": "same", 
 
 @dataclass(frozen=True)
 class Judged:
-    """`table` is `verdict_table` with `suspicion` and `why`; `chains` the questions of each negative, in order;
-    `others` what other judges answered, by what was asked; `usual_file` the lexicographer file of the ID classes."""
+    """`table` is `verdict_table` with `suspicion`, `why` and `unsure` (by the judge's own P(yes)); `chains` the
+    questions of each negative, in order; `others` what other judges answered, by what was asked; `usual_file` the
+    lexicographer file of the ID classes."""
 
     table: pd.DataFrame
     chains: dict[str, list[Verdict]]
@@ -48,6 +50,7 @@ def judged(run: Run) -> Judged:
     found = [doubts.found.get(label, (0.0, "")) for label in table["label"]]
     table["suspicion"] = [score for score, _ in found]
     table["why"] = [why for _, why in found]
+    table["unsure"] = pd.Series([unsureness(chains.get(label, ())) for label in table["label"]], dtype=float)
     return Judged(table, chains, others, doubts.usual_file)
 
 

@@ -16,6 +16,7 @@ QUEUES = {
 }
 ORDERS = {
     "suspicion": ("Most doubtful", "suspicion: another judge disagrees, or WordNet or the spelling speaks against it"),
+    "unsure": ("Judge least sure", "the language model’s own P(yes), where its server gives log-probabilities"),
     "impact": ("Most images", "impact: of how many images it is, or would be, among the top negatives"),
     "similarity": ("Most like an ID class", "highest CLIP similarity with any ID class, as it was mined"),
     "alphabet": ("A to Z", "by the negative’s name"),

@@ -30,6 +30,8 @@ FEW = 5  # rejections, among which no similarity is unusual
 SPELT_ALIKE = 0.75  # difflib's ratio of two words: 'sage' and 'safe'
 WORDNET_SAYS_YES = 0.5  # kept, though by WordNet it is a proper noun or a subcategory
 SAME_NOUN = 0.5  # kept, though it ends in the ID class: 'barn owl' and 'owl'
+UNSURE = 0.5  # times how near the judge's own P(yes) comes to an even chance, and full beyond it
+SURE = 0.9  # P(yes) or P(no) from which a judge counts as sure
 UNCLEAR = 0.3  # kept by a reply that was neither yes nor no
 
 
@@ -114,6 +116,8 @@ def suspicions(
         meant = wordnet.other_sense(verdict.negative, verdict.id_label or "", file)
         if meant and verdict.kind == "subcategory":
             signs.append((OTHER_SENSE, f"only in another sense of {verdict.id_label!r}: {meant}"))
+        if verdict.p_yes is not None and verdict.p_yes < SURE:
+            signs.append((UNSURE * min(1.0, 2 * (1 - verdict.p_yes)), _unsure(verdict.p_yes)))
         if depth.get(verdict.subject, 0.0) > 0.5:
             signs.append(
                 (LOW_SIMILARITY * depth[verdict.subject], "CLIP finds the two less alike than most rejected pairs")
@@ -140,6 +144,20 @@ def suspicions_of_kept(
         doubtful = max(chain, key=lambda verdict: sum(weight for weight, _ in signs[verdict]))
         found.append(_suspicion(doubtful, "was kept", [sign for verdict in chain for sign in signs[verdict]]))
     return sorted(found, key=lambda suspicion: -suspicion.score)
+
+
+def _unsure(p_yes: float) -> str:
+    return f"the judge itself was not sure (P(yes) {100 * p_yes:.0f}%)"
+
+
+def unsureness(chain: Sequence[Verdict]) -> float | None:
+    """How unsure the judge was of what a chain decides, from 0 to 1: of a rejection the probability of no, of a kept
+    negative the highest of yes; None where the judge gave none."""
+    last = chain[-1] if chain else None
+    if last and last.answer == "yes":
+        return None if last.p_yes is None else 1 - last.p_yes
+    known = [verdict.p_yes for verdict in chain if verdict.p_yes is not None]
+    return max(known) if known else None
 
 
 def _suspicion(verdict: Verdict, decided: str, signs: Sequence[tuple[float, str]]) -> Suspicion:
@@ -189,6 +207,8 @@ def _signs_of_kept(
         signs.append((WORDNET_SAYS_YES, f"WordNet has it among the kinds of {label!r}"))
     if verdict.kind == "subcategory" and verdict.negative.casefold().endswith(f" {label.casefold()}"):
         signs.append((SAME_NOUN, f"it ends in the ID class {label!r}"))
+    if verdict.p_yes is not None and verdict.p_yes > 1 - SURE:
+        signs.append((UNSURE * min(1.0, 2 * verdict.p_yes), _unsure(verdict.p_yes)))
     if verdict.answer == "unclear":
         signs.append((UNCLEAR, f"a reply was neither yes nor no ({verdict.reply[:40]!r})"))
     given = [answer[verdict.subject] for answer in answers if verdict.subject in answer]

@@ -1,4 +1,4 @@
-"""What a language model's server is asked for beyond the paper's request: a structured answer."""
+"""What a language model's server is asked for beyond the paper's request: a structured answer, and how sure it is."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 Extras = Mapping[str, Any]  # fields of the request
 
-NO_REFUSAL = (401, 403, 404, 408, 409, 429)  # of the extras: these statuses speak of the key, the model or the pace
+NO_REFUSAL = (408, 409, 429)  # of the extras: these statuses speak of the pace
 FAULT = 500  # and above: a server's own fault, or how some servers refuse
 
 _SCHEMA = {
@@ -26,6 +26,8 @@ _STRUCTURED: tuple[Extras, ...] = (
     {"response_format": {"type": "json_object", "schema": _SCHEMA}},  # llama-cpp-python
 )
 
+_LOGPROBS: Extras = {"logprobs": True, "top_logprobs": 5}  # no server that gives them gives fewer
+
 
 class Granted:
     """What a server grants of what it is asked for: found out with the first questions, and remembered.
@@ -34,9 +36,10 @@ class Granted:
     """
 
     def __init__(self, is_structured: bool) -> None:
-        self._tries: list[Extras] = [*(_STRUCTURED if is_structured else ()), {}]  # from the most to none
+        forms: tuple[Extras, ...] = (*(_STRUCTURED if is_structured else ()), {})
+        self._tries: list[Extras] = [*({**form, **_LOGPROBS} for form in forms), *forms]  # from the most to none
         self.extras: Extras = {}
-        self.is_known = len(self._tries) == 1
+        self.is_known = False
 
     def open(self) -> None:
         """Before the first question, in the event loop that asks it."""

@@ -15,6 +15,7 @@ from ..errors import NegRefineError
 from ..hyperparameters import IN_FLIGHT
 from ..judge import JudgeIdentity, Question, Reply
 from ..prompts import PAPER
+from .certainty import p_yes
 from .extras import Extras, Granted, answer_in
 from .wording import Message, Wording
 
@@ -163,6 +164,8 @@ class OpenAIJudge:
         """(HTTP status where the server said one, its answer where it gave one)."""
         try:
             return 200, await self._post(client, messages, extras)
+        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+            raise self._explained(error) from None
         except openai.APIStatusError as error:
             return error.status_code, None
         except UNANSWERED:
@@ -228,12 +231,15 @@ def _reply(received: bytes, latency: float) -> Reply | None:
         return None
     model, usage = completion.get("model"), completion.get("usage")
     counts = usage if isinstance(usage, dict) else {}
+    certainty = p_yes(completion["choices"][0].get("logprobs"))
     return Reply(
         writable(text),
         latency,
         writable(model) if isinstance(model, str) else None,
         _count(counts.get("prompt_tokens")),
         _count(counts.get("completion_tokens")),
+        p_yes=certainty,
+        p_yes_from=None if certainty is None else "first token",
     )
 
 

@@ -42,4 +42,6 @@ class ReplayJudge:
             logged.time,
             logged.malformed,
             logged.prompt,
+            logged.p_yes,
+            logged.p_yes_from,
         )

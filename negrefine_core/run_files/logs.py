@@ -21,7 +21,8 @@ Numbered = TypeVar("Numbered", Override, Mark)
 
 CHECK = b', "check": "'  # a line's last field
 _NEVER = object()
-_LATER = {"prompts": "paper"}  # fields that came later are written where they say something: older lines have none
+# Fields that came later are written where they say something: older lines have none.
+_LATER = {"prompts": "paper", "p_yes": None, "p_yes_from": None}
 _VERDICT, _OVERRIDE, _MARK = TypeAdapter(Verdict), TypeAdapter(Override), TypeAdapter(Mark)
 
 

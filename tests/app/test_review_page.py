@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,33 @@ def scored() -> Run:
 
 def opened(run: Run, **query: str) -> AppTest:
     return settled(at("review", **({"run": run.name} | query)))
+
+
+@pytest.fixture
+def unsure(tmp_path: Path) -> Run:
+    """A run whose judge gave its P(yes): it was sure of oslo and less so of the bear garden."""
+    run = Run.create("u" + re.sub(r"\W", "", tmp_path.name)[-40:], Settings(n_groups=2), REVIEWED_IDS)
+    write_verdicts(run)
+    verdicts = run.verdicts
+    run.path("verdicts.jsonl").unlink()
+    p_yes = {"oslo": 0.99, "bear garden": 0.61, "granite": 0.45}
+    with run.verdict_log() as log:
+        for verdict in verdicts:
+            p = p_yes.get(verdict.negative)
+            log.append(replace(verdict, p_yes=p, p_yes_from=p and "first token"))
+    return run
+
+
+def test_the_judges_own_doubt_is_an_order_and_stands_beside_its_answer(run: Run, unsure: Run) -> None:
+    app = opened(unsure, queue="all", order="unsure")
+    assert card(app) == "granite"
+    app = opened(unsure, order="unsure", label="bear garden")
+    assert "the judge itself was not sure \\(P\\(yes\\) 61%\\)" in texts(app)
+    assert "log-probabilities of the reply’s first token" in texts(app)
+    (table,) = app.table
+    assert table.value["P(yes)"].tolist() == ["61%"] * 3
+    options = opened(run).selectbox(key="pick_order").options
+    assert "Judge least sure" not in options
 
 
 def press(app: AppTest, key: str) -> AppTest:

@@ -6,6 +6,7 @@ In a test it runs in a thread of its own; `python tests/support/loopback_server.
 import asyncio
 import itertools
 import json
+import math
 import os
 import sys
 import threading
@@ -22,7 +23,8 @@ class Action:
     """What the server does with one question.
 
     `die` cuts the connection, `hang` never answers, `drip` sends the answer byte by byte with a pause of so many
-    seconds, `cut` says that so many bytes more follow than do, and cuts the connection.
+    seconds, `cut` says that so many bytes more follow than do, and cuts the connection. `likely` are the first token's
+    probabilities, for who asks for them.
     """
 
     text: str = "No"
@@ -33,6 +35,7 @@ class Action:
     hang: bool = False
     drip: float = 0.0
     cut: int = 0
+    likely: dict[str, float] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -139,15 +142,15 @@ class LoopbackServer:
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            return await self._act(writer, prompt, self.behave(prompt))
+            return await self._act(writer, prompt, self.behave(prompt), "logprobs" in request)
         finally:
             self.in_flight -= 1
 
-    async def _act(self, writer: asyncio.StreamWriter, prompt: str, action: Action) -> bool:
+    async def _act(self, writer: asyncio.StreamWriter, prompt: str, action: Action, says_how_sure: bool) -> bool:
         if action.die:
             return False
         await asyncio.sleep(3600 if action.hang else action.delay)
-        await self._send(writer, action.status, action.body or _completion(action), action)
+        await self._send(writer, action.status, action.body or _completion(action, says_how_sure), action)
         if action.status == 200 and not (writer.is_closing() or action.cut):
             self.answered.append((time.time(), prompt))
         return not action.cut
@@ -170,14 +173,17 @@ class LoopbackServer:
         await writer.drain()
 
 
-def _completion(action: Action) -> str:
+def _completion(action: Action, says_how_sure: bool = False) -> str:
     if action.status != 200:
         return json.dumps({"error": {"message": f"the test server says {action.status}", "type": "test"}})
     message = {"role": "assistant", "content": action.text}
+    likely = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in action.likely.items()]
+    first = {"token": action.text[:3], "logprob": -0.1, "bytes": None, "top_logprobs": likely}
+    logprobs = {"content": [first]} if says_how_sure and likely else None
     return json.dumps(
         {
             "id": "x", "object": "chat.completion", "created": 0, "model": "loopback-1",
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": logprobs}],
             "usage": {"prompt_tokens": 40, "completion_tokens": 1, "total_tokens": 41},
         }
     )  # fmt: skip
