@@ -20,9 +20,10 @@ from torch import Tensor
 
 from . import paths
 from .databases import add_column
-from .encoder import LABEL_CHUNK, Encoder, Progress
+from .encoder import LABEL_CHUNK, Encoder
 from .errors import NegRefineError
 from .labels import BARE
+from .progress import Progress
 
 T = TypeVar("T")
 
@@ -301,14 +302,14 @@ class CachedEncoder:
         features, missing = self._texts.get(keys)
         first = {keys[i]: i for i in reversed(missing.tolist())}  # a label that is asked for twice is encoded once
         todo = sorted(first.values())
+        if progress:
+            progress(len(labels) - len(todo), len(labels))
         for start in range(0, len(todo), LABEL_CHUNK):
             chunk = todo[start : start + LABEL_CHUNK]
             features[chunk] = self._encoded([labels[i] for i in chunk], templates)
             self._texts.append([keys[i] for i in chunk], features[chunk])
             if progress:
                 progress(len(labels) - len(todo) + start + len(chunk), len(labels))
-        if progress:
-            progress(len(labels), len(labels))
         if len(todo) < len(missing):
             features[missing] = features[[first[keys[i]] for i in missing]]
         return features

@@ -11,11 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from . import methods, scoring
-from .encoder import Encoder, Progress
+from .encoder import Encoder
 from .errors import NegRefineError
 from .image_sets import read_image, upright_rgb
 from .labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES, label_list
 from .methods import Matches, Method, Similarities
+from .progress import Progress
 
 SCORE_CHUNK = 512  # images scored at once: bounds the memory to SCORE_CHUNK x (P + N) similarities
 PAIR_CHUNK = 64  # images compared with their pairs at once: bounds it to PAIR_CHUNK x 25 x D

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from . import scoring
 from .detector import NegRefineDetector
-from .encoder import Progress
 from .errors import NegRefineError
+from .progress import Progress
 from .records import Negative
 
 CHUNK = 512  # images compared with all negatives at once

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from .cache import CachedEncoder, FeatureStore, is_usable
-from .encoder import OpenClipEncoder, Progress
+from .encoder import OpenClipEncoder
 from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet, read_image
+from .progress import Progress
 
 IMAGE_CHUNK = 1024  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
@@ -58,6 +59,8 @@ def embed_images(
             features[readable], missing = store.get([listed[i].key for i in readable])
             todo = [readable[i] for i in missing]
             done = start + len(chunk) - len(todo)
+            if progress:
+                progress(done, len(files))
             embedded: dict[str, Tensor] = {}  # a content that is there twice has one feature
             for batch, pixels, failed in _decoded_batches(pool, model, chunk, todo):
                 reasons.update(failed)
@@ -71,8 +74,6 @@ def embed_images(
                 done += len(batch) + len(failed)
                 if progress:
                     progress(done, len(files))
-            if progress:
-                progress(start + len(chunk), len(files))
             kept = np.array([i for i in range(len(chunk)) if i not in reasons], dtype=np.int64)
             skipped = tuple((start + i, reason) for i, reason in sorted(reasons.items()))
             yield EmbeddedChunk(kept + start, features[kept], skipped)

@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +19,7 @@ from torch.nn import functional
 from . import paths, text_tower
 from .errors import NegRefineError
 from .labels import BARE, fill
-
-Progress = Callable[[int, int], None]  # (done, total); an exception raised in it stops the work
+from .progress import Progress
 
 PRESETS = {  # name: (open_clip model, pretrained tag)
     "demo": (f"local-dir:{paths.DEMO_MODEL}", None),

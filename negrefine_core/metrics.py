@@ -1,6 +1,6 @@
 """OOD detection metrics. ID is the positive class and a higher score means more ID, unless said otherwise."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import NegRefineError
+from .progress import Progress
 
 RECALL = 0.95
 AVERAGE = "average"  # stands where an OOD set's name does
@@ -199,7 +200,11 @@ class Measured:
 
 
 def evaluate(
-    table: pd.DataFrame, columns: Iterable[str], convention: Convention = "id-positive", n_bootstrap: int = 0
+    table: pd.DataFrame,
+    columns: Sequence[str],
+    convention: Convention = "id-positive",
+    n_bootstrap: int = 0,
+    progress: Progress | None = None,
 ) -> list[Measured]:
     """Each score's metrics on each OOD set, in the table's order, and after them their average; score by score.
 
@@ -214,13 +219,15 @@ def evaluate(
         raise NegRefineError("metrics compare images of the ID classes with others; score at least one set of each")
     sets = {str(name): rows for name, rows in outside.groupby("image_set", sort=False)}
     found = []
-    for column in columns:
+    for place, column in enumerate(columns):
         rows = []
         for stream, (name, oods) in enumerate(sets.items()):
             scores = inside[column].to_numpy(), oods[column].to_numpy()
             metrics = vars(ood_metrics(*scores, convention))
             draws = bootstrap_draws(*scores, n_bootstrap, stream=stream, convention=convention) if n_bootstrap else {}
             rows.append(Measured(column, name, **metrics, draws=draws))
+            if progress:
+                progress(place * len(sets) + len(rows), len(columns) * len(sets))
         found += [*rows, _average(column, rows)]
     return found
 

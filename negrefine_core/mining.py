@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .encoder import Encoder, Progress
+from .encoder import Encoder
 from .errors import NegRefineError
 from .hyperparameters import FRACTION as FRACTION
 from .labels import (
@@ -16,6 +16,7 @@ from .labels import (
     label_list,
 )
 from .lexicon import Candidates
+from .progress import Progress, in_turn
 from .records import Negative as Negative
 from .records import PartOfSpeech as PartOfSpeech
 
@@ -36,9 +37,9 @@ def mine_negatives(
     Each kind comes most distant first; its count is the integer part of `fraction` x candidates.
     """
     labels = encoder.encode_labels(label_list(id_labels), noun_templates)  # (P, D)
-    report = _SharedProgress(progress, len(candidates.nouns) + len(candidates.adjectives))
-    nouns = encoder.encode_labels(candidates.nouns, noun_templates, report.part(0))  # (C, D)
-    phrases = encoder.encode_labels(candidates.adjective_phrases, ADJECTIVE_TEMPLATES, report.part(len(nouns)))
+    of_nouns, of_phrases = in_turn(progress, _prompts(candidates, noun_templates, ADJECTIVE_TEMPLATES))
+    nouns = encoder.encode_labels(candidates.nouns, noun_templates, of_nouns)  # (C, D)
+    phrases = encoder.encode_labels(candidates.adjective_phrases, ADJECTIVE_TEMPLATES, of_phrases)
     return _least_similar("noun", candidates.nouns, nouns, labels, fraction) + _least_similar(
         "adjective", candidates.adjective_phrases, phrases, labels, fraction
     )
@@ -53,12 +54,27 @@ def mine_neglabel_negatives(
 ) -> list[Negative]:
     """The NegLabel baseline's negatives: one template, plain adjectives, ranked by the 95th percentile."""
     labels = encoder.encode_labels(id_labels, NEGLABEL_NOUN_TEMPLATES)  # (P, D)
-    report = _SharedProgress(progress, len(candidates.nouns) + len(candidates.adjectives))
-    nouns = encoder.encode_labels(candidates.nouns, NEGLABEL_NOUN_TEMPLATES, report.part(0))  # (C, D)
-    adjectives = encoder.encode_labels(candidates.adjectives, NEGLABEL_ADJECTIVE_TEMPLATES, report.part(len(nouns)))
+    of_nouns, of_adjectives = in_turn(
+        progress, _prompts(candidates, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES)
+    )
+    nouns = encoder.encode_labels(candidates.nouns, NEGLABEL_NOUN_TEMPLATES, of_nouns)  # (C, D)
+    adjectives = encoder.encode_labels(candidates.adjectives, NEGLABEL_ADJECTIVE_TEMPLATES, of_adjectives)
     return _least_similar("noun", candidates.nouns, nouns, labels, fraction, NEGLABEL_PERCENTILE) + _least_similar(
         "adjective", candidates.adjectives, adjectives, labels, fraction, NEGLABEL_PERCENTILE
     )
+
+
+def prompts(candidates: Candidates, noun_templates: Sequence[str] = NOUN_TEMPLATES) -> tuple[int, int]:
+    """How many prompts mining the negatives embeds, and mining those of the NegLabel baseline."""
+    own = _prompts(candidates, noun_templates, ADJECTIVE_TEMPLATES)
+    return sum(own), sum(_prompts(candidates, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES))
+
+
+def _prompts(
+    candidates: Candidates, noun_templates: Sequence[str], adjective_templates: Sequence[str]
+) -> tuple[int, int]:
+    """Those of the nouns and of the adjectives."""
+    return len(candidates.nouns) * len(noun_templates), len(candidates.adjectives) * len(adjective_templates)
 
 
 def _least_similar(
@@ -84,14 +100,3 @@ def candidate_similarity(features: Tensor, id_features: Tensor, percentile: floa
         cosine = chunk @ id_features.T  # (c, P)
         chunks.append(cosine.amax(1) if percentile is None else torch.quantile(cosine, percentile, dim=1))  # (c,)
     return torch.cat(chunks) if chunks else torch.empty(0)
-
-
-class _SharedProgress:
-    """One progress bar over consecutive calls."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total = progress, total
-
-    def part(self, before: int) -> Progress | None:
-        progress = self.progress
-        return (lambda done, _: progress(before + done, self.total)) if progress else None

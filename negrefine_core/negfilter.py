@@ -19,7 +19,8 @@ from .records import Negative, Subject
 from .records import Verdict as Verdict
 
 if TYPE_CHECKING:  # torch and open_clip take seconds to import, and a review of verdicts needs neither
-    from .encoder import Encoder, Progress
+    from .encoder import Encoder
+    from .progress import Progress
 
 T = TypeVar("T")
 

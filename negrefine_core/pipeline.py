@@ -12,7 +12,6 @@ from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .effects import Effects
 from .embedding import EmbeddedChunk, embed_images
-from .encoder import Progress
 from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet
@@ -32,6 +31,7 @@ from .metrics import Measured
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, OnWait, Verdict, clean_negatives, question_chains
 from .overrides import judged_negatives, write_final_negatives
+from .progress import Progress, in_turn
 from .records import Subject
 from .run_files.info import ModelInfo, ScoredWith
 from .run_files.metrics import Figures, Metrics
@@ -64,13 +64,12 @@ def candidates(run: Run) -> lexicon.Candidates:
 def mine(run: Run, encoder: CachedEncoder, report: Report = silent) -> list[Negative]:
     """ID labels -> `initial_negatives.csv`, and the NegLabel baseline's own `neglabel_negatives.csv`."""
     settings, words = run.settings, candidates(run)
+    templates = noun_templates(run)
     with run.doing("mine"):
-        with report("Embedding the lexicon") as progress:
-            negatives = mining.mine_negatives(
-                encoder, run.id_labels, words, settings.fraction, noun_templates(run), progress
-            )
-        with report("Embedding it for NegLabel") as progress:
-            baseline = mining.mine_neglabel_negatives(encoder, run.id_labels, words, settings.fraction, progress)
+        with report("Mining the negatives") as progress:
+            ours, neglabels = in_turn(progress, mining.prompts(words, templates))
+            negatives = mining.mine_negatives(encoder, run.id_labels, words, settings.fraction, templates, ours)
+            baseline = mining.mine_neglabel_negatives(encoder, run.id_labels, words, settings.fraction, neglabels)
         with run.locked():
             run.update_info(
                 model=ModelInfo(name=encoder.name, fingerprint=encoder.fingerprint, precision=encoder.precision),
@@ -263,14 +262,18 @@ def _score_chunks(
         yield table
 
 
-def evaluate(run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 1000) -> Metrics:
+def evaluate(
+    run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 1000, report: Report = silent
+) -> Metrics:
     """Scores -> `metrics.json`: each method's metrics on each OOD set and their average, with bootstrap intervals."""
     if not ood_sets:
         raise NegRefineError("metrics need at least one OOD image set beside the ID set")
     tables = {name: run.scores(name) for name in (id_set, *ood_sets)}
     rows = methods.measured(*tables.values())
     parts = [table.assign(image_set=name, is_id=name == id_set) for name, table in tables.items()]
-    found = metrics.evaluate(pd.concat(parts), [row.column for row in rows], n_bootstrap=n_bootstrap)
+    columns = [row.column for row in rows]
+    with report("Computing the metrics") as progress:
+        found = metrics.evaluate(pd.concat(parts), columns, n_bootstrap=n_bootstrap, progress=progress)
     written: Metrics = {
         "convention": "ID is the positive class; higher score = more ID",
         "id_set": id_set,

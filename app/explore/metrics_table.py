@@ -94,5 +94,5 @@ def _measured(run: Run, convention: Convention) -> dict[tuple[str, str], dict[st
             "aupr_in": row.aupr_in,
             "aupr_out": row.aupr_out,
         }
-        for row in evaluate(pd.concat(parts), names, convention, n_bootstrap=1000)
+        for row in evaluate(pd.concat(parts), [*names], convention, n_bootstrap=1000)
     }

@@ -54,7 +54,7 @@ def _at_work(job: Job) -> None:
             args=(job,),
             help="Stops within two seconds. What is finished is kept, and the job can be resumed.",
         )
-    st.progress(_share(progress), text=plain(progress.waiting) or _speed(progress))
+    st.progress(_share(progress), text=_speed(progress))
 
 
 def _cancel(job: Job) -> None:
@@ -77,21 +77,22 @@ def _step(job: Job, state: str, progress: Progress) -> str:
 
 
 def _share(progress: Progress) -> float:
-    return min(1.0, max(0.0, progress.done / progress.total)) if progress.total else 0.0
+    return min(1.0, max(0.0, progress.share))
 
 
 def _speed(progress: Progress) -> str:
-    """What is done, how quickly, and how long the rest takes; a space keeps the line's height until it is known."""
-    if not progress.total:
-        return "\u00a0"
-    what = progress.unit
-    parts = [f"{progress.done:,} of {progress.total:,} {what}"]
-    if progress.done == progress.total:
-        return f"{parts[0]} · computing and writing"
-    if progress.rate:
-        parts.append(pace(progress.rate, what))
+    """What the step has done, how quickly, and how long the whole job still takes, as far as that is known."""
+    if progress.waiting:
+        return plain(progress.waiting)
+    parts = [f"{_share(progress):.0%}"]
+    if progress.total:
+        parts.append(f"{progress.done:,} of {progress.total:,} {progress.unit}")
+        if progress.done == progress.total:
+            parts.append("computing and writing")
+        elif progress.rate:
+            parts.append(pace(progress.rate, progress.unit))
     if progress.eta is not None:
-        parts.append(f"about {duration(progress.eta)} left")
+        parts.append(f"about {duration(max(0.0, progress.eta))} left")
     return " · ".join(parts)
 
 
@@ -130,7 +131,7 @@ def _line(view: View) -> None:
         label, icon = "Background work is done", ":material/check_circle:"
     else:
         running = next((job for job in active if job.state == "running"), active[-1])
-        share = f", {_share(running.progress):.0%}" if running.progress.total else ""
+        share = f", {_share(running.progress):.0%}" if running.progress.share else ""
         noun = "job" if len(active) == 1 else "jobs"
         label, icon = (
             f"{len(active)} {noun} running: {plain(running.spec.title)}{share}",

@@ -11,12 +11,12 @@ from .. import pipeline, scoring
 from ..cache import CachedEncoder
 from ..detector import NegRefineDetector
 from ..embedding import embed_images
-from ..encoder import Progress
 from ..errors import NegRefineError
 from ..image_sets import ImageSet
 from ..metrics import Convention, evaluate
 from ..negfilter import clean_negatives
 from ..pipeline import Report, silent
+from ..progress import Progress
 from ..records import Negative
 from ..runs import Run
 

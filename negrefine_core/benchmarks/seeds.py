@@ -76,7 +76,7 @@ def finish_seed(
     for number, image_set in enumerate(image_sets):
         run.set_role(image_set.name, "OOD" if number else "ID")
     if todo or not run.path("metrics.json").exists():
-        pipeline.evaluate(run, image_sets[0].name, [s.name for s in image_sets[1:]], BOOTSTRAP)
+        pipeline.evaluate(run, image_sets[0].name, [s.name for s in image_sets[1:]], BOOTSTRAP, report)
 
 
 def _is_scored(run: Run, image_set: ImageSet) -> bool:
@@ -110,7 +110,7 @@ def results(
         tables = {name: run.scores(name) for name in entry.image_sets}
         there = {m.column: m.name for m in methods if all(m.column in table for table in tables.values())}
         parts = [table[[*there]].assign(image_set=n, is_id=n == entry.id) for n, table in tables.items()]
-        for row in evaluate(pd.concat(parts), there, convention):
+        for row in evaluate(pd.concat(parts), [*there], convention):
             if row.ood_set != AVERAGE:  # over all sets: the paper averages over some
                 figures = {metric: 100 * getattr(row, metric) for metric in METRICS}
                 rows.append({"method": there[row.column], "ood_set": row.ood_set, "seed": run.settings.seed, **figures})

@@ -19,12 +19,13 @@ from .. import scoring
 from ..cache import CachedEncoder
 from ..detector import DetectorConfig, NegRefineDetector
 from ..embedding import embed_images
-from ..encoder import Encoder, OpenClipEncoder, Progress, load_encoder
+from ..encoder import Encoder, OpenClipEncoder, load_encoder
 from ..hyperparameters import IN_FLIGHT
 from ..image_sets import open_image_set, read_image
 from ..labels import NOUN_TEMPLATES, fill, read_class_list
 from ..lexicon import Candidates, candidates
 from ..mining import mine_negatives
+from ..progress import Progress
 from ..run_files.bundled import BUNDLED_RUN
 from ..runs import Run
 from . import speed_judge

@@ -1,9 +1,12 @@
 """What the commands share: options, notes, progress bars, and the question before a question is sent."""
 
+import shlex
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from itertools import count
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
@@ -13,9 +16,12 @@ from ..judges.choose import written_judges
 
 if TYPE_CHECKING:  # they import torch and pandas, which take seconds: `--help` should not
     from ..cache import CachedEncoder
-    from ..encoder import Progress
     from ..judge import Judge
+    from ..progress import Progress
     from ..runs import Run, Settings
+
+P = ParamSpec("P")
+STOPPED = 130  # the exit code of a command that Ctrl-C ended
 
 Name = Annotated[str, typer.Option("--name", help=f"The run's name: its folder is {paths.RUNS}/NAME.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
@@ -98,12 +104,44 @@ def _two_prices(prices: str | None) -> tuple[float, float] | None:
     return sent, received
 
 
+def keeps(what: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """For a long command: ended by Ctrl-C, or by a No before questions are sent, it says what is kept and how to go on.
+
+    Goes below the line that makes it a command.
+    """
+
+    def decorate(command: Callable[P, None]) -> Callable[P, None]:
+        @wraps(command)
+        def stoppable(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                command(*args, **kwargs)
+            except (KeyboardInterrupt, typer.Abort) as stop:
+                again = shlex.join(["negrefine", *sys.argv[1:]])
+                typer.echo(f"\nStopped. {what} The same command goes on from there:\n\n    {again}", err=True)
+                raise typer.Exit(STOPPED if isinstance(stop, KeyboardInterrupt) else 1) from stop
+
+        return stoppable
+
+    return decorate
+
+
+def numbered_bars(steps: int) -> Callable[[str], AbstractContextManager["Progress"]]:
+    """`progress_bar` for work of so many steps: each bar says which of them it is."""
+    numbers = count(1)
+    return lambda description: progress_bar(f"{next(numbers)} of {steps}: {description}")
+
+
+def bars_of(part: str) -> Callable[[str], AbstractContextManager["Progress"]]:
+    """`progress_bar` for a part of the work: each bar names it."""
+    return lambda description: progress_bar(f"{part}: {description}")
+
+
 @contextmanager
 def progress_bar(description: str) -> Iterator["Progress"]:
     """A step's progress on the terminal's error stream, as the pipeline asks for it."""
     from tqdm import tqdm
 
-    with tqdm(desc=f"{description:<28}", unit="", dynamic_ncols=True) as bar:
+    with tqdm(desc=f"{description:<32}", unit="", dynamic_ncols=True) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total

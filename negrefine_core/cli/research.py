@@ -26,7 +26,9 @@ from .options import (
     RateLimit,
     Workers,
     Yes,
+    bars_of,
     confirm_questions,
+    keeps,
     print_notes,
     progress_bar,
     run_encoder,
@@ -86,6 +88,7 @@ def datasets(
     negrefine benchmark imagenet --root /data/datasets --judge openai --judge-model qwen2.5
 """
 )
+@keeps("Seeds, and image sets of a seed, that are finished are kept, and so are answers and embedded pictures.")
 def benchmark(
     name: Annotated[str, typer.Argument(help="The experiment; --list shows them.")] = "",
     show: Annotated[bool, typer.Option("--list", help="List the paper's experiments.")] = False,
@@ -150,10 +153,11 @@ def benchmark(
     settings = [checked_settings(common | {"seed": seed}) for seed in range(seeds)]
     encoder = run_encoder(settings[0], read_class_list(labels).labels, device)
     runs = []
-    for of_seed in settings:
-        current = steps.start_seed(entry, prefix, of_seed, labels, encoder, progress_bar)
+    for number, of_seed in enumerate(settings, 1):
+        report = bars_of(f"seed {number} of {seeds}")
+        current = steps.start_seed(entry, prefix, of_seed, labels, encoder, report)
         confirm_questions(current, encoder, asked, rate_limit, prices, yes)
-        steps.finish_seed(current, encoder, asked, [item.images for item in found], progress_bar, workers)
+        steps.finish_seed(current, encoder, asked, [item.images for item in found], report, workers)
         runs.append(current)
     results = [steps.results(entry, runs, chosen, positive) for positive in positives]
     text = steps.markdown(entry, runs, results, notes)

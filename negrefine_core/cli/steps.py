@@ -26,6 +26,8 @@ from .options import (
     Workers,
     Yes,
     confirm_questions,
+    keeps,
+    numbered_bars,
     print_beside_bar,
     print_notes,
     progress_bar,
@@ -72,6 +74,7 @@ BUNDLED_ID = paths.IMAGES / "animals"
     negrefine run --name pets --id-images photos/pets --ood photos/food --ood cars=photos/vehicles
 """
 )
+@keeps("What was embedded, answered and scored is kept.")
 def run(
     name: Name = "demo",
     id_labels: IdLabels = None,
@@ -122,17 +125,21 @@ def run(
         }
     )
     current, encoder = _create_run(name, settings, classes, device)
-    pipeline.mine(current, encoder, progress_bar)
+    sets = [inside, *outsides]
+    report = numbered_bars(3 + len(sets))  # mine, refine, score each set, measure
+    pipeline.mine(current, encoder, report)
     confirm_questions(current, encoder, asked, rate_limit, prices, yes)
-    _print_filtered(pipeline.refine(current, encoder, asked, progress_bar, now_and_then(print_beside_bar)))
-    pipeline.score(current, encoder, [inside, *outsides], progress_bar, workers)
+    _print_filtered(pipeline.refine(current, encoder, asked, report, now_and_then(print_beside_bar)))
+    pipeline.score(current, encoder, sets, report, workers)
     print_notes(pipeline.detector(current, encoder).notes)
     _print_skipped(current)
-    _print_metrics(pipeline.evaluate(current, inside.name, [image_set.name for image_set in outsides]))
+    outside_names = [image_set.name for image_set in outsides]
+    _print_metrics(pipeline.evaluate(current, inside.name, outside_names, report=report))
     typer.echo(f"The run is in {current.folder}. Look at it: negrefine app")
 
 
 @commands.command(epilog="Example: negrefine mine --name pets --id-labels pets.txt")
+@keeps("The words that were embedded are kept.")
 def mine(
     name: Name,
     id_labels: IdLabels = None,
@@ -174,6 +181,7 @@ def mine(
     negrefine refine --name pets --judge openai --judge-model qwen2.5 --base-url http://127.0.0.1:8000/v1
 """
 )
+@keeps("Every answer so far is in the run's verdicts.jsonl and is not asked for again.")
 def refine(
     name: Name,
     device: Device = "auto",
@@ -211,6 +219,7 @@ def refine(
 
 
 @commands.command(epilog="Example: negrefine score --name pets photos/pets --role id")
+@keeps("The pictures that were embedded are kept; the set's scores are written when all of it is scored.")
 def score(
     name: Name,
     images: Annotated[Path, typer.Argument(help="Folder of images, with or without class subfolders.")],
@@ -256,7 +265,7 @@ def evaluate(
     for image_set, shows in said:
         current.check_scored(image_set)
         current.set_role(image_set, shows)
-    _print_metrics(pipeline.evaluate(current, inside, outside))
+    _print_metrics(pipeline.evaluate(current, inside, outside, report=progress_bar))
 
 
 def _role(text: str) -> "Role":

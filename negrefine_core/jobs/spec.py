@@ -1,6 +1,7 @@
 """What a background job does, and how far it is, as its files keep them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..hyperparameters import IN_FLIGHT
 from ..run_files.info import Role
 
-Unit = Literal["images", "labels"]  # in which a step counts
+Unit = Literal["prompts", "labels", "images", "comparisons"]  # in which a step counts
 State = Literal["queued", "running", "done", "cancelled", "failed", "interrupted"]
 
 
@@ -20,6 +21,7 @@ class _Step(BaseModel):
 class Mine(_Step):
     """Mine the run's negatives."""
 
+    unit: ClassVar[Unit] = "prompts"
     step: Literal["mine"] = "mine"
 
 
@@ -63,6 +65,7 @@ class Score(_Step):
 class Evaluate(_Step):
     """Compute the run's metrics: of the ID set (empty: `Run.id_set`) against every set that was said to be OOD."""
 
+    unit: ClassVar[Unit] = "comparisons"
     step: Literal["evaluate"] = "evaluate"
     id_set: str = ""
 
@@ -82,7 +85,9 @@ class Spec(BaseModel):
 class Progress:
     """How far a job is. Times are in seconds since 1970; `rate` is in items a second and `eta` in seconds.
 
-    `messages` has a sentence for each step that is done; `speeds` what each scoring took, for later estimates.
+    `done`, `total` and `rate` are the step's; `share` (from 0 to 1, it never falls) and `eta` are the whole job's.
+    `messages` has a sentence for each step that is done; `speeds` what each scoring took, and `rates` how many items a
+    second each kind of work did, for later estimates.
     """
 
     state: Literal["queued", "running", "done", "failed"]
@@ -94,10 +99,12 @@ class Progress:
     done: int = 0
     total: int = 0
     rate: float | None = None
+    share: float = 0.0
     eta: float | None = None
     waiting: str = ""  # for whom, where no answer has come for a while
     messages: tuple[str, ...] = ()
     speeds: tuple["Speed", ...] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)  # by `plan.Part.pace`
     error: str = ""
     ended: float | None = None
 

@@ -11,31 +11,33 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..benchmarks.folders import find
 from ..benchmarks.memory import peak_memory
 from ..errors import NegRefineError
 from ..image_sets import ImageSet, open_image_set
-from ..judge import Wait
+from ..judge import JudgeIdentity, Wait
 from ..runs import Run
-from .queue import KEY, STOPPED, Job, device_turn
+from .plan import Part, Plan
+from .queue import KEY, STOPPED, Job, all_jobs, device_turn
 from .spec import Evaluate, Mine, Refine, Score, Speed
 
 if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs none
     from ..cache import CachedEncoder
-    from ..encoder import Progress
+    from ..progress import Progress
 
 WRITE_EVERY = 0.25  # seconds
 WINDOW = 8.0  # seconds over which the rate is measured
 
 
 class Reporter:
-    """Writes a job's progress: the steps' own `report`, a rate and the time that is left."""
+    """Writes a job's progress: the steps' own `report`, a rate, the share that is done and the time that is left."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.now = job.progress
+        self.plan = Plan((), {})
         self._written = 0.0
 
     def change(self, **values: Any) -> None:
@@ -47,8 +49,8 @@ class Reporter:
     @contextmanager
     def report(self, step: str) -> Iterator["Progress"]:
         """A step's progress bar, as `pipeline` asks for it."""
-        self.change(step=step, done=0, total=0, rate=None, eta=None, waiting="")
-        seen = deque([(time.monotonic(), 0)])
+        self.change(step=step, done=0, total=0, rate=None, waiting="")
+        seen: deque[tuple[float, int]] = deque()  # from the first call, which tells what was known before
 
         def progress(done: int, total: int) -> None:
             now = time.monotonic()
@@ -58,7 +60,8 @@ class Reporter:
             start, before = seen[0]
             rate = (done - before) / (now - start) if done > before and now > start else None
             if now - self._written > WRITE_EVERY or done == total:
-                self.change(done=done, total=total, rate=rate, eta=(total - done) / rate if rate else None)
+                share, eta = self.plan.at(self.now.number - 1, done, total, rate)
+                self.change(done=done, total=total, rate=rate, share=share, eta=eta)
 
         yield progress
 
@@ -76,19 +79,69 @@ def work(job: Job) -> None:
     device = str(pick_device(spec.device))
     reporter.change(device=device)
     with device_turn(job, device):
-        reporter.change(state="running", step="Loading the model")
-        encoder = cache(lambda: _encoder(run, device))  # loaded by the first step that needs it
+        reporter.change(state="running", step="Getting ready")
+        reporter.plan = Plan([_part(step, run) for step in spec.steps], measured_rates(device))
+        encoder = cache(lambda: _encoder(run, device, reporter))  # loaded by the first step that needs it
         for number, step in enumerate(spec.steps, 1):
-            reporter.change(number=number, unit=step.unit)
+            reporter.change(number=number, unit=step.unit, step="Getting ready", done=0, total=0, rate=None)
             message = _do(step, run, encoder, reporter)
-            reporter.change(messages=(*reporter.now.messages, message))
-        reporter.change(state="done", step="", ended=time.time())
+            share, eta = reporter.plan.ended(number - 1)
+            reporter.change(messages=(*reporter.now.messages, message), share=share, eta=eta, rates=reporter.plan.rates)
+        reporter.change(state="done", step="", share=1.0, eta=None, ended=time.time())
 
 
-def _encoder(run: Run, device: str) -> "CachedEncoder":
+def measured_rates(device: str) -> dict[str, float]:
+    """What earlier jobs on the device measured, the newest of each kind of work."""
+    rates: dict[str, float] = {}
+    for progress in (job.progress for job in all_jobs()):
+        if progress.device == device:
+            rates = {**progress.rates, **rates}
+    return {pace: rate for pace, rate in rates.items() if rate > 0}
+
+
+def _part(step: Mine | Refine | Score | Evaluate, run: Run) -> Part:
+    """What a step is going to do, as far as that can be told before."""
+    pace = f"{step.unit} by {run.settings.model} {run.settings.pretrained or ''}".strip()
+    match step:
+        case Mine():
+            return Part(step.unit, sum(_prompts(run)), pace, "model")
+        case Refine():
+            judge = step.judge or run.judge
+            by: Literal["machine", "server"] = "server" if JudgeIdentity.parse(judge).kind == "openai" else "machine"
+            return Part(step.unit, _labels(run), f"{step.unit} by {judge}", by)
+        case Score():
+            return Part(step.unit, _images(step), pace, "model")
+        case Evaluate():
+            return Part(step.unit, 0, step.unit, "machine")
+
+
+def _prompts(run: Run) -> tuple[int, int]:
+    from .. import mining, pipeline
+
+    return mining.prompts(pipeline.candidates(run), pipeline.noun_templates(run))
+
+
+def _labels(run: Run) -> int:
+    if run.is_mined:
+        return len(run.reviewable)
+    from .. import pipeline
+
+    words = pipeline.candidates(run)
+    return int(run.settings.fraction * (len(words.nouns) + len(words.adjectives)))
+
+
+def _images(step: Score) -> int:
+    try:
+        return len(_pictures(step))
+    except (NegRefineError, OSError):  # the step itself says it
+        return 0
+
+
+def _encoder(run: Run, device: str, reporter: Reporter) -> "CachedEncoder":
     from ..cache import CachedEncoder
     from ..encoder import load_encoder
 
+    reporter.change(step="Loading the model")
     return CachedEncoder(load_encoder(run.settings.model, run.settings.pretrained, device))
 
 
@@ -118,14 +171,13 @@ def _do(
         case Score():
             return _score(step, run, encoder(), reporter)
         case Evaluate():
-            reporter.change(step="Computing the metrics", done=0, total=0, rate=None, eta=None)
             inside = step.id_set or run.id_set
             outside = [name for name in run.ood_sets if name != inside]
             if not inside:
                 return "no metrics: no image set was said to show the ID classes"
             if not outside:
                 return "no metrics: no image set was said to show something else (OOD)"
-            pipeline.evaluate(run, inside, outside)
+            pipeline.evaluate(run, inside, outside, report=reporter.report)
             return f"metrics of {inside} against {', '.join(outside)}"
 
 

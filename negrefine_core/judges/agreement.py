@@ -13,7 +13,7 @@ from ..negfilter import judge_chains
 from ..records import Subject, Verdict
 
 if TYPE_CHECKING:  # torch takes seconds to import, and comparing answers needs none
-    from ..encoder import Progress
+    from ..progress import Progress
 
 # How much each sign counts by itself; together they count as independent ones: 1 - product of (1 - weight).
 WRITTEN_SMALL = 0.55  # called a proper noun, and WordNet writes it without a capital

@@ -69,14 +69,19 @@ def test_a_page_of_a_run_that_is_being_made_says_how_far_that_is(page: str, run:
     Run.create("unmade", run.settings, ["cat", "dog"])
     job = ended("running", run)
     (job.folder / "job.json").write_text(Spec(title="Make it", run="unmade", steps=(jobs.Mine(),)).model_dump_json())
-    job.write(replace(job.progress, step="Embedding the words", number=1, done=59, total=100, ended=None))
+    of_step = {"step": "Mining the negatives", "number": 1, "unit": "prompts", "done": 70, "total": 100, "rate": 0.5}
+    job.write(replace(job.progress, **of_step, share=0.59, eta=200.0, ended=None))
     with (job.folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # as its worker does
         app = at(page, run="unmade")
         assert not app.exception
         assert not app.error
         assert "This run is still being made" in texts(app)
-        assert "Embedding the words" in texts(app)
+        assert "Mining the negatives" in texts(app)
+        (bar,) = app.get("progress")
+        told = "59% · 70 of 100 prompts · 0.5 prompts a second · about 3 min left"  # the bar is the whole job's
+        assert (bar.proto.value, bar.proto.text) == (59, told)
+        assert "1 job running: Make it, 59%" in [e.proto.label for e in app.sidebar if e.type == "page_link"]
     assert "step 'mine' first" in texts(at("review", run="unmade"))  # nobody makes it: what to do
 
 

@@ -15,7 +15,7 @@ from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
 from negrefine_core.lexicon import Candidates, candidates
-from negrefine_core.mining import mine_negatives, mine_neglabel_negatives
+from negrefine_core.mining import mine_negatives, mine_neglabel_negatives, prompts
 from tests.support.project import ROOT
 
 IDS = ["dog", "red fox", "cat"]
@@ -91,7 +91,8 @@ def test_a_kind_without_candidates_gives_none(encoder: OpenClipEncoder) -> None:
 
 
 def test_the_progress_of_both_kinds_is_one_bar(encoder: OpenClipEncoder, words: Candidates, tmp_path: Path) -> None:
-    total = len(words.nouns) + len(words.adjectives)
+    total = prompts(words)[0]
+    assert total == 8 * len(words.nouns) + 4 * len(words.adjectives)
     for model in (encoder, CachedEncoder(encoder, tmp_path)):
         calls: list[tuple[int, int]] = []
         mine_negatives(model, IDS, words, progress=lambda *call, calls=calls: calls.append(call))

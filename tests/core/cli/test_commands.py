@@ -1,8 +1,10 @@
 """The command line: every step, clear errors without a traceback, and a run killed half-way that ends the same."""
 
+import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -206,3 +208,44 @@ def test_a_run_killed_half_way_resumes_and_ends_with_the_same_files(
         for log in ((run / "verdicts.jsonl").read_text(encoding="utf-8") for run in (killed, whole))
     ]
     assert logs[0] == logs[1]
+
+
+STOPPED = KILLED.replace("signal.SIGKILL", "signal.SIGINT")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "size", "kept"),
+    [
+        ("cache/features/*/texts/features.f32", 0, "What was embedded, answered and scored is kept"),
+        ("runs/stopped/verdicts.jsonl", 5_000, "What was embedded, answered and scored is kept"),
+    ],
+)
+def test_a_command_that_a_person_stops_says_what_is_kept_and_how_to_go_on(
+    file: str, size: int, kept: str, pictures: Path, tiny_model: str, tmp_path: Path
+) -> None:
+    arguments = ["run", "--name", "stopped", "--model", tiny_model, "--device", "cpu", "--fraction", "0.5",
+                 "--id-images", str(pictures / "pets"), "--ood", str(pictures / "far")]  # fmt: skip
+    moment = {"NEGREFINE_DATA": str(tmp_path), "KILLED_AT": str(tmp_path / file), "KILLED_AT_SIZE": str(size)}
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED + SHORTENED, *arguments],
+        cwd=ROOT, env=os.environ | moment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert kept in done.stderr
+    assert done.stderr.endswith(f"    {shlex.join(['negrefine', *arguments])}\n")
+    assert "Traceback" not in done.stderr
+    assert "1 of 5: Mining the negatives" in done.stderr
+
+
+def test_a_no_before_questions_are_sent_says_what_is_kept(
+    command, pictures: Path, tiny_model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "ids.txt").write_text("dog\ncat\n", encoding="utf-8")
+    command("mine", "--name", "unsent", "--id-labels", tmp_path / "ids.txt", "--model", tiny_model, "--device", "cpu")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, _, err = command("refine", "--name", "unsent", "--judge", "openai", "--judge-model", "m",
+                           "--base-url", "http://127.0.0.1:9/v1", "--device", "cpu")  # fmt: skip
+    assert code == 1
+    assert "Every answer so far is in the run's verdicts.jsonl" in err
+    assert "negrefine refine --name unsent" in err

@@ -13,14 +13,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from negrefine_core import jobs, paths, pipeline
+from negrefine_core import jobs, lexicon, paths, pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set
-from negrefine_core.jobs import Evaluate, Job, Progress, Refine, Score, Spec
+from negrefine_core.jobs import Evaluate, Job, Mine, Progress, Refine, Score, Spec, worker
 from negrefine_core.judges.openai import OpenAIJudge
-from negrefine_core.runs import Run
+from negrefine_core.runs import Run, Settings
 from tests.support.jobs import until
 from tests.support.loopback_server import Action, LoopbackServer
 from tests.support.pictures import write_pictures
@@ -44,7 +44,7 @@ def says_yes_to_some(prompt: str) -> Action:
     return Action("Yes" if len(prompt) % 3 == 0 else "No", delay=0.01)
 
 
-def worker(job: Job) -> int:
+def worker_of(job: Job) -> int:
     return int((job.folder / "lock").read_text())
 
 
@@ -101,7 +101,7 @@ def test_one_job_at_a_time_and_a_killed_one_goes_on_to_the_same_files(
         time.sleep(0.3)
         assert second.state == "queued"
 
-        os.kill(worker(first), signal.SIGKILL)
+        os.kill(worker_of(first), signal.SIGKILL)
         until(lambda: first.state == "interrupted")
         until(lambda: second.state == "done")
         answered = {prompt for _, prompt in server.answered}
@@ -134,7 +134,7 @@ def test_a_cancelled_jobs_process_is_gone_even_where_it_does_not_listen(run: Run
         job.resume()
         assert job.state == "queued"
         until(lambda: again.in_flight)
-        os.kill(worker(job), signal.SIGSTOP)  # as if it were deep in a computation
+        os.kill(worker_of(job), signal.SIGSTOP)  # as if it were deep in a computation
         job.cancel()
         assert not job.is_alive
     assert job.state == "cancelled"
@@ -167,7 +167,7 @@ def test_a_worker_notes_its_process_id_itself_and_heeds_a_cancel_from_before(run
         environment = os.environ | {"NEGREFINE_DATA": str(paths.DATA)}
         with subprocess.Popen(arguments, env=environment) as started:
             assert started.wait() == (jobs.queue.STOPPED if is_cancelled else 0)
-        assert worker(job) == started.pid
+        assert worker_of(job) == started.pid
         assert job.state == ("cancelled" if is_cancelled else "done")
 
 
@@ -190,7 +190,7 @@ def test_the_key_goes_to_the_server_and_into_no_file_nor_argument(run: Run) -> N
         server.behave = lambda prompt: Action(hang=True)
         job.resume(api_key=KEY)
         until(lambda: server.in_flight)
-        assert KEY.encode() not in Path(f"/proc/{worker(job)}/cmdline").read_bytes()
+        assert KEY.encode() not in Path(f"/proc/{worker_of(job)}/cmdline").read_bytes()
         assert any(f"Bearer {KEY}" in head for head in server.headers)
         job.cancel()
     log = (job.folder / "log").read_text()
@@ -214,6 +214,42 @@ def test_a_job_outlives_the_process_that_started_it(run: Run, tmp_path: Path) ->
     assert job.state in jobs.ACTIVE
     until(lambda: job.state == "done")
     assert run.scored_sets == ["few"]
+
+
+@pytest.mark.slow
+def test_a_whole_run_is_one_bar_over_named_steps_that_never_goes_back(
+    tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lemmas = lexicon.bundled_first_lemmas()
+    few = lemmas[::200] + tuple(lemma for lemma in lemmas if lemma[1] in ("adj.ppl", "noun.motive"))
+    monkeypatch.setattr(lexicon, "bundled_first_lemmas", lambda: few)
+    run = Run.create("one-bar", Settings(model=tiny_model, n_groups=2), IDS)
+    steps = (
+        Mine(),
+        Refine(judge="wordnet"),
+        Score(image_set="in", folder=str(write_pictures(tmp_path / "in", 3)), role="ID"),
+        Score(image_set="out", folder=str(write_pictures(tmp_path / "out", 4, 50)), role="OOD"),
+        Evaluate(),
+    )
+    job, told = written("queued", int(time.time_ns())), list[Progress]()
+    (job.folder / "job.json").write_text(Spec(title="All", run=run.name, steps=steps, device="cpu").model_dump_json())
+    monkeypatch.setattr(worker, "WRITE_EVERY", 0)
+    monkeypatch.setattr(Job, "write", lambda _, progress: told.append(progress))
+    worker.work(job)
+    assert list(dict.fromkeys((each.number, each.step, each.unit) for each in told if each.total and each.step)) == [
+        (1, "Mining the negatives", "prompts"),
+        (2, "Judging the negatives", "labels"),
+        (3, "Scoring in", "images"),
+        (4, "Scoring out", "images"),
+        (5, "Computing the metrics", "comparisons"),
+    ]  # each once, NegLabel's own mining within the first
+    shares = [each.share for each in told]
+    assert shares == sorted(shares)
+    assert shares[-2] < shares[-1] == 1
+    assert {each.total for each in told if each.number == 1 and each.total} == {sum(worker._prompts(run))}
+    left = [each.eta for each in told]
+    assert left[0] is left[-1] is None
+    assert all(seconds >= 0 for seconds in left if seconds is not None)
 
 
 # --- without a worker ------------------------------------------------------------------------------------------------
