@@ -11,7 +11,7 @@ from negrefine_core.overrides import changes
 from negrefine_core.run_files.bundled import BUNDLED_RUNS, bundled_runs, run_title
 from negrefine_core.runs import Run, run_names
 
-from . import clicks, errors
+from . import clicks, errors, links
 from .job_panel import jobs_in_sidebar, work_on
 from .links import PageName
 from .outdated import outdated_notice
@@ -44,7 +44,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
         try:
             draw(run, view)
         except UnfinishedError:
-            if name in PANELS or not work_on(run):
+            if name in PANELS or not (work_on(run) or _no_pictures(run, view, name)):
                 raise
         _provenance(run)
     except NegRefineError as error:
@@ -82,6 +82,20 @@ def _picked_run(view: View, names: list[str]) -> Run:
     if name not in names:
         raise NegRefineError(f"There is no run {name!r} here. Choose one under “Run” in the sidebar.")
     return Run.open(name)
+
+
+def _no_pictures(run: Run, view: View, name: PageName) -> bool:
+    """In place of a page that shows scores: the ways on from a run without any. False where it has some."""
+    if name not in SHOW_SCORES or run.scored_sets:
+        return False
+    st.info("This run has no scored pictures yet. This page opens on them, sorted or not.", icon=":material/image:")
+    query = view.query()
+    st.page_link(links.page("score"), label="Score pictures", icon=":material/play_circle:", query_params=query)
+    if run.is_refined:
+        st.page_link(
+            links.page("review"), label="Review its decisions", icon=":material/rate_review:", query_params=query
+        )
+    return True
 
 
 def _go_to_picked(usual: str) -> None:

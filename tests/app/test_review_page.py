@@ -318,3 +318,15 @@ def test_the_published_decisions_open_on_a_real_error_of_a_language_model() -> N
     assert "2,055" in app.get("progress")[0].proto.text
     assert "merely spelt like" in app.warning[0].value
     assert "has no scored images" in texts(app)
+
+
+@pytest.mark.parametrize("page", ["explore", "image"])
+def test_a_run_without_pictures_leads_to_where_they_are_scored_and_to_its_decisions(page: str) -> None:
+    app = at(page, run=PUBLISHED_RUN)
+    assert not app.exception
+    assert not app.error
+    assert "no scored pictures yet" in app.info[0].value
+    links = {link.proto.label: (link.proto.page, link.proto.query_string) for link in app.get("page_link")}
+    assert links["Score pictures"] == ("score", f"run={PUBLISHED_RUN}")
+    assert links["Review its decisions"] == ("review", f"run={PUBLISHED_RUN}")
+    assert "judge published" in app.caption[-1].value
