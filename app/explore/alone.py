@@ -13,8 +13,8 @@ from ..shared.view import change
 from ..shared.words import percent, plain
 from .brush import brushed_histogram
 from .controls import choose_score
-from .pictures import filtered_pictures
-from .threshold_controls import threshold_controls
+from .pictures import picture_tools, pictures
+from .threshold_controls import choose_rule, threshold_slider
 from .view import ExploreView
 
 SAID = {
@@ -34,10 +34,14 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
     with left:
         choose_score(view, images)
     with right:
-        threshold_controls(view, images)
+        choose_rule(view, images)
+        threshold_slider(view, images)
     st.caption(f"Threshold **{images.text(images.threshold)}**: {images.at.origin}.")
     _tiles(view, images)
-    filtered_pictures(run, view, images)
+    shown = images.shown(view)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        picture_tools(run, view, images, shown)
+    pictures(run, view, images, shown)
     skipped = run.skipped[run.skipped["image_set"] == name]
     if len(skipped):
         with st.expander(f"Unreadable, and left out: {len(skipped):,}"):

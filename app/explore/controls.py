@@ -33,26 +33,27 @@ def choose_sets_alone(run: Run, view: ExploreView, images: ScoredImages) -> None
 
 
 def choose_known_sets(run: Run, view: ExploreView, images: ScoredImages) -> None:
-    left, middle, right = st.columns([2, 5, 3])
-    left.selectbox(
-        "ID images",
-        run.id_sets,
-        format_func=readable,  # its options are no Markdown
-        help="The image set of your classes (in-distribution, the positive class). What a set shows is said on the "
-        "page Score.",
-        **bound(view, "id", images.sets.id, **ANEW),
-    )
-    middle.pills(
-        "OOD images, pooled",
-        images.sets.others,
-        selection_mode="multi",
-        wrap=True,
-        format_func=lambda name: plain(readable(name)),
-        help="The image sets that show something else (out-of-distribution). Several are taken together as one.",
-        **bound(view, "ood", list(images.sets.ood)) | {"on_change": lambda: _choose_ood(view)},
-    )
-    with right:
-        choose_score(view, images)
+    """Behind a button that says which they are."""
+    sets = images.sets
+    against = plain(readable(sets.ood[0])) if len(sets.ood) == 1 else f"{len(sets.ood)} OOD sets"
+    with st.popover(f"{plain(readable(sets.id))} against {against}", icon=":material/photo_library:"):
+        st.selectbox(
+            "ID images",
+            run.id_sets,
+            format_func=readable,  # its options are no Markdown
+            help="The image set of your classes (in-distribution, the positive class). What a set shows is said on the "
+            "page Score.",
+            **bound(view, "id", sets.id, **ANEW),
+        )
+        st.pills(
+            "OOD images, pooled",
+            sets.others,
+            selection_mode="multi",
+            wrap=True,
+            format_func=lambda name: plain(readable(name)),
+            help="The image sets that show something else (out-of-distribution). Several are taken together as one.",
+            **bound(view, "ood", list(sets.ood)) | {"on_change": lambda: _choose_ood(view)},
+        )
 
 
 def choose_score(view: ExploreView, images: ScoredImages) -> None:
@@ -61,6 +62,7 @@ def choose_score(view: ExploreView, images: ScoredImages) -> None:
         "Score",
         labels,
         format_func=labels.__getitem__,
+        width=230,
         help="\n".join(f"- **{score.name}**: {score.meaning}" for score in images.offered),
         **bound(view, "score", images.score.column) | {"on_change": lambda: _choose_score(view)},
     )

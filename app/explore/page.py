@@ -1,6 +1,7 @@
-"""Explore: how well a score tells ID from OOD, where the threshold lies, and the images on either side of it."""
+"""Explore: the images on either side of a threshold, which come first, and how well a score tells ID from OOD."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from negrefine_core.operating_point import OUTCOMES
 from negrefine_core.runs import Run
@@ -13,39 +14,50 @@ from ..shared.view import change, switch
 from ..shared.words import percent
 from .alone import image_set_alone
 from .brush import brushed_histogram
-from .controls import choose_known_sets, choose_sets_alone
+from .controls import choose_known_sets, choose_score, choose_sets_alone
 from .metrics_table import metrics_table
-from .pictures import filtered_pictures
-from .threshold_controls import threshold_controls
+from .pictures import picture_tools, pictures
+from .threshold_controls import choose_rule, threshold_slider
 from .view import CURVES, ExploreView
 
 
 def _draw(run: Run, view: ExploreView) -> None:
     st.caption(
-        "Does a picture show one of your classes (in-distribution, ID) or something else (out-of-distribution, OOD)? "
-        "Each image gets a score; **higher = more in-distribution**. ID is the positive class: an image at or above "
-        "the threshold counts as ID, one below it as OOD."
+        "**Higher score = more in-distribution (ID).** From the threshold up an image counts as one of your classes, "
+        "below it as something else (OOD)."
     )
     images = ScoredImages.of(run, view)
     choose_sets_alone(run, view, images)
     if images.is_alone:
         image_set_alone(run, view, images)
         return
-    choose_known_sets(run, view, images)
-    threshold_controls(view, images)
-    _charts(view, images)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        choose_known_sets(run, view, images)
+        choose_score(view, images)
+        choose_rule(view, images)
+    threshold_slider(view, images)
     _outcome_tiles(view, images)
-    show = _choose_section(run, view)
-    if show == "metrics":
-        metrics_table(run, view, images)
-    elif show == "unreadable":
+    shown = images.shown(view)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _choose_section(run, view)
+        if view.show == "pictures":
+            st.space("stretch")
+            picture_tools(run, view, images, shown)
+    if view.show == "unreadable":
         _unreadable(run)
+    elif view.show == "metrics":
+        metrics_table(run, view, images)
+        left, right = st.columns([3, 2], gap="medium")
+        _charts(view, images, left, right)
     else:
-        filtered_pictures(run, view, images)
+        with st.container(key="beside"):
+            left, right = st.columns([5, 3], gap="medium")
+        with left:
+            pictures(run, view, images, shown)
+        _charts(view, images, right, right)
 
 
-def _charts(view: ExploreView, images: ScoredImages) -> None:
-    left, right = st.columns([3, 2], gap="medium")
+def _charts(view: ExploreView, images: ScoredImages, left: DeltaGenerator, right: DeltaGenerator) -> None:
     score, at = images.score, images.threshold
     with left:
         st.markdown("**Scores of ID and OOD images**", help="Drag across the chart to see the images of a score range.")
@@ -86,10 +98,9 @@ def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:
             )
 
 
-def _choose_section(run: Run, view: ExploreView) -> str:
-    labels = {"pictures": "Pictures", "metrics": "Metrics", "unreadable": f"Unreadable images ({len(run.skipped):,})"}
+def _choose_section(run: Run, view: ExploreView) -> None:
+    labels = {"pictures": "Pictures", "metrics": "Metrics", "unreadable": f"Unreadable ({len(run.skipped):,})"}
     switch("Below", labels, view, "show")
-    return view.show
 
 
 def _unreadable(run: Run) -> None:

@@ -11,19 +11,20 @@ from ..shared.view import SORTS, bound, change
 from .view import ExploreView
 
 
-def filtered_pictures(run: Run, view: ExploreView, images: ScoredImages) -> None:
-    shown = images.shown(view)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        _choose_sort(view, images)
-        _export(run, images, shown)
-        if images.filtered_outcome(view) or view.chosen_scores:
-            st.button(
-                "Show all images",
-                icon=":material/filter_alt_off:",
-                on_click=change,
-                args=(view,),
-                kwargs={"outcome": "", "low": None, "high": None, "page": 1},
-            )
+def picture_tools(run: Run, view: ExploreView, images: ScoredImages, shown: pd.DataFrame) -> None:
+    if images.filtered_outcome(view) or view.chosen_scores:
+        st.button(
+            "Show all images",
+            icon=":material/filter_alt_off:",
+            on_click=change,
+            args=(view,),
+            kwargs={"outcome": "", "low": None, "high": None, "page": 1},
+        )
+    _choose_sort(view, images)
+    _export(run, images, shown)
+
+
+def pictures(run: Run, view: ExploreView, images: ScoredImages, shown: pd.DataFrame) -> None:
     if shown.empty:
         st.info("No image passes these filters. Choose “Show all images” above.")
     else:
@@ -46,7 +47,7 @@ def _choose_sort(view: ExploreView, images: ScoredImages) -> None:
         "Order",
         offered,
         format_func=lambda sort: SORTS[sort][0],
-        width=260,
+        width=230,
         help="\n".join(f"- **{label}**: {meaning}" for label, meaning in (SORTS[sort] for sort in offered)),
         **bound(view, "sort", view.sort if view.sort in offered else offered[0], page=1),
     )

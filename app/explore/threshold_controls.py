@@ -1,4 +1,4 @@
-"""The threshold's controls: a rule, or a slider that sets it by hand."""
+"""The threshold's controls: a rule, or by hand with a slider."""
 
 import streamlit as st
 
@@ -13,23 +13,21 @@ STEPS = 500
 HELP = (
     "- **95% of ID kept**: the threshold of FPR@95, at which the true positive rate (TPR) is nearest to 95%: as in the "
     "paper the lowest score of all images that has this rate, so it moves a little with the OOD images\n"
-    "- **Balanced**: Youden’s J, the largest TPR − FPR\n- **By hand**: where the slider stands"
+    "- **Balanced**: Youden’s J, the largest TPR − FPR\n- **By hand**: with a slider"
 )
 HELP_ALONE = (
     "- **95% of ID kept**: carried over from the run’s set of your classes, of which 95% lie at or above it\n"
     "- **Median**: half of these pictures lie on either side, where there is no such set; it is only a start\n"
-    "- **By hand**: where the slider stands"
+    "- **By hand**: with a slider"
 )
 
 
-def threshold_controls(view: View, images: ScoredImages) -> None:
-    left, right = st.columns([3, 2], gap="medium")
+def choose_rule(view: View, images: ScoredImages) -> None:
     rules = _rules(images)
     labels = rules | {BY_HAND: "By hand"}
-    is_by_hand = view.threshold not in RULES and view.score == images.score.column
     rule = view.threshold if view.threshold in rules else TPR95
-    st.session_state["pick_rule"] = BY_HAND if is_by_hand else rule
-    left.segmented_control(
+    st.session_state["pick_rule"] = BY_HAND if _is_by_hand(view, images) else rule
+    st.segmented_control(
         "Threshold",
         list(labels),
         key="pick_rule",
@@ -39,21 +37,30 @@ def threshold_controls(view: View, images: ScoredImages) -> None:
         on_change=lambda: _follow_rule(view, images.threshold),
         help=HELP_ALONE if images.is_alone else HELP,
     )
+
+
+def threshold_slider(view: View, images: ScoredImages) -> None:
+    """Only there while the threshold is set by hand."""
     values = images.table[images.score.column]
     low, high = float(values.min()), float(values.max())
-    if low < high:
-        st.session_state["pick_threshold"] = min(max(images.threshold, low), high)
-        right.slider(
-            "Threshold by hand",
-            low,
-            high,
-            step=(high - low) / STEPS,
-            key="pick_threshold",
-            format=f"%.{decimals(values)}f",
-            on_change=_by_hand,
-            args=(view,),
-            help="Images at or above it count as ID.",
-        )
+    if low == high or not _is_by_hand(view, images):
+        return
+    st.session_state["pick_threshold"] = min(max(images.threshold, low), high)
+    st.slider(
+        "Threshold by hand",
+        low,
+        high,
+        step=(high - low) / STEPS,
+        key="pick_threshold",
+        format=f"%.{decimals(values)}f",
+        on_change=_by_hand,
+        args=(view,),
+        help="Images at or above it count as ID.",
+    )
+
+
+def _is_by_hand(view: View, images: ScoredImages) -> bool:
+    return view.threshold not in RULES and view.score == images.score.column
 
 
 def _rules(images: ScoredImages) -> dict[str, str]:

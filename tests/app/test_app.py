@@ -70,6 +70,8 @@ def _threshold(run: Run) -> float:
 
 def test_the_threshold_moved_by_hand_is_in_the_url_and_leaves_with_its_score(run: Run) -> None:
     app = opened()
+    assert not app.slider  # a rule sets it
+    app.segmented_control(key="pick_rule").set_value("hand").run()
     app.slider(key="pick_threshold").set_value(1.5).run()
     assert float(query(app)["threshold"]) == pytest.approx(1.5, abs=0.01)
     assert app.session_state["pick_rule"] == "hand"
@@ -382,6 +384,7 @@ def test_a_threshold_is_carried_over_from_the_set_of_the_classes_and_can_be_set_
     assert kept == pytest.approx(0.95, abs=0.02)
     assert f"Threshold **{at:.3f}**: carried over from “animals”: it keeps 95% of those ID images" in texts(app)
     assert app.segmented_control(key="pick_rule").options == ["95% of ID kept", "By hand"]
+    app.segmented_control(key="pick_rule").set_value("hand").run()
     app.slider(key="pick_threshold").set_value(1.5).run()
     assert "set by hand" in texts(app)
     assert query(app)["alone"] == "food"

@@ -33,6 +33,25 @@ def test_a_tile_an_image_and_back_are_one_walk_that_a_reload_keeps(page: Page, a
     expect_text(page, r"^2 of \d+")
 
 
+def test_a_page_of_a_laptop_shows_pictures_and_their_scores_without_scrolling(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{address}/explore?run=walked")
+    expect_text(page, r"1 – 24 of 60 images")
+    drawn(page)
+    for place in (page.locator(".st-key-gallery a").first, page.locator(".js-plotly-plot").first):
+        place.wait_for()
+        expect(place).to_be_in_viewport(ratio=0.9)
+
+
+def test_a_set_is_taken_out_of_several_while_the_list_of_sets_stays_open(page: Page, address: str) -> None:
+    page.goto(f"{address}/explore?run=demo")
+    page.get_by_role("button", name="animals against 5 OOD sets").click()
+    page.get_by_role("button", name="food", exact=True).click()
+    expect_url(page, "ood=objects")
+    page.get_by_role("button", name="objects", exact=True).click()
+    expect(page.get_by_role("button", name="animals against 3 OOD sets")).to_be_visible()
+
+
 def test_a_range_brushed_on_the_histogram_filters_the_gallery(page: Page, address: str) -> None:
     page.goto(f"{address}/?run=walked")
     expect_text(page, r"1 – 24 of 60 images")
