@@ -91,8 +91,8 @@ def _speed(progress: Progress) -> str:
             parts.append("computing and writing")
         elif progress.rate:
             parts.append(pace(progress.rate, progress.unit))
-    if progress.eta is not None:
-        parts.append(f"about {duration(max(0.0, progress.eta))} left")
+    if progress.eta is not None and progress.eta >= 1:
+        parts.append(f"about {duration(progress.eta)} left")
     return " · ".join(parts)
 
 
@@ -134,7 +134,7 @@ def _line(view: View) -> None:
         share = f", {_share(running.progress):.0%}" if running.progress.share else ""
         noun = "job" if len(active) == 1 else "jobs"
         label, icon = (
-            f"{len(active)} {noun} running: {plain(running.spec.title)}{share}",
+            f"{len(active)} {noun} running{share}: {plain(running.spec.title)}",
             ":material/progress_activity:",
         )
     query = view.query(run=running.spec.run or view.run) if active else view.query()

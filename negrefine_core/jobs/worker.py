@@ -112,7 +112,7 @@ def _part(step: Mine | Refine | Score | Evaluate, run: Run) -> Part:
         case Score():
             return Part(step.unit, _images(step), pace, "model")
         case Evaluate():
-            return Part(step.unit, 0, step.unit, "machine")
+            return Part(step.unit, _comparisons(run), step.unit, "machine")
 
 
 def _prompts(run: Run) -> tuple[int, int]:
@@ -128,6 +128,13 @@ def _labels(run: Run) -> int:
 
     words = pipeline.candidates(run)
     return int(run.settings.fraction * (len(words.nouns) + len(words.adjectives)))
+
+
+def _comparisons(run: Run) -> int:
+    """Each method's metrics on each set that is scored now or soon."""
+    from .. import methods
+
+    return len(methods.measured()) * max(1, len(run.scored_sets))
 
 
 def _images(step: Score) -> int:

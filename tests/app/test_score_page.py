@@ -81,7 +81,7 @@ def test_a_page_of_a_run_that_is_being_made_says_how_far_that_is(page: str, run:
         (bar,) = app.get("progress")
         told = "59% · 70 of 100 prompts · 0.5 prompts a second · about 3 min left"  # the bar is the whole job's
         assert (bar.proto.value, bar.proto.text) == (59, told)
-        assert "1 job running: Make it, 59%" in [e.proto.label for e in app.sidebar if e.type == "page_link"]
+        assert "1 job running, 59%: Make it" in [e.proto.label for e in app.sidebar if e.type == "page_link"]
     assert "step 'mine' first" in texts(at("review", run="unmade"))  # nobody makes it: what to do
 
 
@@ -355,7 +355,7 @@ def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
     page.get_by_role("button", name="Start scoring").click()
     page.get_by_role("button", name="Cancel").wait_for()
     page.reload()
-    expect_text(page, "1 job running: Score zoo")
+    expect_text(page, r"1 job running(, \d+%)?: Score zoo")
     page.get_by_role("button", name="Cancel").click()
     expect_text(page, "Score zoo was cancelled")
     page.get_by_role("button", name="Resume").click()
