@@ -1,7 +1,8 @@
 """Judges answer NegFilter's questions (paper, section 4.1): is it a proper noun, or a subcategory of a class?"""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .prompts import PAPER
 from .records import Answer as Answer
@@ -66,8 +67,8 @@ class Reply:
 @dataclass(frozen=True)
 class JudgeIdentity:
     """Who answered, in the form that runs, verdicts and the command line write: `wordnet`, `wordnet:SOURCE`,
-    `openai:MODEL@URL`, `replay:RUN`, `replay:FOLDER`, `published`. `detail` is what follows the colon; `prompts` the
-    version of the prompt set, where it is not the paper's: `openai+glossed:MODEL@URL`."""
+    `openai:MODEL@URL`, `replay:RUN`, `replay:FOLDER`, `panel:RULE(JUDGE, JUDGE)`, `published`. `detail` is what follows
+    the colon; `prompts` the version of the prompt set, where it is not the paper's: `openai+glossed:MODEL@URL`."""
 
     kind: str
     detail: str = ""
@@ -91,9 +92,26 @@ class JudgeIdentity:
     def replay(cls, source: str) -> "JudgeIdentity":
         return cls("replay", source)
 
+    @classmethod
+    def panel(cls, rule: str, members: Iterable[str]) -> "JudgeIdentity":
+        quoted = (member.replace("%", "%25").replace(",", "%2C") for member in members)
+        return cls("panel", f"{rule}({', '.join(quoted)})")
+
     def __str__(self) -> str:
         head = self.kind if self.prompts == PAPER.name else f"{self.kind}+{self.prompts}"
         return f"{head}:{self.detail}" if self.detail else head
+
+    @property
+    def rule(self) -> str:
+        """How a panel decides."""
+        return self.detail.partition("(")[0]
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The identities of a panel's judges; empty for any other."""
+        inside = self.detail.partition("(")[2].removesuffix(")") if self.kind == "panel" else ""
+        parts = (part.strip().replace("%2C", ",").replace("%25", "%") for part in inside.split(","))
+        return tuple(part for part in parts if part)
 
     @property
     def model(self) -> str:
@@ -131,3 +149,12 @@ class Judge(Protocol):
     async def ask(self, question: Question) -> Reply: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Panel(Judge, Protocol):
+    """Judges that decide together. `decide` makes one reply of their answers, None being one that was not given."""
+
+    members: Sequence[Judge]
+
+    def decide(self, votes: Sequence[Answer | None]) -> Reply: ...

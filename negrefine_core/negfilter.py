@@ -5,7 +5,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,9 +13,9 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import Cancelled
-from .judge import Judge, JudgeIdentity, Kind, Question, Reply, Wait
-from .records import Negative, Subject
+from .errors import Cancelled, NegRefineError
+from .judge import Judge, JudgeIdentity, Kind, Panel, Question, Reply, Wait
+from .records import Negative
 from .records import Verdict as Verdict
 
 if TYPE_CHECKING:  # torch and open_clip take seconds to import, and a review of verdicts needs neither
@@ -91,14 +91,14 @@ class NegFilter:
         self,
         negatives: Sequence[Negative],
         id_labels: Sequence[str],
-        known: Mapping[Subject, Verdict] | None = None,
+        known: Iterable[Verdict] | None = None,
         on_verdict: Callable[[Verdict], None] | None = None,
         progress: "Progress | None" = None,
         on_wait: OnWait | None = None,
     ) -> Filtered:
         """Filter mined negatives (cleaned first) against the ID labels.
 
-        `known` holds this judge's earlier verdicts by their subject: those questions are not asked again. `on_verdict`
+        `known` are earlier verdicts: what this judge, or a member of this panel, said is not asked again. `on_verdict`
         is called with each new verdict as soon as it is known; `on_wait` is told of a server that does not answer,
         which is logged otherwise. Works inside a running event loop (Jupyter) too.
         """
@@ -113,7 +113,7 @@ class NegFilter:
 def judge_chains(
     judge: Judge,
     chains: Sequence[Sequence[Question]],
-    known: Mapping[Subject, Verdict] | None = None,
+    known: Iterable[Verdict] | None = None,
     on_verdict: Callable[[Verdict], None] | None = None,
     progress: "Progress | None" = None,
     on_wait: OnWait | None = None,
@@ -123,7 +123,7 @@ def judge_chains(
     The first error (or a cancelling `progress`, which is called each second while no answer comes) ends the work: no
     question more is asked, and the answers in flight have GRACE seconds to come in, so that nothing answered is lost.
     """
-    asking = _Asking(judge, known or {}, on_verdict or (lambda _: None))
+    asking = _Asking(judge, known or (), on_verdict or (lambda _: None))
     say = on_wait or now_and_then(logging.getLogger(__name__).warning)
     return _run_coroutine(_judge_all(asking, chains, progress, say))
 
@@ -201,9 +201,10 @@ async def _judge_all(
 class _Asking:
     """Puts questions to a judge, and knows how many are in flight and since when no answer has come."""
 
-    def __init__(self, judge: Judge, known: Mapping[Subject, Verdict], on_verdict: Callable[[Verdict], None]) -> None:
-        self.judge, self.known, self.on_verdict = judge, known, on_verdict
-        self._whom = JudgeIdentity.parse(judge.identity).url or judge.identity
+    def __init__(self, judge: Judge, known: Iterable[Verdict], on_verdict: Callable[[Verdict], None]) -> None:
+        self.judge, self.on_verdict = judge, on_verdict
+        self._known = {(v.judge, v.subject): v for v in known if not v.malformed}
+        self._whom = "the panel" if isinstance(judge, Panel) else _url(judge) or judge.identity
         self._in_flight = 0
         self._answered = time.monotonic()
 
@@ -214,26 +215,51 @@ class _Asking:
         """A chain's verdicts, to the first yes."""
         verdicts = []
         for question in chain:
-            earlier = self.known.get(question.subject)
-            if earlier:
-                verdict = replace(earlier, similarity=question.similarity)
-            else:
-                verdict = _verdict(self.judge, question, await self._reply(question))
-                self.on_verdict(verdict)
-            verdicts.append(verdict)
-            if verdict.answer == "yes":
+            verdicts.append(await self._verdict(self.judge, question))
+            if verdicts[-1].answer == "yes":
                 break
         return verdicts
 
-    async def _reply(self, question: Question) -> Reply:
+    async def _verdict(self, judge: Judge, question: Question) -> Verdict:
+        """The judge's verdict, told as soon as it is there; a panel's after those of its members."""
+        earlier = self._known.get((judge.identity, question.subject))
+        if earlier:
+            return replace(earlier, similarity=question.similarity)
         if question.kind == "same":
-            return Reply("yes")
+            reply = Reply("yes")
+        elif isinstance(judge, Panel):
+            votes = await self._votes(judge, question)
+            reply = judge.decide([None if vote.malformed else vote.answer for vote in votes])
+        else:
+            reply = await self._reply(judge, question)
+        verdict = _verdict(judge, question, reply)
+        self.on_verdict(verdict)
+        return verdict
+
+    async def _votes(self, panel: Panel, question: Question) -> list[Verdict]:
+        """Every member's verdict. Where one gives none, the others' are told all the same before that is raised."""
+        asked = [self._verdict(member, question) for member in panel.members]
+        votes = []
+        for member, vote in zip(panel.members, await asyncio.gather(*asked, return_exceptions=True), strict=True):
+            if isinstance(vote, NegRefineError) and not isinstance(vote, Cancelled):
+                raise NegRefineError(f"{member.identity}, of the panel, does not answer: {vote}") from vote
+            if isinstance(vote, BaseException):
+                raise vote
+            votes.append(vote)
+        return votes
+
+    async def _reply(self, judge: Judge, question: Question) -> Reply:
         self._in_flight += 1
         try:
-            return await self.judge.ask(question)
+            return await judge.ask(question)
         finally:
             self._in_flight -= 1
             self._answered = time.monotonic()
+
+
+def _url(judge: Judge) -> str:
+    identity = JudgeIdentity.parse(judge.identity)
+    return identity.url if identity.kind == "openai" else ""
 
 
 def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:

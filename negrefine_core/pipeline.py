@@ -15,10 +15,10 @@ from .embedding import EmbeddedChunk, embed_images
 from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet
-from .judge import Judge
+from .judge import Judge, Panel, Question
 from .judges import prompt_book
 from .judges.cache import CachedJudge
-from .judges.estimate import LATENCY, Estimate, estimate
+from .judges.estimate import LATENCY, Estimate, estimate, together
 from .labels import (
     ADJECTIVE_TEMPLATES,
     NEGLABEL_ADJECTIVE_TEMPLATES,
@@ -89,10 +89,11 @@ def refine(
     """
     check_model(run, encoder)
     with run.doing("refine"):
-        wording = getattr(judge, "wording", None)  # WordNet and a log are asked in no words
-        if wording:
-            prompt_book.keep(run, wording.prompts)
-        known = _known(run, judge)
+        for each in _each(judge):
+            wording = getattr(each, "wording", None)  # WordNet and a log are asked in no words
+            if wording:
+                prompt_book.keep(run, wording.prompts)
+        known = run.verdicts
         with run.verdict_log() as log, report("Judging the negatives") as progress:
             filtered = NegFilter(judge, encoder).run(
                 run.initial_negatives, run.id_labels, known, on_verdict=log.append, progress=progress, on_wait=on_wait
@@ -115,18 +116,34 @@ def check_model(run: Run, encoder: CachedEncoder) -> None:
         )
 
 
-def _known(run: Run, judge: Judge) -> dict[Subject, Verdict]:
-    """What this judge has said in the run, by what it was asked; what its server said instead is asked for again."""
-    said = (verdict for verdict in run.verdicts if verdict.judge == judge.identity and not verdict.malformed)
-    return {verdict.subject: verdict for verdict in said}
+def _each(judge: Judge) -> Sequence[Judge]:
+    """The judges that are asked: a panel's members, or the one."""
+    return judge.members if isinstance(judge, Panel) else [judge]
 
 
 def question_estimate(
     run: Run, encoder: CachedEncoder, judge: Judge, rate: float | None = None, prices: tuple[float, float] | None = None
 ) -> Estimate:
-    """What `refine` with this judge would ask, cost and send, before it asks anything."""
+    """What `refine` with this judge would ask, cost and send, before it asks anything; of a panel, what those of its
+    members would be sent that send text away, if it has any."""
     chains = question_chains(encoder, clean_negatives(run.initial_negatives), run.id_labels)
-    known = _known(run, judge)
+    if not isinstance(judge, Panel):
+        return _estimate(run, chains, judge, rate, prices)
+    said = _said(run, judge)
+    chains = [_to_first_yes(chain, said) for chain in chains]
+    senders = [member for member in judge.members if isinstance(member, CachedJudge)] or judge.members[:1]
+    return together([_estimate(run, chains, member, rate, prices, is_member=True) for member in senders])
+
+
+def _estimate(
+    run: Run,
+    chains: Sequence[Sequence[Question]],
+    judge: Judge,
+    rate: float | None,
+    prices: tuple[float, float] | None,
+    is_member: bool = False,
+) -> Estimate:
+    known = _said(run, judge)
     answers = {subject: verdict.answer for subject, verdict in known.items()}
     wording = judge.wording if isinstance(judge, CachedJudge) else None
     latencies = [verdict.latency for verdict in known.values() if verdict.prompt]
@@ -135,7 +152,19 @@ def question_estimate(
         answers |= {subject: reply.answer for subject, reply in cached.items()}
         latencies += [reply.latency for reply in cached.values()]
     latency = statistics.median(latencies) if latencies else LATENCY
-    return estimate(chains, answers, judge.concurrency, rate, latency, prices, wording)
+    return estimate(chains, answers, judge.concurrency, rate, latency, prices, wording, yes_ends=not is_member)
+
+
+def _said(run: Run, judge: Judge) -> dict[Subject, Verdict]:
+    """What this judge has said in the run, by what it was asked; what its server said instead is asked for again."""
+    said = (verdict for verdict in run.verdicts if verdict.judge == judge.identity and not verdict.malformed)
+    return {verdict.subject: verdict for verdict in said}
+
+
+def _to_first_yes(chain: Sequence[Question], said: Mapping[Subject, Verdict]) -> list[Question]:
+    """The questions that are still asked: up to one that is known to be answered yes."""
+    answers = [said[question.subject].answer if question.subject in said else "" for question in chain]
+    return list(chain[: answers.index("yes") + 1] if "yes" in answers else chain)
 
 
 def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:

@@ -77,16 +77,19 @@ def confirm_questions(
 ) -> None:
     """Say what a judge that sends text away would be asked, and what that takes; ask before it is sent."""
     from .. import pipeline
+    from ..judge import Panel
     from ..judges.cache import CachedJudge
 
-    if not isinstance(judge, CachedJudge):
+    members = judge.members if isinstance(judge, Panel) else [judge]
+    senders = [member for member in members if isinstance(member, CachedJudge)]
+    if not senders:
         return
     estimate = pipeline.question_estimate(run, encoder, judge, rate_limit, _two_prices(prices))
-    typer.echo(f"To {judge.identity}: {estimate}.", err=True)
+    typer.echo(f"To {' and '.join(sender.identity for sender in senders)}: {estimate}.", err=True)
     if estimate.questions and not yes:
         examples = " / ".join(estimate.examples)
-        adds = judge.wording.prompts.adds
-        also = f" with {adds}" if adds else ""
+        adds = dict.fromkeys(sender.wording.prompts.adds for sender in senders)
+        also = "".join(f" with {added}" for added in adds if added)
         typer.echo(
             f"Sent are the negatives and the ID labels, word for word{also}, and nothing else: {examples}", err=True
         )

@@ -1,16 +1,16 @@
 """Judges compared: how far two agree, where they differ, and which rejections deserve a second look."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from ..judge import Judge, Question
+from ..judge import Judge, JudgeIdentity, Question
 from ..lexicon import WordNet
 from ..negfilter import judge_chains
-from ..records import Subject, Verdict
+from ..records import Answer, Subject, Verdict
 
 if TYPE_CHECKING:  # torch takes seconds to import, and comparing answers needs none
     from ..progress import Progress
@@ -32,6 +32,7 @@ WORDNET_SAYS_YES = 0.5  # kept, though by WordNet it is a proper noun or a subca
 SAME_NOUN = 0.5  # kept, though it ends in the ID class: 'barn owl' and 'owl'
 UNSURE = 0.5  # times how near the judge's own P(yes) comes to an even chance, and full beyond it
 SURE = 0.9  # P(yes) or P(no) from which a judge counts as sure
+SPLIT = 0.97  # of a panel that was divided, and more: such labels come before all on which it agreed
 UNCLEAR = 0.3  # kept by a reply that was neither yes nor no
 
 
@@ -108,22 +109,22 @@ def suspicions(
         id_labels: all ID classes, which tell what an ambiguous one means: among animals, 'seal' is no stamp.
     """
     rejections = [verdict for verdict in rejections if verdict.kind != "same"]
-    answers = [{verdict.subject: verdict.answer for verdict in judge} for judge in others]
+    answers = _Answers(others)
     depth, file = _depth_in_similarity(rejections), wordnet.usual_file(id_labels)
     found = []
     for verdict in rejections:
-        signs = _signs(verdict, wordnet, [a[verdict.subject] for a in answers if verdict.subject in a])
+        signs = _signs(verdict, wordnet, answers.of_others(verdict))
         meant = wordnet.other_sense(verdict.negative, verdict.id_label or "", file)
         if meant and verdict.kind == "subcategory":
             signs.append((OTHER_SENSE, f"only in another sense of {verdict.id_label!r}: {meant}"))
-        if verdict.p_yes is not None and verdict.p_yes < SURE:
+        if verdict.p_yes is not None and verdict.p_yes_from != "votes" and verdict.p_yes < SURE:
             signs.append((UNSURE * min(1.0, 2 * (1 - verdict.p_yes)), _unsure(verdict.p_yes)))
         if depth.get(verdict.subject, 0.0) > 0.5:
             signs.append(
                 (LOW_SIMILARITY * depth[verdict.subject], "CLIP finds the two less alike than most rejected pairs")
             )
         called = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {verdict.id_label!r}"
-        found.append(_suspicion(verdict, f"was called {called}", signs))
+        found.append(_suspicion(verdict, f"was called {called}", signs, [answers.of_members(verdict)]))
     return sorted(found, key=lambda suspicion: -suspicion.score)
 
 
@@ -137,12 +138,13 @@ def suspicions_of_kept(
         others: other judges' verdicts, one collection a judge.
     """
     chains = [chain for chain in chains if chain]
-    answers = [{verdict.subject: verdict.answer for verdict in judge} for judge in others]
+    answers = _Answers(others)
     found = []
     for chain in chains:
         signs = {verdict: _signs_of_kept(verdict, wordnet, answers) for verdict in chain}
         doubtful = max(chain, key=lambda verdict: sum(weight for weight, _ in signs[verdict]))
-        found.append(_suspicion(doubtful, "was kept", [sign for verdict in chain for sign in signs[verdict]]))
+        votes = [answers.of_members(verdict) for verdict in chain]
+        found.append(_suspicion(doubtful, "was kept", [sign for verdict in chain for sign in signs[verdict]], votes))
     return sorted(found, key=lambda suspicion: -suspicion.score)
 
 
@@ -160,12 +162,46 @@ def unsureness(chain: Sequence[Verdict]) -> float | None:
     return max(known) if known else None
 
 
-def _suspicion(verdict: Verdict, decided: str, signs: Sequence[tuple[float, str]]) -> Suspicion:
+def _suspicion(
+    verdict: Verdict, decided: str, signs: Sequence[tuple[float, str]], votes: Sequence[Sequence[Answer]]
+) -> Suspicion:
     doubt = 1.0
     for weight, _ in signs:
         doubt *= 1 - weight
-    but = f", but {'; '.join(text for _, text in signs)}." if signs else "; nothing speaks against it."
-    return Suspicion(verdict, round(1 - doubt, 4), f"{verdict.negative!r} {decided}{but}")
+    against, doubt = [text for _, text in signs], 1 - doubt
+    divided = [answers for answers in votes if len({answer == "yes" for answer in answers}) > 1]
+    if divided:
+        yes = divided[-1].count("yes")
+        against.insert(0, f"the panel was divided ({yes} of {len(divided[-1])} said yes)")
+        doubt = SPLIT + (1 - SPLIT) * doubt
+    elif any(votes):
+        doubt *= SPLIT
+    but = f", but {'; '.join(against)}." if against else "; nothing speaks against it."
+    return Suspicion(verdict, round(doubt, 4), f"{verdict.negative!r} {decided}{but}")
+
+
+class _Answers:
+    """What the judges besides a verdict's own answered to its question: a panel's members, and the others."""
+
+    def __init__(self, judges: Sequence[Iterable[Verdict]]) -> None:
+        collections = [list(verdicts) for verdicts in judges]
+        self._judges = [
+            (verdicts[0].judge, {verdict.subject: verdict.answer for verdict in verdicts})
+            for verdicts in collections
+            if verdicts
+        ]
+        self._members: dict[str, frozenset[str]] = {}
+
+    def of_members(self, verdict: Verdict) -> list[Answer]:
+        return self._given(verdict, members=True)
+
+    def of_others(self, verdict: Verdict) -> list[Answer]:
+        return self._given(verdict, members=False)
+
+    def _given(self, verdict: Verdict, members: bool) -> list[Answer]:
+        own = self._members.setdefault(verdict.judge, frozenset(JudgeIdentity.parse(verdict.judge).members))
+        given = (answers for judge, answers in self._judges if (judge in own) == members)
+        return [answers[verdict.subject] for answers in given if verdict.subject in answers]
 
 
 def _signs(verdict: Verdict, wordnet: WordNet, other_answers: Sequence[str]) -> list[tuple[float, str]]:
@@ -196,9 +232,7 @@ def _contradiction(verdict: Verdict, wordnet: WordNet) -> tuple[float, str]:
     return NO_RELATION + FAR_APART * (1 - nearness), what
 
 
-def _signs_of_kept(
-    verdict: Verdict, wordnet: WordNet | None, answers: Sequence[Mapping[Subject, str]]
-) -> list[tuple[float, str]]:
+def _signs_of_kept(verdict: Verdict, wordnet: WordNet | None, answers: _Answers) -> list[tuple[float, str]]:
     signs = []
     label = verdict.id_label or ""
     if wordnet and verdict.kind == "proper noun" and wordnet.is_proper_noun(verdict.negative):
@@ -207,11 +241,11 @@ def _signs_of_kept(
         signs.append((WORDNET_SAYS_YES, f"WordNet has it among the kinds of {label!r}"))
     if verdict.kind == "subcategory" and verdict.negative.casefold().endswith(f" {label.casefold()}"):
         signs.append((SAME_NOUN, f"it ends in the ID class {label!r}"))
-    if verdict.p_yes is not None and verdict.p_yes > 1 - SURE:
+    if verdict.p_yes is not None and verdict.p_yes_from != "votes" and verdict.p_yes > 1 - SURE:
         signs.append((UNSURE * min(1.0, 2 * verdict.p_yes), _unsure(verdict.p_yes)))
     if verdict.answer == "unclear":
         signs.append((UNCLEAR, f"a reply was neither yes nor no ({verdict.reply[:40]!r})"))
-    given = [answer[verdict.subject] for answer in answers if verdict.subject in answer]
+    given = answers.of_others(verdict)
     if "yes" in given:
         asked = "a proper noun" if verdict.kind == "proper noun" else f"a subcategory of {label!r}"
         signs.append((JUDGE_DISAGREES * given.count("yes") / len(given), f"another judge calls it {asked}"))

@@ -1,7 +1,7 @@
 """Who can judge, a row a kind of judge; and the judge of an identity."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import NegRefineError
@@ -45,7 +45,7 @@ def _openai(asked: Asked) -> Judge:
     model = asked.model or asked.identity.model
     url = asked.base_url or asked.identity.url
     if not model:
-        raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model")
+        raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model, or openai:MODEL@URL")
     wording = (asked.book or PromptBook()).wording(asked.prompts or asked.identity.prompts)
     return CachedJudge(OpenAIJudge(model, url, concurrency=asked.in_flight, rate=asked.rate_limit, wording=wording))
 
@@ -55,6 +55,22 @@ def _replay(asked: Asked) -> Judge:
     from .replay import ReplayJudge
 
     return ReplayJudge(logged_verdicts(asked.identity.detail), asked.identity.detail)
+
+
+def _panel(asked: Asked) -> Judge:
+    from .panel import PanelJudge
+
+    members = [JudgeIdentity.parse(member) for member in asked.identity.members]
+    if any(member.kind == "panel" for member in members):
+        raise NegRefineError("a panel is made of judges, and not of panels")
+    return PanelJudge(asked.identity.rule, [_open(_as_member(asked, member)) for member in members])
+
+
+def _as_member(asked: Asked, member: JudgeIdentity) -> Asked:
+    """What is said of a member: a prompt set is for those that are asked in words, and have none of their own."""
+    kind = JUDGES.get(member.kind)
+    is_free = kind is not None and kind.reads_words and member.prompts == PAPER.name
+    return replace(asked, identity=member, prompts=asked.prompts if is_free else "")
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,7 @@ JUDGES: Mapping[str, JudgeKind] = {  # by the kind of their identity
     "wordnet": JudgeKind("wordnet (offline)", _wordnet),
     "openai": JudgeKind("openai (any OpenAI-compatible server; its key comes from OPENAI_API_KEY)", _openai, True),
     "replay": JudgeKind("replay:RUN, replay:FOLDER (answers given before)", _replay),
+    "panel": JudgeKind("panel:majority(JUDGE, JUDGE, ...), panel:any(...) (several as one)", _panel, True),
 }
 
 
@@ -93,12 +110,16 @@ def open_judge(
 
     Raises NegRefineError when there is no such judge, or it lacks a model, a key or a prompt set of that name.
     """
-    asked = Asked(JudgeIdentity.parse(identity), wordnet, model, base_url, in_flight, rate_limit, prompts, book)
+    return _open(Asked(JudgeIdentity.parse(identity), wordnet, model, base_url, in_flight, rate_limit, prompts, book))
+
+
+def _open(asked: Asked) -> Judge:
     kind = JUDGES.get(asked.identity.kind)
     if kind is None:
-        raise NegRefineError(f"no judge {identity!r}; choose one of: {written_judges()}")
-    if not kind.reads_words and {prompts, asked.identity.prompts} - {"", PAPER.name}:
+        raise NegRefineError(f"no judge {str(asked.identity)!r}; choose one of: {written_judges()}")
+    if not kind.reads_words and {asked.prompts, asked.identity.prompts} - {"", PAPER.name}:
         raise NegRefineError(
-            f"the judge {identity!r} is asked in no words: a prompt set goes with a language model, --judge openai"
+            f"the judge {str(asked.identity)!r} is asked in no words: a prompt set goes with a language model, "
+            "--judge openai"
         )
     return kind.open(asked)

@@ -59,6 +59,7 @@ def estimate(
     latency: float = LATENCY,
     prices: tuple[float, float] | None = None,
     wording: Wording | None = None,
+    yes_ends: bool = True,
 ) -> Estimate:
     """What asking these chains would take, where `known` are the answers at hand by what was asked.
 
@@ -67,6 +68,7 @@ def estimate(
         latency: seconds a reply, measured or assumed.
         prices: of a million tokens of questions, and of replies.
         wording: the paper's where it is not given.
+        yes_ends: whether a known yes ends a label's questions, as it does unless the judge is one of a panel.
     """
     wording = wording or Wording()
     missing, cached = [], 0
@@ -77,7 +79,7 @@ def estimate(
                 missing.append(question)
             else:
                 cached += question.kind != "same"
-            if answer == "yes":
+            if answer == "yes" and (yes_ends or question.kind == "same"):
                 break
     told = [[message["content"] for message in wording.messages(question)] for question in missing]
     sent = sum(MESSAGE_TOKENS + sum(map(tokens, texts)) for texts in told)
@@ -87,6 +89,21 @@ def estimate(
     kinds = {question.kind: wording.prompt(question) for question in reversed(missing)}
     labels = len({question.negative for question in missing})
     return Estimate(labels, len(missing), cached, sent, received, seconds, cost, tuple(sorted(kinds.values())))
+
+
+def together(estimates: Sequence[Estimate]) -> Estimate:
+    """What a panel's members take, who are asked at the same time."""
+    costs = [each.cost for each in estimates if each.cost is not None]
+    return Estimate(
+        labels=max(each.labels for each in estimates),
+        questions=sum(each.questions for each in estimates),
+        cached=sum(each.cached for each in estimates),
+        prompt_tokens=sum(each.prompt_tokens for each in estimates),
+        completion_tokens=sum(each.completion_tokens for each in estimates),
+        seconds=max(each.seconds for each in estimates),
+        cost=sum(costs) if costs else None,
+        examples=tuple(dict.fromkeys(example for each in estimates for example in each.examples)),
+    )
 
 
 def tokens(text: str) -> int:

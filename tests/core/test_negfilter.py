@@ -140,7 +140,7 @@ def test_an_unclear_reply_is_kept_as_it_is_and_counts_as_no(encoder: OpenClipEnc
 
 def test_known_verdicts_are_not_asked_again(encoder: OpenClipEncoder) -> None:
     first = NegFilter(ListedJudge(), encoder).run(nouns("rock", "tree"), IDS)
-    known = {verdict.subject: verdict for verdict in first.verdicts}
+    known = first.verdicts
     new: list[Verdict] = []
     judge = ListedJudge()
     again = NegFilter(judge, encoder).run(nouns("rock", "tree", "sky"), IDS, known, new.append)
