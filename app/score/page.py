@@ -1,6 +1,7 @@
 """Score: pictures in, scores out, as a background job that survives a reload; and the image sets scored so far."""
 
 import time
+from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
@@ -9,18 +10,20 @@ from negrefine_core import jobs, paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.methods import JUDGED
-from negrefine_core.runs import Run, others_with, remove_image_set
+from negrefine_core.runs import Role, Run, others_with, remove_image_set
 
 from ..shared import errors, frame, links
 from ..shared.clicks import clicked
 from ..shared.errors import told
 from ..shared.job_panel import job_panel
 from ..shared.outdated import outdated, overridden
-from ..shared.scored_images import scores
+from ..shared.scored_images import scores, sets_by_themselves
 from ..shared.view import View
 from ..shared.words import plain
 from .devices import devices
 from .estimate import scoring_estimate
+from .parts import ask_roles, check_distinct, missing_words
+from .roles import change_roles
 from .sources import Chosen, choose_pictures, tell_of_upload, unpacked
 from .view import ScoreView
 
@@ -28,10 +31,6 @@ NEWS = 900  # seconds: how long a finished job is told of
 REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
 STALE = "before your last override"
 SHOWN = {"ID": "ID", "OOD": "OOD", "unknown": "nobody knows"}
-ROLES = {
-    False: "Something else: out-of-distribution (OOD)",
-    True: "My ID classes: in-distribution (ID)",
-}
 
 
 def _draw(run: Run, view: ScoreView) -> None:
@@ -70,13 +69,15 @@ def _after(run: Run, job: Job, view: ScoreView) -> None:
     steps = [step for step in job.spec.steps if isinstance(step, Score)]
     if job.state != "done" or not steps:
         return
-    inside = next((step.image_set for step in steps if step.role == "ID"), "")
-    outside = tuple(step.image_set for step in steps if step.role == "OOD")
+    first = steps[0].image_set
+    alone = first if first in sets_by_themselves(run) else ""
+    inside = next((step.image_set for step in steps if run.role(step.image_set) == "ID"), "")
+    outside = tuple(step.image_set for step in steps if run.role(step.image_set) == "OOD")
     st.page_link(
         links.page("explore"),
         label="See the images in Explore",
         icon=":material/bar_chart:",
-        query_params=View(run=view.run, id=inside, ood=outside).query(),
+        query_params=View(run=view.run, id=inside, ood=outside, alone=alone).query(),
     )
     if overridden(run):
         st.page_link(
@@ -91,9 +92,9 @@ def _new(run: Run, view: ScoreView) -> None:
     chosen = choose_pictures(run, view)
     if not chosen:
         return
-    left, right = st.columns([3, 2])
-    roles = chosen.roles or dict.fromkeys(chosen.names, _role(run, chosen, left))
-    device = _device(run, left if chosen.roles else right)
+    check_distinct(chosen.parts)
+    roles = chosen.roles or ask_roles(run, chosen.parts)
+    device = _device(run)
     scoring_estimate(run, next(iter(devices())) if device == "auto" else device, chosen.images)
     replaced = [name for name in chosen.names if name in run.scored_sets]
     if taken := [name for name in replaced if not _same_pictures(run, chosen, name)]:
@@ -103,9 +104,12 @@ def _new(run: Run, view: ScoreView) -> None:
         )
     if replaced:
         st.caption(f":material/info: Scored before, and replaced by the new scores: {plain(', '.join(replaced))}.")
-    if clicked("Start scoring", "score_start", icon=":material/play_arrow:"):
+    lacking = missing_words(roles)
+    if clicked("Start scoring", "score_start", icon=":material/play_arrow:", disabled=bool(lacking)):
         _begin(run, chosen, device, roles)
         st.rerun()
+    if lacking:
+        st.caption(f":material/help: {lacking}")
 
 
 def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
@@ -113,47 +117,32 @@ def _same_pictures(run: Run, chosen: Chosen, name: str) -> bool:
     if chosen.root:
         return True
     stored = run.roots.get(name)
-    return any(image_set.name == name and paths.portable(image_set.root) == stored for image_set in chosen.image_sets)
+    return any(part.name == name and part.root and paths.portable(part.root) == stored for part in chosen.parts)
 
 
-def _role(run: Run, chosen: Chosen, place: st.delta_generator.DeltaGenerator) -> bool:
-    return place.radio(
-        "What they show",
-        list(ROLES),
-        key=f"score_role_{chosen.names}",
-        format_func=ROLES.__getitem__,
-        index=int(_looks_id(run, chosen)),
-        help="Metrics compare the images of your ID classes with those of something else.",
-    )
-
-
-def _begin(run: Run, chosen: Chosen, device: str, roles: dict[str, bool]) -> None:
+def _begin(run: Run, chosen: Chosen, device: str, roles: Mapping[str, Role | None]) -> None:
     """Nothing is drawn in between: a click that cuts the drawing short would leave an upload without its job."""
     steps = tuple(
         Score(
-            image_set=image_set.name,
-            folder=chosen.root or str(image_set.root),
-            role="ID" if roles[image_set.name] else "OOD",
-            dataset=image_set.name if chosen.root else "",
+            image_set=part.name,
+            folder=chosen.root or str(part.root),
+            class_folders=part.folders,
+            role=roles[part.name],
+            dataset=part.name if chosen.root else "",
         )
-        for image_set in unpacked(run, chosen)
+        for part in unpacked(run, chosen)
     )
-    _start(run, steps, device, next((name for name, is_id in roles.items() if is_id), ""))
+    _start(run, steps, device)
 
 
-def _looks_id(run: Run, chosen: Chosen) -> bool:
-    own = [image_set for image_set in chosen.image_sets if paths.portable(image_set.root) == run.settings.id_images]
-    return bool(own) or any(name in run.id_sets for name in chosen.names)
-
-
-def _device(run: Run, place: st.delta_generator.DeltaGenerator) -> str:
+def _device(run: Run) -> str:
     """The chosen device; there is a choice only where there is more than the processor."""
     found = devices()
     model = run.info.model_name
-    place.markdown(f"Model **{plain(model)}** on **{plain(next(iter(found.values())))}**", help="The run’s model.")
+    st.markdown(f"Model **{plain(model)}** on **{plain(next(iter(found.values())))}**", help="The run’s model.")
     if len(found) == 1:
         return "auto"
-    return place.selectbox(
+    return st.selectbox(
         "Device",
         ["auto", "cpu"],
         key="score_device",
@@ -161,16 +150,16 @@ def _device(run: Run, place: st.delta_generator.DeltaGenerator) -> str:
     )
 
 
-def _start(run: Run, steps: tuple[Score, ...], device: str, id_set: str) -> None:
+def _start(run: Run, steps: tuple[Score, ...], device: str) -> None:
     names = ", ".join(step.image_set for step in steps)
     title = f"Score {names}" if len(steps) < 4 else f"Score {len(steps)} image sets"
-    jobs.start(Spec(title=title, run=run.name, steps=(*steps, Evaluate(id_set=id_set)), device=device))
+    jobs.start(Spec(title=title, run=run.name, steps=(*steps, Evaluate()), device=device))
 
 
 def _scored(run: Run) -> None:
     names = run.scored_sets
     if not names:
-        st.info("No pictures are scored yet. Choose some above: one set of your ID classes, and one of something else.")
+        st.info("No pictures are scored yet. Choose some above, sorted or not.")
         return
     there = [name for name in names if _folder_is_there(run, name)]
     gone = [name for name in names if name not in there]
@@ -184,6 +173,7 @@ def _scored(run: Run) -> None:
     if is_stale := bool((table["Negatives"] == STALE).any()):
         st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
     st.dataframe(table, hide_index=True, height=38 + 35 * min(len(table), 12), alt="The scored image sets of this run")
+    change_roles(run)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _again(run, there, is_stale)
         _remove(run, names)
@@ -239,7 +229,7 @@ def _again(run: Run, there: list[str], is_stale: bool) -> None:
 @told
 def _score_again(run: Run) -> None:
     there = [name for name in run.scored_sets if _folder_is_there(run, name)]
-    _start(run, tuple(Score(image_set=name, same_as=run.name) for name in there), "auto", "")
+    _start(run, tuple(Score(image_set=name, same_as=run.name) for name in there), "auto")
 
 
 def _remove(run: Run, names: list[str]) -> None:

@@ -1,7 +1,8 @@
 """What the Score page can score: bundled sets, an upload, a folder of the server, or the paper's image sets."""
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,12 +12,13 @@ from streamlit.delta_generator import DeltaGenerator
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import ImageSet, check_name, open_image_set
-from negrefine_core.runs import Run
+from negrefine_core.runs import Role, Run
 
 from ..shared.view import switch
 from ..shared.words import plain
 from .benchmarks import benchmark_root, choose_benchmark_sets
-from .uploads import MAX_FILES, unpack
+from .parts import Part, divided, whole
+from .uploads import MAX_FILES, Unpacked, listed_classes, unpack
 from .view import SOURCES, ScoreView
 
 NOTES = "score_notes"  # on the session's last upload
@@ -25,25 +27,23 @@ ROUND = "score_round"  # counts the uploads of a session: a new key empties the 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Image sets that lie in folders, or an upload and the name of the set that it becomes.
+    """The image sets to score, or an upload and the sets that it becomes.
 
-    Sets of the registry come with the `root` that they were found under, and with their `roles`: whether each is ID.
+    Sets of the registry come with the `root` that they were found under, and with their `roles`.
     """
 
-    image_sets: tuple[ImageSet, ...] = ()
+    parts: tuple[Part, ...]
     files: tuple[Any, ...] = ()
-    name: str = ""
     root: str = ""
-    roles: dict[str, bool] = field(default_factory=dict)
+    roles: dict[str, Role | None] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
-        return [image_set.name for image_set in self.image_sets] or [self.name]
+        return [part.name for part in self.parts]
 
     @property
-    def images(self) -> int | None:
-        """How many there are; None for an upload, which is counted when it is unpacked."""
-        return sum(map(len, self.image_sets)) or None
+    def images(self) -> int:
+        return sum(part.images for part in self.parts)
 
 
 def choose_pictures(run: Run, view: ScoreView) -> Chosen | None:
@@ -53,7 +53,7 @@ def choose_pictures(run: Run, view: ScoreView) -> Chosen | None:
         return _bundled(run)
     if view.source == "benchmark":
         return _benchmark(run, view)
-    return _server() if view.source == "server" else _upload(run, view.source)
+    return _server(run) if view.source == "server" else _upload(run, view.source)
 
 
 @st.cache_data(ttl=20, max_entries=32, show_spinner="Counting the pictures")
@@ -74,10 +74,10 @@ def _bundled(run: Run) -> Chosen | None:
     if not chosen:
         st.caption("Choose one or more of the small picture sets that come with the app.")
         return None
-    return Chosen(tuple(_listed(str(paths.IMAGES / name)) for name in chosen))
+    return Chosen(tuple(whole(_listed(str(paths.IMAGES / name))) for name in chosen))
 
 
-def _server() -> Chosen | None:
+def _server(run: Run) -> Chosen | None:
     left, right = st.columns([3, 1])
     folder = left.text_input(
         "Folder",
@@ -86,7 +86,7 @@ def _server() -> Chosen | None:
         help="A folder on the computer that runs this app, with the pictures in it or in one subfolder a class.",
     ).strip()
     if not folder:
-        st.caption("Type the path of a folder with pictures; subfolders are taken as classes.")
+        st.caption("Type the path of a folder with pictures, sorted into subfolders or not.")
         return None
     if not Path(folder).expanduser().is_absolute():
         raise NegRefineError(f"{folder!r} is not a whole path; it starts with / or ~")
@@ -94,16 +94,16 @@ def _server() -> Chosen | None:
     found = _listed(folder, name)
     classes = {kind for kind in found.classes if kind}
     st.caption(f"{len(found):,} pictures in {len(classes):,} class folders" if classes else f"{len(found):,} pictures")
-    return Chosen((found,))
+    return Chosen(divided(run, name, found.classes, found.root))
 
 
 def _benchmark(run: Run, view: ScoreView) -> Chosen | None:
     chosen = choose_benchmark_sets(run, view)
     if not chosen:
         return None
-    roles = {name: is_id for name, (_, is_id) in chosen.items()}
-    images = tuple(found.images for found, _ in chosen.values())
-    return Chosen(images, root=str(benchmark_root(view).resolve()), roles=roles)
+    roles: dict[str, Role | None] = {name: "ID" if is_id else "OOD" for name, (_, is_id) in chosen.items()}
+    parts = tuple(whole(found.images) for found, _ in chosen.values())
+    return Chosen(parts, root=str(benchmark_root(view).resolve()), roles=roles)
 
 
 def _upload(run: Run, source: str) -> Chosen | None:
@@ -116,12 +116,14 @@ def _upload(run: Run, source: str) -> Chosen | None:
         help="Subfolders are taken as classes. The pictures are kept in the run’s folder on the server.",
     )
     if not files:
-        st.caption(f"Subfolders are taken as classes; {limit}. For more, use a folder on the server.")
+        st.caption(f"Sorted into subfolders or not; {limit}. For more, use a folder on the server.")
         return None
     name = _name(st.container(), _stem(files), key=f"score_name_{number}_{_stem(files)}")
-    if (run.path("images") / name).exists():
-        raise NegRefineError(f"The run has uploaded pictures called {name!r} already. Choose another name.")
-    return Chosen(files=tuple(files), name=name)
+    parts = divided(run, name, listed_classes([(file.name, file) for file in files]))
+    for part in parts:
+        if (run.path("images") / part.name).exists():
+            raise NegRefineError(f"The run has uploaded pictures called {part.name!r} already. Choose another name.")
+    return Chosen(parts, tuple(files))
 
 
 def _stem(files: Sequence[Any]) -> str:
@@ -151,12 +153,19 @@ def tell_of_upload() -> None:
         st.toast(plain(note))
 
 
-def unpacked(run: Run, chosen: Chosen) -> tuple[ImageSet, ...]:
-    """The chosen image sets, an upload being unpacked into the run's folder first."""
+def unpacked(run: Run, chosen: Chosen) -> list[Part]:
+    """The chosen parts with where they lie; an upload is unpacked into the run's folder first, all of it or nothing."""
     if not chosen.files:
-        return chosen.image_sets
+        return list(chosen.parts)
     files: list[tuple[str, IO[bytes]]] = [(file.name, file) for file in chosen.files]
-    made = unpack(files, run.path("images"), chosen.name)
+    made: list[Unpacked] = []
+    try:
+        for part in chosen.parts:
+            made.append(unpack(files, run.path("images"), part.name, part.folders))
+    except BaseException:
+        for each in made:
+            shutil.rmtree(each.folder, ignore_errors=True)
+        raise
     st.session_state[ROUND] += 1
-    st.session_state[NOTES] = made.notes
-    return (open_image_set(made.folder, chosen.name),)
+    st.session_state[NOTES] = made[0].notes
+    return [replace(part, root=each.folder, folders=()) for part, each in zip(chosen.parts, made, strict=True)]

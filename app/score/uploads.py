@@ -8,7 +8,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,8 +49,17 @@ class _Member:
     opened: Callable[[], AbstractContextManager[IO[bytes]]]
 
 
-def unpack(files: Sequence[tuple[str, IO[bytes]]], parent: Path, name: str) -> Unpacked:
+def listed_classes(files: Sequence[tuple[str, IO[bytes]]]) -> list[str | None]:
+    """Each picture's class folder, before anything is unpacked. Raises NegRefineError as `unpack` does."""
+    with contextlib.ExitStack() as stack:
+        members, _ = _pictures(_members(files, stack))
+        return [_class_of(member) or None for member in members]
+
+
+def unpack(files: Sequence[tuple[str, IO[bytes]]], parent: Path, name: str, folders: Collection[str] = ()) -> Unpacked:
     """Lay uploaded (name, content) files into the new folder `parent/name`, whole or not at all, class folders kept.
+
+    With `folders`, those of these class folders alone ("": of none).
 
     Raises NegRefineError, with nothing written, when the folder exists, a limit is exceeded, a name points out of the
     folder, a zip holds links, or there is no readable picture.
@@ -60,6 +69,8 @@ def unpack(files: Sequence[tuple[str, IO[bytes]]], parent: Path, name: str) -> U
         raise NegRefineError(f"there are pictures under the name {name!r} already; choose another name")
     with writing(folder), contextlib.ExitStack() as stack:
         members, left_out = _pictures(_members(files, stack))
+        if folders:
+            members = _without_top([member for member in members if _class_of(member) in folders])
         parent.mkdir(parents=True, exist_ok=True)
         temporary = stack.enter_context(temporary_folder(parent))
         unreadable = _write(members, temporary / "whole")
@@ -161,10 +172,20 @@ def _pictures(members: list[_Member]) -> tuple[list[_Member], list[str]]:
     if others:
         count = sum(endings[ending] for ending in others)
         notes.append(f"Left out, since not pictures: {count:,} ({', '.join(others[:8])})")
-    tops = {member.path.parts[0] for member in kept}
-    if len(tops) == 1 and all(len(member.path.parts) > 2 for member in kept):
-        kept = [replace(m, path=PurePosixPath(*m.path.parts[1:])) for m in kept]
-    return list(_distinct(kept)), notes
+    return list(_distinct(_without_top(kept))), notes
+
+
+def _without_top(members: list[_Member]) -> list[_Member]:
+    """Without the folder that all lie in, if they have class folders below it."""
+    tops = {member.path.parts[0] for member in members}
+    if len(tops) == 1 and all(len(member.path.parts) > 2 for member in members):
+        return [replace(m, path=PurePosixPath(*m.path.parts[1:])) for m in members]
+    return members
+
+
+def _class_of(member: _Member) -> str:
+    """The folder directly below the upload; "" for a picture that lies in none."""
+    return member.path.parts[0] if len(member.path.parts) > 1 else ""
 
 
 def _distinct(members: Sequence[_Member]) -> Iterator[_Member]:

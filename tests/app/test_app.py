@@ -31,7 +31,7 @@ from negrefine_core.run_files.info import ScoredWith
 from negrefine_core.runs import Run, Settings, class_list_hash
 from negrefine_core.show import charts
 from tests.support.app_driver import at, query, texts
-from tests.support.runs import N_IMAGES, write_run
+from tests.support.runs import N_IMAGES, refined, write_run
 
 
 @pytest.fixture(scope="module")
@@ -338,8 +338,8 @@ def test_scores_of_other_negatives_are_called_so_where_they_are_shown(page: str,
 
 @pytest.fixture
 def unsaid(run: Run) -> Iterator[Run]:
-    """A copy of the run of which nobody has said which image set is ID."""
-    copy = Run.create("unsaid", Settings(), run.id_labels)
+    """A refined copy of the run of which nobody has said what its image sets show."""
+    copy = refined(Run.create("unsaid", Settings(), run.id_labels))
     for name in run.scored_sets:
         copy.write_scores(name, run.image_root(name), run.scores(name))
     yield copy

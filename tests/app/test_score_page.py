@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 
 from negrefine_core import jobs, overrides, paths, pipeline
@@ -185,8 +185,10 @@ def test_a_hostile_upload_is_refused_with_a_message_and_starts_nothing(kind: str
     app = score_page(source="files")
     uploaded = content().getvalue()
     app.file_uploader[0].upload(name, uploaded).run()
-    app.file_uploader[0].upload(name, uploaded)  # AppTest forgets it after each run
-    app.button(key="score_start").click().run()
+    if app.radio:  # else it was refused before anything is unpacked
+        app.file_uploader[0].upload(name, uploaded)  # AppTest forgets it after each run
+        app.radio[0].set_value("unknown")
+        app.button(key="score_start").click().run()
     assert not app.exception
     assert message in app.error[0].value
     assert not jobs.all_jobs()
@@ -332,7 +334,89 @@ def test_without_image_sets_the_page_says_where_they_are_expected(run: Run, no_j
     assert "is not a whole path" in app.error[0].value
 
 
+# --- what they show -------------------------------------------------------------------------------------------------
+
+
+def start_button(app: AppTest) -> bool:
+    """Whether scoring can be started."""
+    (button,) = (button for button in app.button if button.key == "score_start")
+    return not button.disabled
+
+
+def test_nothing_is_preset_and_scoring_starts_only_once_it_is_said_what_each_set_shows(run: Run, no_jobs: Path) -> None:
+    app = score_page()
+    app.button_group(key="score_bundled").set_value(["animals", "vehicles"]).run()
+    assert [radio.value for radio in app.radio] == [None, None]
+    assert "Say what animals, vehicles show to start." in texts(app)
+    assert not start_button(app)
+    app.radio[0].set_value("ID").run()
+    assert "Say what vehicles shows to start." in texts(app)
+    app.radio[1].set_value("unknown").run()
+    assert start_button(app)
+    app.button(key="score_start").click().run()
+    roles = [step.role for step in jobs.all_jobs()[0].spec.steps if isinstance(step, Score)]
+    assert roles == ["ID", "unknown"]
+
+
+def test_what_was_said_of_the_same_pictures_before_is_still_said(no_jobs: Path, tmp_path: Path) -> None:
+    made = write_run("said-before", paths.RUNS, tmp_path)
+    made.write_negatives([Negative("rust", "noun", 0.1)])
+    app = score_page(run="said-before", source="server")
+    app.text_input(key="score_folder").set_value(str(tmp_path / "food")).run()
+    assert app.radio[0].value == "OOD"
+
+
+def test_class_folders_are_proposed_as_id_by_name_and_every_folder_gets_a_role_of_its_own(
+    run: Run, no_jobs: Path, tmp_path: Path
+) -> None:
+    root = write_pictures(tmp_path / "mixed", 8, classes=("cat", "Dog", "boats", "trip"))
+    write_pictures(root, 1, first_seed=30)
+    app = score_page(source="server")
+    app.text_input(key="score_folder").set_value(str(root)).run()
+    names = [radio.label.split("**")[1] for radio in app.radio]
+    assert names == ["mixed named after classes", "mixed in no folder", "mixed boats", "mixed trip"]
+    assert "2 folders are named after your classes: Dog, cat. ID by name?" in texts(app)
+    assert [radio.value for radio in app.radio] == [None] * 4
+    for radio, role in zip(app.radio, ("ID", "unknown", "OOD", "unknown"), strict=True):
+        radio.set_value(role)
+    app.button(key="score_start").click().run()
+    steps = [step for step in jobs.all_jobs()[0].spec.steps if isinstance(step, Score)]
+    assert [(step.class_folders, step.role) for step in steps] == [
+        (("Dog", "cat"), "ID"), (("",), "unknown"), (("boats",), "OOD"), (("trip",), "unknown"),
+    ]  # fmt: skip
+    found = [open_image_set(step.folder, step.image_set).only(step.class_folders) for step in steps]
+    assert [len(images) for images in found] == [4, 1, 2, 2]
+
+
+def test_a_role_that_is_said_again_computes_the_figures_anew_and_back_to_unknown_takes_them_away(
+    no_jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Spec] = []
+    monkeypatch.setattr(jobs, "start", started.append)
+    made = write_run("resaid", paths.RUNS, tmp_path)
+    made.write_negatives([Negative("rust", "noun", 0.1)])
+    made.write_scores("trip", tmp_path / "food", made.scores("food"))
+    app = score_page(run="resaid")
+    assert app.dataframe[0].value.set_index("Image set")["Shows"].to_dict() == {
+        "animals": "ID", "food": "OOD", "trip": "nobody knows",
+    }  # fmt: skip
+    assert app.selectbox(key="role_set_resaid").value == "trip"
+    app.radio(key="role_of_set_resaid_trip").set_value("OOD").run()
+    assert made.ood_sets == ["food", "trip"]
+    assert [step.step for spec in started for step in spec.steps] == ["evaluate"]
+    app.selectbox(key="role_set_resaid").set_value("food").run()
+    app.radio(key="role_of_set_resaid_food").set_value("unknown").run()
+    assert (made.ood_sets, made.unknown_sets) == (["trip"], ["food"])
+    assert not made.path("metrics.json").exists(), "they took it for OOD"
+
+
 # --- in a browser ----------------------------------------------------------------------------------------------------
+
+
+def say(page: Page, role: str) -> None:
+    """Answer what the pictures show, once it is asked, and wait until the page knows."""
+    page.get_by_text(role, exact=True).click()
+    expect(page.get_by_role("button", name="Start scoring")).to_be_enabled()
 
 
 @pytest.mark.browser
@@ -345,13 +429,13 @@ def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
     spoons = {f"{i}.png": png(50 + i) for i in range(5)} | {"text.png": b"hello"}
     (tmp_path / "spoons.zip").write_bytes(zipped(spoons).getvalue())
     page.goto(f"{address}/?run=scoring")
-    expect_text(page, "has scores of 0 image sets")
+    expect_text(page, "has no scored pictures yet")
     page.get_by_test_id("stSidebarNavLink").filter(has_text="Score").click()
     page.get_by_role("radio", name="Upload files or a zip").click()
     expect_url(page, "source=files")
 
     page.locator("input[type=file]").set_input_files(tmp_path / "zoo.zip")
-    page.get_by_text("My ID classes: in-distribution").click()
+    say(page, "My ID classes")
     page.get_by_role("button", name="Start scoring").click()
     page.get_by_role("button", name="Cancel").wait_for()
     page.reload()
@@ -362,6 +446,7 @@ def test_an_uploaded_zip_is_scored_through_a_reload_a_cancel_and_a_resume(
     expect_text(page, r"is done: 8 images of zoo scored")
 
     page.locator("input[type=file]").set_input_files(tmp_path / "spoons.zip")
+    say(page, "Something else (OOD)")
     page.get_by_role("button", name="Start scoring").click()
     expect_text(page, r"5 images of spoons scored, 1 skipped as unreadable; metrics of zoo against spoons")
     page.get_by_role("link", name="See the images in Explore").click()
@@ -382,6 +467,7 @@ def test_an_uploaded_folder_is_scored_while_the_server_is_started_anew(run: Run,
     with served() as address:
         page.goto(f"{address}/score?run=scoring&source=directory")
         page.locator("input[type=file]").set_input_files(tmp_path / "garden")
+        say(page, "I don’t know: sort them for me")
         page.get_by_role("button", name="Start scoring").click()
         page.get_by_role("button", name="Cancel").wait_for()
         (job,) = jobs.active()
@@ -401,12 +487,13 @@ def test_a_role_chosen_in_the_same_moment_as_the_start_is_the_role_that_is_score
         (tmp_path / f"{name}.zip").write_bytes(zipped({f"{i}.png": png(first + i) for i in range(5)}).getvalue())
     page.goto(f"{address}/score?run=at-once&source=files")
     page.locator("input[type=file]").set_input_files(tmp_path / "spoons.zip")
+    say(page, "Something else (OOD)")
     page.get_by_role("button", name="Start scoring").click()
     expect_text(page, r"is done: 5 images of spoons scored")
 
     page.locator("input[type=file]").set_input_files(tmp_path / "zoo.zip")
-    role = page.get_by_text("My ID classes: in-distribution")
-    role.wait_for()
+    say(page, "Something else (OOD)")
+    role = page.get_by_text("My ID classes", exact=True)
     start = page.get_by_role("button", name="Start scoring")
     role.evaluate("(role, start) => { role.click(); start.click() }", start.element_handle())
     expect_text(page, r"5 images of zoo scored; metrics of zoo against spoons")

@@ -56,6 +56,14 @@ def test_a_single_class_folder_is_a_class_and_not_the_folder_around_them(target:
     assert open_image_set(target).classes == ("cat", "cat")
 
 
+def test_some_class_folders_alone_become_a_set_without_the_folder_around_theirs(target: Path) -> None:
+    files = [("mixed.zip", zipped({"animals/cat/1.png": png(1), "animals/dog/2.png": png(2), "cars/3.png": png(3)}))]
+    assert uploads.listed_classes(files) == ["animals", "animals", "cars"]  # type: ignore[arg-type]
+    uploads.unpack(files, target.parent, "pets", ["animals"])  # type: ignore[arg-type]
+    uploads.unpack(files, target.parent, "cars", ["cars"])  # type: ignore[arg-type]
+    assert set(everything(target.parent)) == {"pets/cat/1.png", "pets/dog/2.png", "cars/cars/3.png"}
+
+
 def test_loose_files_folders_and_zips_go_together(target: Path) -> None:
     files = [("a.png", io.BytesIO(png(1))), ("dog/b.png", io.BytesIO(png(2))), ("x.zip", zipped({"cat/c.png": png(3)}))]
     unpack(files, target)
