@@ -18,6 +18,7 @@ FIXED = "fixed"
 BROKEN = "broken"
 STILL_WRONG = "wrong"
 STILL_RIGHT = "right"
+GAINED, LOST, STILL_IN, STILL_OUT = "gained", "lost", "in", "out"
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,21 @@ def flips(first_right: NDArray[np.bool_], second_right: NDArray[np.bool_]) -> ND
         [FIXED, BROKEN, STILL_RIGHT],
         STILL_WRONG,
     )
+
+
+def crossings(first_accepts: NDArray[np.bool_], second_accepts: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """(B,) which sides take each image, of which nobody knows what it shows, for one of the classes."""
+    return np.select(
+        [~first_accepts & second_accepts, first_accepts & ~second_accepts, first_accepts & second_accepts],
+        [GAINED, LOST, STILL_IN],
+        STILL_OUT,
+    )
+
+
+def is_same_task(first: Run, second: Run) -> bool:
+    """Whether two runs have the same ID classes, in whatever order: else their figures are those of two tasks."""
+    ours, theirs = ({label.casefold() for label in run.id_labels} for run in (first, second))
+    return ours == theirs
 
 
 def label_diff(first: tuple[Run, str], second: tuple[Run, str]) -> pd.DataFrame:

@@ -5,25 +5,43 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from negrefine_core.comparison import Difference
+from negrefine_core.comparison import Difference, is_same_task
 from negrefine_core.methods import JUDGED
-from negrefine_core.runs import Run
+from negrefine_core.runs import Role, Run
 from negrefine_core.show import charts
 from negrefine_core.show.tables import points
 
 from ..shared import frame, links
 from ..shared.gallery import image_gallery
-from ..shared.operating_point import Threshold, rule_words
-from ..shared.scored_images import ScoredImages, Sets
+from ..shared.scored_images import ScoredImages, Sets, is_comparable
+from ..shared.switch_sets import switch_sets
 from ..shared.view import bound, change, switch
-from ..shared.words import contamination, plain, positive_class
+from ..shared.words import contamination, plain, positive_class, some
 from .differences import METRICS, differences, is_better, overall, statement
 from .experiment import experiment_table
 from .judges import judge_comparison
 from .labels import label_differences
 from .published import published_figures
-from .sides import FIRST, SECOND, Joined, Sides, choose, join, offered_scores, other_runs
-from .view import FLIPS, MODES, CompareView
+from .sides import (
+    FIRST,
+    SECOND,
+    Joined,
+    Sides,
+    choose,
+    is_compared,
+    join,
+    offered_scores,
+    other_runs,
+    shared_by_themselves,
+)
+from .view import CROSSINGS, FLIPS, MODES, CompareView
+
+SHOWS: dict[Role, str] = {"ID": "ID", "OOD": "OOD", "unknown": "unknown"}
+DIFFERENCE = (
+    "Difference = second − first. Intervals: 95%, paired bootstrap over the images, 1,000 samples. An interval that "
+    "leaves out 0 is a difference beyond chance."
+)
+TWO_TASKS = "Two tasks side by side: each side’s ID classes are its own, and a difference would say nothing."
 
 
 def _draw(run: Run, view: CompareView) -> None:
@@ -40,6 +58,7 @@ def _draw(run: Run, view: CompareView) -> None:
         return
     sides = choose(run, view)
     _choose_sides(run, view, sides)
+    _which_pictures(view, sides)
     published_figures(run)
     experiment_table(run, view)
     if sides.sets is None:
@@ -49,16 +68,53 @@ def _draw(run: Run, view: CompareView) -> None:
     joined = join(sides, sides.sets, view)
     if joined.table.empty:
         st.info(
-            f"Of “{plain(sides.sets.id)}” and the OOD sets chosen in Explore the two runs have scored no ID or no OOD "
-            "picture in common. Score the same folders with both."
+            f"Of “{plain(', '.join(sides.sets.names))}” the two runs have scored no picture in common, or none of one "
+            "kind. Score the same folders with both."
         )
         label_differences(view, sides)
         return
-    _what_is_compared(view, sides, sides.sets, joined)
-    _metrics(view, sides, sides.sets, joined)
-    _charts(sides, joined)
-    _flip_tiles(view, sides, joined)
-    _below(run, view, sides, joined)
+    _what_is_compared(sides, sides.sets, joined)
+    if not sides.sets.alone:
+        _metrics(view, sides, sides.sets, joined)
+    _charts(sides, sides.sets, joined)
+    _flip_tiles(view, sides, sides.sets, joined)
+    _below(run, view, sides, sides.sets, joined)
+
+
+def _which_pictures(view: CompareView, sides: Sides) -> None:
+    first, second = (side.run for side in sides.both)
+    if sides.sets is not None:
+        both = is_comparable(second) if first is second else is_compared(first, second)
+        switch_sets(view, both, shared_by_themselves(first, second), sides.sets.alone, page=1)
+    if first is not second:
+        _say_what_differs(first, second)
+
+
+def _say_what_differs(first: Run, second: Run) -> None:
+    """The image sets that the two runs take for something else, and the ID classes that only one has."""
+    notes = [
+        f"“{plain(name)}” is {SHOWS[first.role(name)]} in {plain(first.name)} and {SHOWS[second.role(name)]} in "
+        f"{plain(second.name)}: no figure takes it in."
+        for name in second.scored_sets
+        if name in first.scored_sets and first.role(name) != second.role(name)
+    ]
+    if not is_same_task(first, second):
+        only = [
+            f"only in {plain(run.name)}: {some(lacking, 6)}"
+            for run, other in ((first, second), (second, first))
+            if (lacking := _only_in(run, other))
+        ]
+        notes.append(
+            f"**Two tasks**: the runs have other ID classes ({'; '.join(only)}). Each side’s figures are of its own "
+            "task, so that neither is better than the other."
+        )
+    if notes:
+        st.info("  \n".join(notes), icon=":material/difference:")
+
+
+def _only_in(run: Run, other: Run) -> list[str]:
+    theirs = {label.casefold() for label in other.id_labels}
+    return [label for label in run.id_labels if label.casefold() not in theirs]
 
 
 def _choose_sides(run: Run, view: CompareView, sides: Sides) -> None:
@@ -83,40 +139,45 @@ def _choose_sides(run: Run, view: CompareView, sides: Sides) -> None:
 
 
 def _nothing_shared(run: Run, view: CompareView, sides: Sides) -> None:
-    if JUDGED in (side.score.column for side in sides.both) and len(run.scored_sets) > 1:
+    if JUDGED in (side.score.column for side in sides.both) and run.scored_sets:
         st.info("The scores before the overrides are not there yet. Score the images again to have both.")
         st.page_link(links.page("score"), label="Score again", icon=":material/play_circle:", query_params=view.query())
     elif view.compare == "runs":
         st.info(
-            f"{plain(sides.first.run.name)} and {plain(sides.second.run.name)} have no scored ID and OOD image sets of "
-            "the same name, so only their labels can be compared. Score the same folders with both."
+            f"{plain(sides.first.run.name)} and {plain(sides.second.run.name)} have no scored image set of the same "
+            "name and with the same score, so only their labels can be compared. Score the same folders with both."
         )
     else:
-        st.info(
-            "This run has no scored images, so only labels can be compared. To compare scores, score images of the "
-            "ID classes and others with it."
-        )
+        st.info("This run has no scored images, so only labels can be compared. To compare scores, score some.")
         st.page_link(
             links.page("score"), label="Score images", icon=":material/play_circle:", query_params=view.query()
         )
 
 
-def _what_is_compared(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
-    ood = ", ".join(plain(name.replace("_", " ")) for name in sets.ood)
-    text = f"ID images: **{plain(sets.id.replace('_', ' '))}**, OOD images: **{ood}**, as chosen in Explore."
+def _what_is_compared(sides: Sides, sets: Sets, joined: Joined) -> None:
+    text = f"ID images: **{_readable(sets.id)}**, OOD images: **{', '.join(map(_readable, sets.ood))}**."
+    if sets.alone:
+        text = (
+            f"The pictures of **{_readable(sets.alone)}**, of which there is no truth to measure by: what differs is "
+            "their order, and what each is taken for."
+        )
     if joined.missing:
         text += f" {joined.missing:,} images that only one run has scored are left out."
-    if sides.first.run.name != sides.second.run.name and sides.first.run.id_labels != sides.second.run.id_labels:
-        text += " The two runs have different ID classes."
     st.markdown(text)
+
+
+def _readable(image_set: str) -> str:
+    return plain(image_set.replace("_", " "))
 
 
 def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
     found = differences(sides, sets, joined.table, view.convention)
     if found is None:
         return
-    st.markdown("\n".join(f"- {statement(d, sides)}" for d in overall(found)))
-    rows = [_row(d, sides) for d in found]
+    is_one_task = is_same_task(sides.first.run, sides.second.run)
+    if is_one_task:
+        st.markdown("\n".join(f"- {statement(d, sides)}" for d in overall(found)))
+    rows = [_row(d, sides) | (_change(d) if is_one_task else {}) for d in found]
     numbers = {
         name: st.column_config.NumberColumn(name, format="%.2f") for name in (sides.first.name, sides.second.name)
     }
@@ -129,25 +190,32 @@ def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> Non
     )
     st.caption(
         f"In percent, {positive_class(view.convention)} is the positive class of FPR@95 (the convention chosen in "
-        "Explore’s metrics). Difference = second − first. Intervals: 95%, paired bootstrap over the images, 1,000 "
-        "samples. An interval that leaves out 0 is a difference beyond chance. " + contamination(sets.ood)
+        f"Explore’s metrics). {DIFFERENCE if is_one_task else TWO_TASKS} " + contamination(sets.ood)
     )
 
 
 def _row(difference: Difference, sides: Sides) -> dict[str, object]:
-    verdict = "better" if is_better(difference) else "worse"
     return {
         "OOD images": difference.ood_set.replace("_", " "),
         "Metric": METRICS[difference.metric],
         sides.first.name: 100 * difference.first,
         sides.second.name: 100 * difference.second,
+    }
+
+
+def _change(difference: Difference) -> dict[str, object]:
+    verdict = "better" if is_better(difference) else "worse"
+    return {
         "Difference": points(difference.second - difference.first, 2),
         "95% interval": f"{points(difference.low)} to {points(difference.high)}",
         "Beyond chance": verdict if difference.is_clear else "–",
     }
 
 
-def _charts(sides: Sides, joined: Joined) -> None:
+def _charts(sides: Sides, sets: Sets, joined: Joined) -> None:
+    if sets.alone:
+        _histograms_alone(sides, joined)
+        return
     left, right = st.columns([3, 2], gap="medium")
     names = [side.name for side in sides.both]
     both = (joined.table, (FIRST, SECOND), names, joined.thresholds)
@@ -176,17 +244,28 @@ def _charts(sides: Sides, joined: Joined) -> None:
         )
 
 
-def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
+def _histograms_alone(sides: Sides, joined: Joined) -> None:
+    names = [side.name for side in sides.both]
+    st.markdown("**Scores**", help="Line: the first side. Filled: the second. Each is measured from its own threshold.")
+    st.plotly_chart(
+        charts.histograms_alone_compared(joined.table, (FIRST, SECOND), names, joined.thresholds),
+        key="histograms",
+        config={"displayModeBar": False},
+        alt=f"Histograms of the scores of {names[0]} and {names[1]}",
+    )
+
+
+def _flip_tiles(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
     st.markdown(
         "**What becomes of each image**",
         help=f"From {plain(sides.first.name)} to {plain(sides.second.name)}.",
     )
-    each = zip(joined.thresholds, joined.decimals, sides.both, strict=True)
-    at = [
-        f"**{threshold:.{places}f}** for {plain(side.name)} ({rule_words(view, side.score.column)})"
-        for threshold, places, side in each
-    ]
+    each = zip(joined.at, joined.decimals, sides.both, strict=True)
+    at = [f"**{at.value:.{places}f}** for {plain(side.name)} ({at.origin})" for at, places, side in each]
     st.caption(f"Each at its own threshold: {at[0]}, {at[1]}.")
+    if sets.alone:
+        _crossing_tiles(view, sets, joined)
+        return
     counts = joined.table.groupby(["flip", "is_id"]).size()
     with st.container(key="tiles"):
         for column, (code, (words, meaning)) in zip(st.columns(4), FLIPS.items(), strict=True):
@@ -194,7 +273,7 @@ def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
             column.button(
                 f"{words}  \n**{ids + oods:,}** · {ids:,} ID, {oods:,} OOD",
                 key=f"flip_{code}",
-                type="primary" if view.flip == code else "secondary",
+                type="primary" if _chosen(view, sets) == code else "secondary",
                 width="stretch",
                 help=f"{meaning} Click to see them.",
                 on_click=change,
@@ -203,25 +282,58 @@ def _flip_tiles(view: CompareView, sides: Sides, joined: Joined) -> None:
             )
 
 
-def _below(run: Run, view: CompareView, sides: Sides, joined: Joined) -> None:
-    labels = {"pictures": f"Pictures: {FLIPS[view.flip][0].lower()}", "labels": "Negatives that differ"}
-    switch("Below", labels, view, "differ")
+def _crossing_tiles(view: CompareView, sets: Sets, joined: Joined) -> None:
+    """Who is taken for one of the classes, as four buttons."""
+    counts, total = joined.table["flip"].value_counts(), len(joined.table)
+    with st.container(key="tiles"):
+        for column, (code, (words, meaning)) in zip(st.columns(4), CROSSINGS.items(), strict=True):
+            column.button(
+                f"{words}  \n**{int(counts.get(code, 0)):,}** of {total:,}",
+                key=f"flip_{code}",
+                type="primary" if _chosen(view, sets) == code else "secondary",
+                width="stretch",
+                help=f"{meaning} Click to see them.",
+                on_click=change,
+                args=(view,),
+                kwargs={"flip": code, "page": 1, "differ": "pictures"},
+            )
+
+
+def _chosen(view: CompareView, sets: Sets) -> str:
+    """The tile that is down: the view's, or the first of its kind."""
+    tiles = CROSSINGS if sets.alone else FLIPS
+    return view.flip if view.flip in tiles else next(iter(tiles))
+
+
+def _below(run: Run, view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
+    chosen = _chosen(view, sets)
+    words = (CROSSINGS if sets.alone else FLIPS)[chosen][0].lower()
+    switch("Below", {"pictures": f"Pictures: {words}", "labels": "Negatives that differ"}, view, "differ")
     if view.differ == "labels":
         label_differences(view, sides)
         return
-    shown = joined.table[joined.table["flip"] == view.flip]
+    places, table = joined.decimals, joined.table
+    before, after = (table[side].rank(ascending=False, method="min").astype(int) for side in (FIRST, SECOND))
+    table = table.assign(before=before, after=after)
+    shown = table[table["flip"] == chosen]
     if shown.empty:
-        st.info(f"No image is {FLIPS[view.flip][0].lower()}. Choose another tile above.")
+        st.info(f"No image is here: {words}. Choose another tile above.")
         return
-    places = joined.decimals
-    margin = (shown[SECOND] - joined.thresholds[1]).abs()
-    shown = shown.loc[margin.sort_values(ascending=False, kind="stable").index]
+    first = (shown[SECOND] - joined.thresholds[1]).abs()
+    if sets.alone:
+        first = (shown["before"] - shown["after"]).abs()
+        st.caption("Those that change their place most come first; 1 is the highest score.")
+    shown = shown.loc[first.sort_values(ascending=False, kind="stable").index]
     score = replace(sides.second.score, column=SECOND)
-    at = Threshold(joined.thresholds[1], rule_words(view, score.column))
-    images = ScoredImages(joined.table, sides.sets, score, [score], at, joined.table)  # type: ignore[arg-type]
-    image_gallery(
-        run, view, images, shown, lambda image: f"{image[FIRST]:.{places[0]}f} → **{image[SECOND]:.{places[1]}f}**"
-    )
+    images = ScoredImages(table, sets, score, [score], joined.at[1], None)
+
+    def said(image: pd.Series) -> str:
+        scores = f"{image[FIRST]:.{places[0]}f} → **{image[SECOND]:.{places[1]}f}**"
+        if not sets.alone:
+            return scores
+        return f"{scores}  \nplace {image['before']:,} → **{image['after']:,}**"
+
+    image_gallery(run, view, images, shown, said)
 
 
 def compare() -> None:

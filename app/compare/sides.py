@@ -4,16 +4,17 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from negrefine_core.comparison import flips
+from negrefine_core.comparison import crossings, flips
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import JUDGED, Method, offered
-from negrefine_core.runs import Run
+from negrefine_core.operating_point import outcomes
+from negrefine_core.runs import Role, Run
 from negrefine_core.show import charts
 
 from ..shared.frame import known_runs
-from ..shared.operating_point import threshold
+from ..shared.operating_point import Threshold, rule_words, threshold, threshold_alone
 from ..shared.outdated import overridden
-from ..shared.scored_images import Sets, choose_sets, is_comparable, scores
+from ..shared.scored_images import Sets, choose_sets, known_images, scores, sets_by_themselves
 from .view import CompareView
 
 FIRST, SECOND = "first", "second"
@@ -80,7 +81,7 @@ def offered_scores(run: Run, sets: Sets | None) -> list[Method]:
     """The scores that the run's image sets hold, and those whose negatives can be compared."""
     held: set[str] = {JUDGED} if overridden(run) else set()
     if sets:
-        held |= {score.column for score in offered(*(scores(run, name) for name in (sets.id, *sets.ood)))}
+        held |= {score.column for score in offered(*(scores(run, name) for name in sets.names))}
     else:
         held |= {"negrefine", "csp"}
         held |= {"neglabel_baseline"} if run.path("neglabel_negatives.csv").exists() else set()
@@ -88,26 +89,58 @@ def offered_scores(run: Run, sets: Sets | None) -> list[Method]:
 
 
 def _shared(first: Run, second: Run, view: CompareView) -> Sets | None:
-    """The view's image sets as far as both runs have scored them."""
-    if not is_comparable(first):
+    """The view's image sets as far as both runs have scored them: compared where both say the same of what they show,
+    else one by itself."""
+    if first is second:
+        return choose_sets(first, view) if first.scored_sets else None
+    inside, outside = (agreed(first, second, role) for role in ("ID", "OOD"))
+    by_themselves = shared_by_themselves(first, second)
+    if view.alone in by_themselves or (by_themselves and not (inside and outside)):
+        alone = view.alone if view.alone in by_themselves else by_themselves[0]
+        return Sets("", (), (), alone)
+    if not inside or not outside:
         return None
-    sets, there = choose_sets(first, replace(view, alone="")), second.scored_sets
-    ood = tuple(name for name in sets.ood if name in there)
-    return replace(sets, ood=ood) if sets.id in there and ood else None
+    ood = tuple(name for name in view.ood if name in outside) or tuple(outside)
+    return Sets(next(n for n in (view.id, second.id_set, inside[0]) if n in inside), tuple(outside), ood)
+
+
+def agreed(first: Run, second: Run, role: Role) -> list[str]:
+    """The image sets that both runs have scored and give this role."""
+    theirs = first.sets_showing(role)
+    return [name for name in second.sets_showing(role) if name in theirs]
+
+
+def shared_by_themselves(first: Run, second: Run) -> list[str]:
+    """The image sets of both runs that have no role they agree on, or nothing to be compared with."""
+    if first is second:
+        return sets_by_themselves(second) if second.scored_sets else []
+    known = [*agreed(first, second, "ID"), *agreed(first, second, "OOD")]
+    there = [name for name in second.scored_sets if name in first.scored_sets]
+    return [name for name in there if name not in known] or ([] if is_compared(first, second) else there)
+
+
+def is_compared(first: Run, second: Run) -> bool:
+    """Whether both runs have an ID and an OOD set in common."""
+    return bool(agreed(first, second, "ID") and agreed(first, second, "OOD"))
 
 
 def _scored(side: Side, sets: Sets | None) -> bool:
-    return sets is not None and all(side.score.column in scores(side.run, name) for name in (sets.id, *sets.ood))
+    return sets is not None and all(side.score.column in scores(side.run, name) for name in sets.names)
 
 
 @dataclass(frozen=True)
 class Joined:
-    """The images that both sides have scored: the second run's columns, `image_set`, `is_id`, the scores `first` and
-    `second`, and `flip`; `thresholds` are each side's own, and `missing` counts the images of only one side."""
+    """The images that both sides have scored: the second run's columns, `image_set`, the scores `first` and `second`,
+    `flip` and, of sets that are compared, `is_id`; `at` are each side's own thresholds, and `missing` counts the images
+    of only one side."""
 
     table: pd.DataFrame
-    thresholds: tuple[float, float]
+    at: tuple[Threshold, Threshold]
     missing: int
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        return self.at[0].value, self.at[1].value
 
     @property
     def decimals(self) -> tuple[int, int]:
@@ -117,17 +150,37 @@ class Joined:
 
 def join(sides: Sides, sets: Sets, view: CompareView) -> Joined:
     parts, missing = [], 0
-    for name in (sets.id, *sets.ood):
+    for name in sets.names:
         theirs, ours = (scores(side.run, name) for side in sides.both)
         other = pd.DataFrame({"path": theirs["path"], FIRST: theirs[sides.first.score.column]})
         both = ours.assign(**{SECOND: ours[sides.second.score.column]}).merge(other, on="path")
         missing += len(ours) + len(theirs) - 2 * len(both)
-        parts.append(both.assign(image_set=name, is_id=name == sets.id))
+        both = both.assign(image_set=name)
+        parts.append(both if sets.alone else both.assign(is_id=name == sets.id))
     table = pd.concat(parts, ignore_index=True)
-    if table["is_id"].nunique() < 2:
-        return Joined(table.iloc[:0], (0.0, 0.0), missing)
-    names = zip(sides.both, (FIRST, SECOND), strict=True)
-    at = [threshold(view, table, side.score.column, column) for side, column in names]
+    if table.empty or (not sets.alone and table["is_id"].nunique() < 2):
+        return Joined(table.iloc[:0], (NOWHERE, NOWHERE), missing)
+    first, second = (
+        _threshold(view, table, side, sets, column) for side, column in zip(sides.both, (FIRST, SECOND), strict=True)
+    )
+    accepted = [(table[column] >= at.value).to_numpy() for column, at in ((FIRST, first), (SECOND, second))]
+    if sets.alone:
+        table = table.assign(outcome=outcomes(table, SECOND, second.value), flip=crossings(*accepted))
+        return Joined(table, (first, second), missing)
     inside = table["is_id"].to_numpy()
-    right = [(table[side] >= t).to_numpy() == inside for side, t in zip((FIRST, SECOND), at, strict=True)]
-    return Joined(table.assign(flip=flips(*right)), (at[0], at[1]), missing)
+    return Joined(table.assign(flip=flips(*(each == inside for each in accepted))), (first, second), missing)
+
+
+NOWHERE = Threshold(0.0, "")
+
+
+def _threshold(view: CompareView, table: pd.DataFrame, side: Side, sets: Sets, column: str) -> Threshold:
+    """A side's own; of a set by itself it is carried over from the ID set of the side's own run."""
+    score = side.score.column
+    if not sets.alone:
+        return Threshold(threshold(view, table, score, column), rule_words(view, score))
+    own = choose_sets(side.run, replace(view, alone=""))
+    known = known_images(side.run, own)
+    if known is not None and score not in known:
+        known = None
+    return threshold_alone(view, table[column], score, known, own.id)

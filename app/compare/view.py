@@ -13,6 +13,12 @@ FLIPS = {
     "wrong": ("Still wrong", "Wrong by both."),
     "right": ("Still right", "Right by both."),
 }
+CROSSINGS = {
+    "gained": ("Only by the second", "Taken for one of your classes by the second side, and not by the first."),
+    "lost": ("Only by the first", "Taken for one of your classes by the first side, and not by the second."),
+    "in": ("By both", "Taken for one of your classes by both sides."),
+    "out": ("By neither", "Taken for none of your classes by both sides."),
+}
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,6 @@ class CompareView(View):
     other: str = ""
     judge: str = ""
     other_judge: str = ""
-    flip: str = choice(*FLIPS)
+    flip: str = choice(*FLIPS, *CROSSINGS)
     differ: str = choice("pictures", "labels")
     find: str = ""

@@ -8,28 +8,16 @@ from negrefine_core.operating_point import RULES, TPR95
 from negrefine_core.runs import Run
 
 from ..shared.scored_images import ScoredImages, is_comparable, sets_by_themselves
+from ..shared.switch_sets import switch_sets
 from ..shared.view import bound, change, now, picked
 from ..shared.words import plain
 from .view import ExploreView
 
 ANEW: dict[str, Any] = {"page": 1, "low": None, "high": None}  # a score range means nothing for other images or scores
-COMPARED = ""  # stands for the sets that are compared, where a set's name does
 
 
 def choose_sets_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
-    """The sets that are compared, or one by itself; nothing where there is no choice."""
-    options = [*([COMPARED] if is_comparable(run) else []), *sets_by_themselves(run)]
-    if len(options) == 1 or not sets_by_themselves(run):
-        return
-    st.segmented_control(
-        "Pictures",
-        options,
-        format_func=lambda name: plain(readable(name)) if name else "ID against OOD",
-        required=True,
-        wrap=True,
-        help="Your classes (ID) against something else (OOD), or a set of which nobody knows what it shows.",
-        **bound(view, "alone", images.sets.alone, outcome="", **ANEW),
-    )
+    switch_sets(view, is_comparable(run), sets_by_themselves(run), images.sets.alone, outcome="", **ANEW)
 
 
 def choose_known_sets(run: Run, view: ExploreView, images: ScoredImages) -> None:

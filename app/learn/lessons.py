@@ -51,7 +51,7 @@ def _grid(run: Run, view: LearnView, images: ScoredImages, shown: pd.DataFrame) 
 
 def _what_changes(run: Run, view: LearnView, first: str, second: str) -> None:
     """What the metrics of two scores differ by, as far as the run's images can tell, and the way to Compare."""
-    pair = CompareView.parse(view.query(compare="methods", first=first, second=second, threshold=TPR95))
+    pair = CompareView.parse(view.query(compare="methods", alone="", first=first, second=second, threshold=TPR95))
     sides = choose(run, pair)
     if sides.sets is None or (sides.first.score.column, sides.second.score.column) != (first, second):
         return

@@ -45,9 +45,7 @@ def threshold(view: View, table: pd.DataFrame, score: str, column: str = "") -> 
     return operating_point.threshold(table, column or score, _rule(view, score))
 
 
-def threshold_alone(
-    view: View, values: pd.Series, score: str, known: pd.DataFrame | None, id_set: str, column: str = ""
-) -> Threshold:
+def threshold_alone(view: View, values: pd.Series, score: str, known: pd.DataFrame | None, id_set: str) -> Threshold:
     """The threshold of an image set by itself: set by hand, or carried over from the `known` images of the ID set, with
     the OOD images there are; without an ID set the median of its own values, which is only a start."""
     rule = _rule(view, score)
@@ -59,7 +57,7 @@ def threshold_alone(
             "the median: half of the pictures lie on either side. It is only a start, as the run has no set of your "
             "classes to take a threshold from; move it by hand",
         )
-    at = operating_point.threshold(known, column or score, TPR95)
+    at = operating_point.threshold(known, score, TPR95)
     return Threshold(at, f"carried over from “{plain(id_set)}”: it keeps 95% of those ID images")
 
 

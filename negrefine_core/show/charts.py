@@ -187,6 +187,46 @@ def histograms_compared(
     return _framed(figure)
 
 
+def histograms_alone_compared(
+    table: pd.DataFrame, sides: Sequence[str], names: Sequence[str], thresholds: Sequence[float]
+) -> go.Figure:
+    """The scores of two sides on images of which nobody knows what they show: the first outlined, the second filled.
+
+    Each as its distance from its own threshold, in standard deviations.
+    """
+    scaled = []
+    for side, at in zip(sides, thresholds, strict=True):
+        values = table[side].to_numpy(dtype=float)
+        scaled.append((values - at) / (values.std() or 1.0))  # (B,)
+    edges = np.histogram_bin_edges(np.concatenate(scaled), BINS)  # (BINS + 1,)
+    centres, figure = (edges[:-1] + edges[1:]) / 2, go.Figure()
+    (first, _), (second, _) = (np.histogram(values, edges) for values in scaled)  # (BINS,) each
+    figure.add_bar(
+        x=centres,
+        y=second,
+        width=np.diff(edges),
+        name=_short(names[1]),
+        marker={"color": SIDE_COLOURS[1], "opacity": 0.55, "line": {"width": 0}},
+        hovertemplate="%{y} images<extra></extra>",
+    )
+    outline = {"color": SIDE_COLOURS[0], "width": 2, "shape": "hvh"}
+    figure.add_scatter(
+        x=centres,
+        y=first,
+        mode="lines",
+        line=outline,
+        name=_short(names[0]),
+        hovertemplate="%{y} images<extra></extra>",
+    )
+    figure.add_vline(0, line=DASHED)
+    figure.update_layout(
+        bargap=0,
+        xaxis={"title": "distance from its threshold (SD of its scores)"},
+        yaxis={"title": "images", "nticks": 5},
+    )
+    return _framed(figure)
+
+
 def _two_rows() -> go.Figure:
     """ID above OOD on one axis of scores."""
     return make_subplots(2, 1, shared_xaxes=True, vertical_spacing=0.05).update_layout(bargap=0)

@@ -187,7 +187,8 @@ def test_a_hostile_upload_is_refused_with_a_message_and_starts_nothing(kind: str
     app.file_uploader[0].upload(name, uploaded).run()
     if app.radio:  # else it was refused before anything is unpacked
         app.file_uploader[0].upload(name, uploaded)  # AppTest forgets it after each run
-        app.radio[0].set_value("unknown")
+        app.radio[0].set_value("unknown").run()
+        app.file_uploader[0].upload(name, uploaded)
         app.button(key="score_start").click().run()
     assert not app.exception
     assert message in app.error[0].value
@@ -379,7 +380,7 @@ def test_class_folders_are_proposed_as_id_by_name_and_every_folder_gets_a_role_o
     assert [radio.value for radio in app.radio] == [None] * 4
     for radio, role in zip(app.radio, ("ID", "unknown", "OOD", "unknown"), strict=True):
         radio.set_value(role)
-    app.button(key="score_start").click().run()
+    app.run().button(key="score_start").click().run()
     steps = [step for step in jobs.all_jobs()[0].spec.steps if isinstance(step, Score)]
     assert [(step.class_folders, step.role) for step in steps] == [
         (("Dog", "cat"), "ID"), (("",), "unknown"), (("boats",), "OOD"), (("trip",), "unknown"),
@@ -395,7 +396,7 @@ def test_a_role_that_is_said_again_computes_the_figures_anew_and_back_to_unknown
     monkeypatch.setattr(jobs, "start", started.append)
     made = write_run("resaid", paths.RUNS, tmp_path)
     made.write_negatives([Negative("rust", "noun", 0.1)])
-    made.write_scores("trip", tmp_path / "food", made.scores("food"))
+    made.write_scores("trip", tmp_path / "trip", made.scores("food"))
     app = score_page(run="resaid")
     assert app.dataframe[0].value.set_index("Image set")["Shows"].to_dict() == {
         "animals": "ID", "food": "OOD", "trip": "nobody knows",
