@@ -159,19 +159,24 @@ def _refine(run: Run, view: ClassesView) -> None:
                 icon=":material/rate_review:",
                 query_params=view.query(),
             )
-            _score(run)
+            _score(run, view)
             if parent := _parent(run):
                 carry_over_button(parent, run)
         st.divider()
     refine_form(run)
 
 
-def _score(run: Run) -> None:
-    """One click scores the pictures of this run, or of the one it was made from, with the new negatives."""
+def _score(run: Run, view: ClassesView) -> None:
+    """One's own pictures; or, with one click, those of this run or of the one it was made from, in their roles."""
+    st.page_link(
+        links.page("score"),
+        label="**Score my own pictures**",
+        icon=":material/add_photo_alternate:",
+        query_params=view.query(run=run.name, source="files"),
+    )
     parent = _parent(run)
     source = run if run.scored_sets or not parent else parent
     if not source.scored_sets:
-        st.caption("No pictures are scored yet: do so on the page Score.")
         return
     st.button(
         f"Score the {len(source.scored_sets)} image sets of {plain(source.name)}",
@@ -179,9 +184,17 @@ def _score(run: Run) -> None:
         key="score",
         on_click=_start_scoring,
         args=(run, source),
-        type="secondary" if run.scored_sets else "primary",
-        help=", ".join(plain(name) for name in source.scored_sets),
+        help=f"{_roles(source)}, as in {plain(source.name)}. What a set shows can be said again on the page Score.",
     )
+    if source is not run:
+        st.caption(f"{_roles(source)}, as in {plain(source.name)}.")
+
+
+def _roles(run: Run) -> str:
+    """What the scored sets show, in words."""
+    shown = {"ID": "your classes (ID)", "OOD": "something else (OOD)", "unknown": "nobody knows what"}
+    said = ((words, run.sets_showing(role)) for role, words in shown.items())  # type: ignore[arg-type]
+    return "; ".join(f"{some(names, 6)}: {words}" for words, names in said if names)
 
 
 @told

@@ -36,7 +36,7 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
     with right:
         choose_rule(view, images)
         threshold_slider(view, images)
-    st.caption(f"Threshold **{images.text(images.threshold)}**: {images.at.origin}.")
+    st.caption(f"Threshold **{images.text(images.threshold)}**: {images.at.origin}. {images.at.note}")
     _tiles(view, images)
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):

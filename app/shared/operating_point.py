@@ -34,10 +34,11 @@ OUTCOME_WORDS = {
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and how it came about, in words."""
+    """A threshold, how it came about, in words, and what else to know of it."""
 
     value: float
     origin: str
+    note: str = ""
 
 
 def threshold(view: View, table: pd.DataFrame, score: str, column: str = "") -> float:
@@ -54,8 +55,9 @@ def threshold_alone(view: View, values: pd.Series, score: str, known: pd.DataFra
     if known is None:
         return Threshold(
             float(values.median()),
-            "the median: half of the pictures lie on either side. It is only a start, as the run has no set of your "
-            "classes to take a threshold from; move it by hand",
+            "the median of these pictures, only a start",
+            "Half of them lie on either side, as the run has no set of your classes to take a threshold from: move it "
+            "by hand.",
         )
     at = operating_point.threshold(known, score, TPR95)
     return Threshold(at, f"carried over from “{plain(id_set)}”: it keeps 95% of those ID images")
