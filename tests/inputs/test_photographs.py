@@ -39,7 +39,7 @@ def test_the_photographs_are_scored_as_a_set_of_unknown_pictures(bundled: Cached
     run = refined_run("photographs", "demo")
     assert pipeline.score(run, bundled, [open_image_set(photographs())]) == [10]
     assert run.skipped.empty
-    assert run.shows_id("photographs") is None  # nobody has said, and nothing is guessed
+    assert run.role("photographs") == "unknown"  # nobody has said, and nothing is guessed
     table = run.scores("photographs")
     assert table["class"].isna().all()
     scores = table[[row.column for row in methods.measured(table)]].to_numpy()
