@@ -116,21 +116,24 @@ def _filters(view: ReviewView) -> tuple[str, ...]:
 
 @told
 def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str, seen: Seen) -> None:
-    """Nothing, and back to the label, where somebody decided on it since the button was drawn."""
-    reason = str(st.session_state.get("review_reason", "")).strip()
+    """Nothing, and back to the label, where somebody decided on it since the button was drawn.
+
+    A key that is pressed twice may end the first callback wherever that uses Streamlit: what it wrote is noted before.
+    """
+    reason, own = str(st.session_state.get("review_reason", "")).strip(), own_lines()
     try:
         written = overrides.decide(run, label, decision, reviewer(), reason, seen)
+        own.update(numbers(run, written))
+        said = _done(written, label, decision)
     except DecidedMeanwhileError as error:
-        if _is_own(run, error.lines):  # the key was pressed twice
-            st.toast(f"“{plain(label)}” is decided already; look at the label that is on the card now.")
-            return
-        change(view, label=label)
-        raise
-    note_own(run, written)
+        if not error.lines or not own.issuperset(numbers(run, error.lines)):
+            change(view, label=label)
+            raise
+        said = f"“{plain(label)}” is decided already: a key was pressed twice."
     st.session_state["review_reason"] = ""
     is_queue_as_seen = _filters(now(view)) == _filters(view)
     change(view, label=onward if is_queue_as_seen else "")
-    st.toast(_done(written, label, decision))
+    st.toast(said)
 
 
 def _done(written: list[Override], label: str, decision: str) -> str:
@@ -143,11 +146,12 @@ def _done(written: list[Override], label: str, decision: str) -> str:
 @told
 def _undo(run: Run, view: ReviewView, until: int) -> None:
     """Nothing where somebody else decided since the button was drawn: the last decision is then another."""
-    while (run.name, until) in _own():
+    own = own_lines()
+    while (run.name, until) in own:
         until += 1
     undone = overrides.undo(run, reviewer(), _at_once(run, until), until)
+    own.update(numbers(run, undone))
     st.session_state.pop(BULK, None)
-    note_own(run, undone)
     if undone:
         change(view, label=undone[-1].negative)
         what = f"{len(undone):,} decisions" if len(undone) > 1 else f"the decision on “{plain(undone[0].negative)}”"
@@ -160,15 +164,11 @@ def _at_once(run: Run, until: int) -> int:
     return int(count) if (name, end) == (run.name, until) else 1
 
 
-def note_own(run: Run, written: Sequence[Override]) -> None:
-    """Note what this session wrote: its person knows of it before the page is drawn again."""
-    _own().update((run.name, entry.number) for entry in written)
-
-
-def _is_own(run: Run, lines: Sequence[Override]) -> bool:
-    return bool(lines) and _own().issuperset((run.name, entry.number) for entry in lines)
-
-
-def _own() -> set[tuple[str, int]]:
+def own_lines() -> set[tuple[str, int]]:
+    """What this session wrote, as `numbers` says it: its person knows of it before the page is drawn again."""
     own: set[tuple[str, int]] = st.session_state.setdefault(OWN, set())
     return own
+
+
+def numbers(run: Run, lines: Sequence[Override]) -> set[tuple[str, int]]:
+    return {(run.name, entry.number) for entry in lines}

@@ -11,7 +11,7 @@ from negrefine_core.runs import Run
 
 from ..shared.errors import told
 from ..shared.reviewer import reviewer
-from .actions import BULK, note_own
+from .actions import BULK, numbers, own_lines
 from .queue import Queue
 
 AGREE = "agree"
@@ -93,10 +93,12 @@ def _decide_on_all(run: Run, labels: list[str], action: str, seen: Seen) -> None
         return
     reason = str(st.session_state.get("bulk_reason", "")).strip()
     st.session_state[DONE] = True
+    who, own = reviewer(), own_lines()
     if action == AGREE:
-        added = overrides.confirm(run, labels, reviewer(), reason, seen)
+        added = overrides.confirm(run, labels, who, reason, seen)
     else:
-        added = overrides.override(run, labels, action, reviewer(), reason, seen)
+        added = overrides.override(run, labels, action, who, reason, seen)
+    own.update(numbers(run, added))
     _written(run, added)
 
 
@@ -105,7 +107,9 @@ def _import(run: Run) -> None:
     file = st.session_state["import_file"]
     if file is None:
         return
+    own = own_lines()
     added, unknown = overrides.import_csv(run, file, reviewer(), file.name)
+    own.update(numbers(run, added))
     _written(run, added)
     if unknown:
         raise NegRefineError(
@@ -115,7 +119,6 @@ def _import(run: Run) -> None:
 
 def _written(run: Run, added: list[Override]) -> None:
     count = len(added)
-    note_own(run, added)
     if count:
         st.session_state[BULK] = (run.name, next_number(added), count)
         st.toast(f"{count:,} {'decision' if count == 1 else 'decisions'} written. Until you leave, U takes back all.")

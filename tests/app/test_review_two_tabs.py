@@ -133,3 +133,14 @@ def test_a_verdict_that_changed_since_the_card_was_drawn_is_not_decided_on(run: 
     app = press(app, "K")
     assert run.overrides == []
     assert "the judge was asked anew, and 'common sage' is now kept" in said(app)
+
+
+def test_a_key_that_is_pressed_twice_before_the_next_card_is_there_decides_once_and_goes_on(run: Run) -> None:
+    app = opened(run, "ann")
+    overrides.confirm(run, ["common sage"], "ann")
+    app.session_state["review_own"] = {(run.name, 0)}  # as the first press leaves it, ended by the second
+    app = press(app, "K")
+    assert len(run.overrides) == 1
+    assert not app.warning or "nothing is written" not in said(app)
+    assert query(app)["label"] == "oslo"
+    assert "a key was pressed twice" in app.toast[0].value
