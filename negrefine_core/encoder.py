@@ -16,16 +16,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import paths, text_tower
+from . import text_tower
 from .errors import NegRefineError
 from .labels import BARE, fill
+from .models import PRESETS
 from .progress import Progress
 
-PRESETS = {  # name: (open_clip model, pretrained tag)
-    "demo": (f"local-dir:{paths.DEMO_MODEL}", None),
-    "paper": ("ViT-B-16-quickgelu", "openai"),
-    "strong": ("PE-Core-L-14-336", "meta"),
-}
 RANDOM_WEIGHTS = "random"  # `pretrained` for an architecture with seeded random weights: benchmarks and tests
 
 LABEL_CHUNK = 512  # labels whose texts are encoded together
@@ -77,7 +73,7 @@ class OpenClipEncoder:
 
     @classmethod
     def from_preset(cls, preset: str, device: str = "auto") -> "OpenClipEncoder":
-        """`demo` (bundled), `paper` (ViT-B/16, OpenAI weights, QuickGELU) or `strong` (PE-Core-L/14 at 336 px)."""
+        """A row of `models.MODELS` by its name, such as `demo` (bundled) or `paper` (ViT-B/16, QuickGELU)."""
         if preset not in PRESETS:
             raise NegRefineError(f"no model preset {preset!r}; choose one of {', '.join(PRESETS)}")
         encoder = cls(*PRESETS[preset], device=device)
@@ -171,18 +167,13 @@ def _best_device() -> str:
 
 def _load(model: str, pretrained: str | None, device: torch.device, precision: str) -> tuple[Any, Any, Any]:
     """(model, preprocessing, tokenizer) by open_clip, with one clear error when the weights cannot be had."""
-    self_contained = model.startswith(("hf-hub:", "local-dir:"))
-    if not self_contained and model not in open_clip.list_models():
-        close = difflib.get_close_matches(model, open_clip.list_models(), n=4, cutoff=0.4)
-        raise NegRefineError(f"open_clip has no model {model!r}; did you mean {', '.join(close) or 'hf-hub:ORG/NAME'}?")
-    if not self_contained and pretrained is None:
-        tags = open_clip.list_pretrained_tags_by_model(model)
-        raise NegRefineError(f"{model} needs weights: give a pretrained tag ({', '.join(tags)}) or a checkpoint file")
+    check_name(model, pretrained)
+    self_contained = _is_self_contained(model)
     random = pretrained == RANDOM_WEIGHTS
     tagged = open_clip.get_pretrained_cfg(model, pretrained) if pretrained and not self_contained else {}
     try:
         _check_packages(model)
-        with torch.random.fork_rng(devices=[]), _quiet():
+        with torch.random.fork_rng(devices=[]), quiet():
             torch.manual_seed(0)
             if random:
                 loaded, _, preprocess = open_clip.create_model_and_transforms(
@@ -209,6 +200,23 @@ def _load(model: str, pretrained: str | None, device: torch.device, precision: s
     return loaded.eval().requires_grad_(False), preprocess, tokenizer
 
 
+def check_name(model: str, pretrained: str | None) -> None:
+    """Raise NegRefineError where open_clip has no such model, or where it needs weights and none are named."""
+    if _is_self_contained(model):
+        return
+    if model not in open_clip.list_models():
+        close = difflib.get_close_matches(model, open_clip.list_models(), n=4, cutoff=0.4)
+        raise NegRefineError(f"open_clip has no model {model!r}; did you mean {', '.join(close) or 'hf-hub:ORG/NAME'}?")
+    if pretrained is None:
+        tags = open_clip.list_pretrained_tags_by_model(model)
+        raise NegRefineError(f"{model} needs weights: give a pretrained tag ({', '.join(tags)}) or a checkpoint file")
+
+
+def _is_self_contained(model: str) -> bool:
+    """Whether a model's name says where its weights are."""
+    return model.startswith(("hf-hub:", "local-dir:"))
+
+
 def _check_packages(model: str) -> None:
     """Raise where a model's texts need a package that is not installed: before its weights are fetched."""
     if importlib.util.find_spec("transformers"):
@@ -222,7 +230,7 @@ def _check_packages(model: str) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without open_clip's log lines on random weights and the like: what matters is raised."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
@@ -254,7 +262,7 @@ def _fingerprint(model: nn.Module, rest: object) -> str:
 
 
 def load_encoder(model: str = "demo", pretrained: str | None = None, device: str = "auto") -> OpenClipEncoder:
-    """An encoder by preset name (`demo`, `paper`, `strong`) or by open_clip's own names."""
+    """An encoder by the name of a row of `models.MODELS`, or by open_clip's own names."""
     if model in PRESETS and pretrained is None:
         return OpenClipEncoder.from_preset(model, device)
     return OpenClipEncoder(model, pretrained, device)

@@ -40,8 +40,16 @@ def mined(run: Run) -> bool:
     key = ("mine", str(run.folder), run.folder.stat().st_ino)
     done = background.result(key, partial(_mine_at_once, run.folder), "Mining the negatives …")
     if done is False:
-        jobs.start(jobs.Spec(title=f"Negatives of {run.name}", run=run.name, steps=(jobs.Mine(),)))
+        jobs.start(jobs.Spec(title=f"Negatives of {run.name}", run=run.name, steps=(*_download(run), jobs.Mine())))
     return run.is_mined
+
+
+def _download(run: Run) -> tuple[jobs.Download, ...]:
+    """The step that fetches the run's model, where it is not here."""
+    from negrefine_core import weights
+
+    model, pretrained = run.settings.model, run.settings.pretrained
+    return () if weights.is_here(model, pretrained) else (jobs.Download(model=model, pretrained=pretrained),)
 
 
 def mining_jobs(run: Run) -> list[jobs.Job]:
@@ -96,6 +104,8 @@ def _mine_at_once(folder: Path) -> bool:
     from negrefine_core import pipeline
 
     run = Run(folder)
+    if _download(run):
+        return False
     try:
         model = features.encoder(run)
         if sum(len(model.missing(names, templates)) for names, templates in _lists(run)) > AT_ONCE:

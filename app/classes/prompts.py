@@ -21,7 +21,7 @@ class Tokens:
     def __init__(self, model: str) -> None:
         import open_clip  # here, since torch takes seconds to import
 
-        from negrefine_core.encoder import PRESETS
+        from negrefine_core.models import PRESETS
 
         self._tokenizer: Any = open_clip.get_tokenizer(PRESETS.get(model, (model, None))[0])
         self.context = int(self._tokenizer.context_length)

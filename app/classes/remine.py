@@ -15,13 +15,8 @@ from ..shared.view import go_to_run
 from ..shared.words import duration, plain
 from . import draft
 from .mining import ahead
+from .model_choice import mining_time, model_form
 
-MODELS = {
-    "demo": "demo: the small bundled model, no download",
-    "paper": "paper: ViT-B/16 by OpenAI, downloaded once (0.6 GB)",
-    "strong": "strong: PE-Core-L/14, downloaded once (2.7 GB)",
-}
-OTHER = "another model of open_clip"
 WORDS = ("model", "pretrained", "sketch_templates")  # which decide what must be embedded
 CHOSEN = ("model", "pretrained", "fraction", "seed", "sketch_templates", "word_filter")
 
@@ -37,7 +32,8 @@ def settings_of_successor(run: Run) -> Settings:
 
 
 def remine_form(run: Run, names: list[str], chosen: Settings) -> None:
-    """The new run's name, its settings and the button; `names` are empty while the list has a blocking problem."""
+    """The new run's model, name, other settings and the button; `names` are empty while a problem blocks the list."""
+    model_form(run, chosen)
     st.subheader(
         "Re-mine", help="Mining looks for the WordNet words least similar to your classes: the negative labels."
     )
@@ -76,9 +72,10 @@ def _time(run: Run, chosen: Settings) -> None:
     """How long mining takes: next to nothing where every word is embedded."""
     words = tuple(getattr(run.settings, name) for name in WORDS)
     if words != tuple(getattr(chosen, name) for name in WORDS) or not run.info.fingerprint:
+        seconds = mining_time(chosen)
         st.caption(
-            ":material/timer: Another model or other prompts: some 57,000 words are embedded first, once. "
-            "The job says how long that takes, and can be cancelled and resumed."
+            ":material/timer: Another model or other prompts: some 57,000 words are embedded first, once"
+            f"{f': about {duration(seconds)} here' if seconds else ''}. It can be cancelled and resumed."
         )
         return
     first = ahead(run)
@@ -127,20 +124,7 @@ def _name_problem(name: str) -> str:
 
 
 def _advanced(run: Run, now: Settings) -> None:
-    """The settings that matter before mining; the others stay as they are."""
-    options = [*MODELS, OTHER]
-    st.session_state["new_model"] = now.model if now.model in MODELS and not now.pretrained else OTHER
-    st.selectbox(
-        "Model",
-        options,
-        key="new_model",
-        format_func=lambda model: MODELS.get(model, model),
-        on_change=lambda: _choose_model(run, st.session_state["new_model"]),
-    )
-    if st.session_state["new_model"] == OTHER:
-        left, right = st.columns(2)
-        _text(run, left, "model", "open_clip’s model name", now.model, "ViT-B-32, hf-hub:ORG/NAME or local-dir:FOLDER")
-        _text(run, right, "pretrained", "Weights", now.pretrained or "", "A tag such as laion2b_s34b_b79k, or a file")
+    """The other settings that matter before mining; the rest stays as it is."""
     left, middle, right = st.columns(3)
     st.session_state["new_fraction"] = round(100 * now.fraction, 2)
     left.number_input(
@@ -170,23 +154,6 @@ def _advanced(run: Run, now: Settings) -> None:
         "Two more prompts, “a sketch of …”, for drawings (ImageNet-Sketch).",
     )
     _toggle(run, right, "word_filter", "Leave out offensive words", now.word_filter, "The paper keeps them.")
-
-
-def _choose_model(run: Run, model: str) -> None:
-    if model == OTHER:
-        draft.choose(run, model="ViT-B-32", pretrained="openai")
-    else:
-        draft.choose(run, model=model, pretrained=None)
-
-
-def _text(run: Run, place: DeltaGenerator, name: str, label: str, value: str, help_text: str) -> None:
-    st.session_state[f"new_{name}_name"] = value
-    place.text_input(
-        label,
-        key=f"new_{name}_name",
-        help=help_text,
-        on_change=lambda: draft.choose(run, **{name: st.session_state[f"new_{name}_name"].strip() or None}),
-    )
 
 
 def _toggle(run: Run, place: DeltaGenerator, name: str, label: str, value: bool, help_text: str) -> None:

@@ -15,6 +15,7 @@ from negrefine_core.runs import Run
 from ..shared import errors, features, pictures
 from ..shared.gallery import reasons, taken_for
 from ..shared.scored_images import ScoredImages
+from ..shared.toy import toy_notice
 from ..shared.words import percent, plain, sentence
 from .labels import computed_scores, label_axis, score_parts
 from .view import ImageView
@@ -42,6 +43,7 @@ def own_picture(run: Run, view: ImageView, images: ScoredImages) -> bool:
             icon=":material/broken_image:",
         )
         return True
+    toy_notice(run, view)
     left, right = st.columns([2, 3], gap="large")
     with left:
         shown = picture.copy()

@@ -18,6 +18,7 @@ from ..shared.errors import told
 from ..shared.job_panel import job_panel
 from ..shared.outdated import outdated, overridden
 from ..shared.scored_images import scores, sets_by_themselves
+from ..shared.toy import toy_notice
 from ..shared.view import View
 from ..shared.words import plain
 from .devices import devices
@@ -90,6 +91,8 @@ def _after(run: Run, job: Job, view: ScoreView) -> None:
 
 def _new(run: Run, view: ScoreView) -> None:
     chosen = choose_pictures(run, view)
+    if view.source != "bundled":
+        toy_notice(run, view)
     if not chosen:
         return
     check_distinct(chosen.parts)

@@ -16,6 +16,7 @@ from .job_panel import jobs_in_sidebar, work_on
 from .links import PageName
 from .outdated import outdated_notice
 from .scored_images import scores
+from .toy import toy_notice_on_own_pictures
 from .view import AnyView, View, current, go_to_run
 from .words import plain
 
@@ -41,6 +42,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
         jobs_in_sidebar(view)
         if name in SHOW_SCORES:
             outdated_notice(run, view)
+            toy_notice_on_own_pictures(run, view)
         try:
             draw(run, view)
         except UnfinishedError:

@@ -7,6 +7,7 @@ import streamlit as st
 from negrefine_core import jobs
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Job, Progress
+from negrefine_core.models import gigabytes
 from negrefine_core.runs import Run
 
 from . import errors, links
@@ -86,14 +87,24 @@ def _speed(progress: Progress) -> str:
         return plain(progress.waiting)
     parts = [f"{_share(progress):.0%}"]
     if progress.total:
-        parts.append(f"{progress.done:,} of {progress.total:,} {progress.unit}")
-        if progress.done == progress.total:
-            parts.append("computing and writing")
-        elif progress.rate:
-            parts.append(pace(progress.rate, progress.unit))
+        parts += _counted(progress)
     if progress.eta is not None and progress.eta >= 1:
         parts.append(f"about {duration(progress.eta)} left")
     return " · ".join(parts)
+
+
+def _counted(progress: Progress) -> list[str]:
+    """How much of the step is done, and how quickly."""
+    is_download = progress.unit == "bytes"
+    if is_download:
+        parts = [f"{gigabytes(progress.done)} of {gigabytes(progress.total)}"]
+    else:
+        parts = [f"{progress.done:,} of {progress.total:,} {progress.unit}"]
+    if progress.done == progress.total:
+        parts.append("checking it" if is_download else "computing and writing")
+    elif progress.rate:
+        parts.append(f"{gigabytes(progress.rate)} a second" if is_download else pace(progress.rate, progress.unit))
+    return parts
 
 
 def _ended(job: Job, api_key: Callable[[], str]) -> None:

@@ -26,7 +26,10 @@ STOPPED = 130  # the exit code of a command that Ctrl-C ended
 Name = Annotated[str, typer.Option("--name", help=f"The run's name: its folder is {paths.RUNS}/NAME.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Model = Annotated[
-    str, typer.Option(help="demo, paper, strong; or open_clip's name, hf-hub:ORG/NAME, local-dir:FOLDER.")
+    str,
+    typer.Option(
+        help="demo, paper, strong or siglip2 (`negrefine models`); open_clip's name, hf-hub:ORG/NAME, local-dir:FOLDER."
+    ),
 ]
 Pretrained = Annotated[str | None, typer.Option(help="Weights of an open_clip model: a tag or a checkpoint file.")]
 Fraction = Annotated[float, typer.Option(help="Mined share of the nouns and of the adjectives.")]
@@ -56,10 +59,14 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before questi
 
 def run_encoder(settings: "Settings", id_labels: Sequence[str], device: str) -> "CachedEncoder":
     """The model of a run's settings; ID labels that it cannot read to their end are noted."""
+    from .. import weights
     from ..cache import CachedEncoder
     from ..encoder import load_encoder
     from ..labels import NOUN_TEMPLATES, fill
 
+    if not weights.is_here(settings.model, settings.pretrained):
+        with progress_bar("Downloading the model") as progress:
+            weights.download(settings.model, settings.pretrained, progress)
     encoder = load_encoder(settings.model, settings.pretrained, device)
     longest = max(NOUN_TEMPLATES, key=len)
     too_long = [label for label in id_labels if encoder.is_too_long(fill(longest, label))]

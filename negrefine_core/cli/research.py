@@ -214,6 +214,57 @@ def export(
     typer.echo(f"{count:,} images written to {file}; {SIGN}. What the columns mean: {file}.README.txt")
 
 
+@commands.command(
+    epilog="""Examples:
+
+    negrefine models
+
+    negrefine models paper
+
+    negrefine models ViT-L-14 --pretrained datacomp_xl_s13b_b90k
+"""
+)
+def models(
+    name: Annotated[str, typer.Argument(help="Download this one; any of the list, or open_clip's name.")] = "",
+    pretrained: Pretrained = None,
+    device: Device = "auto",
+) -> None:
+    """List the models that have names: what each takes on this machine, and whether it is here. Or download one.
+
+    A download that was stopped goes on where it was. The times are estimates.
+    """
+    from .. import weights
+    from ..benchmarks.costs import costs, machine_rate
+    from ..models import MODELS, gigabytes
+
+    if name:
+        costs(name, pretrained)  # a name that is none is said before anything is asked for
+        if not weights.is_here(name, pretrained):
+            with progress_bar(f"Downloading {name}") as progress:
+                weights.download(name, pretrained, progress)
+        typer.echo(f"{name} is here.")
+        return
+    rate = machine_rate(device)
+    shown = tables.table(["Model"], ["Download", "Memory", "Images/s", "Mining, min"], ["Here", "What it is"])
+    for model in MODELS:
+        here = "bundled" if model.is_toy else "yes" if weights.is_here(model.name, None) else "no"
+        took = model.costs
+        shown.add_row(
+            model.name,
+            "-" if model.is_toy else gigabytes(took.download),
+            gigabytes(took.memory),
+            f"{took.images_per_second(rate):,.2g}",
+            f"{took.mining_seconds(rate) / 60:,.0f}",
+            here,
+            f"{model.title}: {model.note}",
+        )
+    tables.show(shown)
+    typer.echo(
+        f"Images/s and minutes of mining, once for each model, are estimates: by each model's arithmetic, at the "
+        f"{rate:,.0f} GFLOP/s that were measured here just now. Any other model of open_clip works, too."
+    )
+
+
 @commands.command(epilog="Example: negrefine bench --model ViT-B-16-quickgelu --pretrained random")
 def bench(
     model: Model = "demo",

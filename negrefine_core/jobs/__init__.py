@@ -8,10 +8,11 @@
     job.resume()              # the same steps again, which go on where they stopped
     jobs.all_jobs()           # newest first; jobs.active() are the queued and running ones; jobs.find(ID)
 
-The steps are `Mine`, `Refine`, `Score` and `Evaluate`; the run must be there already (`Run.create`). One job at a time
-runs on a device, the others wait in their order. Under `data/jobs/ID/`: `job.json` (the spec), `progress.json`
-(written by the worker alone), `lock` (held by the worker for as long as it lives, with its process id), `cancelled`
-(a person ended it) and `log`. A judge's key travels in the worker's environment and is written nowhere.
+The steps are `Mine`, `Refine`, `Score` and `Evaluate`; the run must be there already (`Run.create`). `Download` needs
+no run. One job at a time runs on a device, or downloads; the others wait in their order. Under `data/jobs/ID/`:
+`job.json` (the spec), `progress.json` (written by the worker alone), `lock` (held by the worker for as long as it
+lives, with its process id), `cancelled` (a person ended it) and `log`. A judge's key travels in the worker's
+environment and is written nowhere.
 """
 
 from .queue import ACTIVE as ACTIVE
@@ -21,6 +22,7 @@ from .queue import active as active
 from .queue import all_jobs as all_jobs
 from .queue import find as find
 from .queue import start as start
+from .spec import Download as Download
 from .spec import Evaluate as Evaluate
 from .spec import Mine as Mine
 from .spec import Progress as Progress

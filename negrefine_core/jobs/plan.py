@@ -8,6 +8,7 @@ from typing import Literal
 from .spec import Unit
 
 USUAL: Mapping[Unit, float] = {  # a second, with the bundled model and WordNet on two cores
+    "bytes": 10_000_000,
     "prompts": 10_000,
     "labels": 500,
     "images": 100,

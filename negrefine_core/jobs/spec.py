@@ -9,13 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..hyperparameters import IN_FLIGHT
 from ..run_files.info import Role
 
-Unit = Literal["prompts", "labels", "images", "comparisons"]  # in which a step counts
+Unit = Literal["bytes", "prompts", "labels", "images", "comparisons"]  # in which a step counts
 State = Literal["queued", "running", "done", "cancelled", "failed", "interrupted"]
 
 
 class _Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     unit: ClassVar[Unit] = "labels"
+
+
+class Download(_Step):
+    """Fetch a model's weights, unless they are here; the job needs no run."""
+
+    unit: ClassVar[Unit] = "bytes"
+    step: Literal["download"] = "download"
+    model: str
+    pretrained: str | None = None
 
 
 class Mine(_Step):
@@ -71,13 +80,13 @@ class Evaluate(_Step):
 
 
 class Spec(BaseModel):
-    """What a job does."""
+    """What a job does; `run` is empty where all it does is to download."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     run: str
-    steps: tuple[Annotated[Mine | Refine | Score | Evaluate, Field(discriminator="step")], ...]
+    steps: tuple[Annotated[Download | Mine | Refine | Score | Evaluate, Field(discriminator="step")], ...]
     device: str = "auto"
 
 

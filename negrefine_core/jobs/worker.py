@@ -18,15 +18,19 @@ from ..benchmarks.memory import peak_memory
 from ..errors import NegRefineError
 from ..image_sets import ImageSet, open_image_set
 from ..judge import JudgeIdentity, Wait
+from ..models import MODELS
 from ..runs import Run
 from .plan import Part, Plan
 from .queue import KEY, STOPPED, Job, all_jobs, device_turn
-from .spec import Evaluate, Mine, Refine, Score, Speed
+from .spec import Download, Evaluate, Mine, Refine, Score, Spec, Speed
 
 if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs none
     from ..cache import CachedEncoder
     from ..progress import Progress
 
+NO_RUN = "the job names no run to work on"
+NETWORK = "network"  # where downloads are queued
+USUAL_SIZE = 1_000_000_000  # bytes of a model that is not in the list
 WRITE_EVERY = 0.25  # seconds
 WINDOW = 8.0  # seconds over which the rate is measured
 
@@ -73,10 +77,8 @@ class Reporter:
 def work(job: Job) -> None:
     """Do a job's steps when it is its turn. Raises NegRefineError where one cannot be done."""
     reporter, spec = Reporter(job), job.spec
-    run = Run.open(spec.run)
-    from ..encoder import pick_device  # torch takes seconds: nothing above needs it
-
-    device = str(pick_device(spec.device))
+    run = Run.open(spec.run) if spec.run else None
+    device = _device(spec)
     reporter.change(device=device)
     with device_turn(job, device):
         reporter.change(state="running", step="Getting ready")
@@ -99,8 +101,22 @@ def measured_rates(device: str) -> dict[str, float]:
     return {pace: rate for pace, rate in rates.items() if rate > 0}
 
 
-def _part(step: Mine | Refine | Score | Evaluate, run: Run) -> Part:
+def _device(spec: Spec) -> str:
+    """Where the work is done: downloads wait for one another alone."""
+    if all(isinstance(step, Download) for step in spec.steps):
+        return NETWORK
+    from ..encoder import pick_device  # torch takes seconds: what stands before needs none
+
+    return str(pick_device(spec.device))
+
+
+def _part(step: Download | Mine | Refine | Score | Evaluate, run: Run | None) -> Part:
     """What a step is going to do, as far as that can be told before."""
+    if isinstance(step, Download):
+        sizes = [model.costs.download for model in MODELS if model.name == step.model and not step.pretrained]
+        return Part(step.unit, sizes[0] if sizes else USUAL_SIZE, step.unit, "server")
+    if run is None:
+        raise NegRefineError(NO_RUN)
     pace = f"{step.unit} by {run.settings.model} {run.settings.pretrained or ''}".strip()
     match step:
         case Mine():
@@ -144,22 +160,39 @@ def _images(step: Score) -> int:
         return 0
 
 
-def _encoder(run: Run, device: str, reporter: Reporter) -> "CachedEncoder":
+def _encoder(run: Run | None, device: str, reporter: Reporter) -> "CachedEncoder":
     from ..cache import CachedEncoder
     from ..encoder import load_encoder
 
+    if run is None:
+        raise NegRefineError(NO_RUN)
     reporter.change(step="Loading the model")
     return CachedEncoder(load_encoder(run.settings.model, run.settings.pretrained, device))
 
 
+def _download(step: Download, reporter: Reporter) -> str:
+    from .. import weights
+
+    with reporter.report("Downloading the model") as progress:
+        weights.download(step.model, step.pretrained, progress)
+    return "the model is here"
+
+
 def _do(
-    step: Mine | Refine | Score | Evaluate, run: Run, encoder: Callable[[], "CachedEncoder"], reporter: Reporter
+    step: Download | Mine | Refine | Score | Evaluate,
+    run: Run | None,
+    encoder: Callable[[], "CachedEncoder"],
+    reporter: Reporter,
 ) -> str:
     """One step, and a sentence on what came of it."""
     from .. import pipeline
     from ..judges.choose import open_judge
     from ..judges.prompt_book import PromptBook
 
+    if isinstance(step, Download):
+        return _download(step, reporter)
+    if run is None:
+        raise NegRefineError(NO_RUN)
     match step:
         case Mine():
             return f"{len(pipeline.mine(run, encoder(), reporter.report)):,} negatives mined"

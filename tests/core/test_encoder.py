@@ -241,7 +241,7 @@ def test_a_device_that_is_not_there_says_what_to_use(tiny_model: str, device: st
 
 
 def test_an_unknown_preset_is_named_beside_those_there_are() -> None:
-    with pytest.raises(NegRefineError, match="no model preset 'best'; choose one of demo, paper, strong"):
+    with pytest.raises(NegRefineError, match="no model preset 'best'; choose one of demo, paper, strong, siglip2"):
         OpenClipEncoder.from_preset("best")
 
 

@@ -1,0 +1,204 @@
+"""The model of the new run: the real choices up front, what each takes on this machine, and its download."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from negrefine_core import jobs
+from negrefine_core.errors import NegRefineError
+from negrefine_core.models import MODELS, Costs, gigabytes, is_toy
+from negrefine_core.runs import Run, Settings
+
+from ..shared import background, errors
+from ..shared.clicks import clicked
+from ..shared.job_panel import job_panel
+from ..shared.toy import TOY
+from ..shared.words import duration, pace
+from . import draft
+
+OTHER = "another"
+ROWS = {model.name: model for model in MODELS}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`rate` is this machine's speed in GFLOP a second; `here` says of each model in the list whether it is here."""
+
+    rate: float
+    here: Mapping[str, bool]
+
+
+def model_form(run: Run, chosen: Settings) -> None:
+    """The models in a list, and below it what there is to know and do about the chosen one."""
+    st.subheader("Model", help="It decides what the new run can see. Another one means a new run; this one stays.")
+    options, in_list = [*ROWS, OTHER], _is_in_list(chosen)
+    st.session_state["new_model"] = chosen.model if in_list else OTHER
+    place = st.container()
+    machine = _machine()
+    place.radio(
+        "Model",
+        options,
+        key="new_model",
+        format_func=_title,
+        captions=[_caption(name, machine) for name in options],
+        label_visibility="collapsed",
+        on_change=_choose,
+        args=(run,),
+    )
+    if not in_list:
+        _another(run, chosen, machine)
+    if is_toy(chosen.model):
+        st.warning(TOY, icon=":material/toys:")
+    if machine:
+        st.caption(
+            ":material/timer: Times are estimates: each model’s arithmetic at the speed that was measured here, "
+            f"{machine.rate:,.0f} billion operations a second. Mining embeds the lexicon’s words, once for each model."
+        )
+    _download(chosen, machine)
+
+
+def _is_in_list(chosen: Settings) -> bool:
+    return chosen.model in ROWS and not chosen.pretrained
+
+
+def _title(name: str) -> str:
+    return f"**{name}** · {ROWS[name].title}" if name in ROWS else "**another** of open_clip’s, or your own"
+
+
+def _caption(name: str, machine: Machine | None) -> str:
+    if name == OTHER:
+        return "any architecture with its weights, a repository of Hugging Face’s, or a folder"
+    model = ROWS[name]
+    place = "bundled" if model.is_toy else gigabytes(model.costs.download)
+    if machine and not model.is_toy:
+        place += ", here already" if machine.here[name] else " to download"
+    return f"{model.note}  \n{place} · {_takes(model.costs, machine)}"
+
+
+def _takes(costs: Costs, machine: Machine | None) -> str:
+    """Memory, and the time on this machine once its speed is known."""
+    parts = [f"{gigabytes(costs.memory)} of memory"]
+    if machine:
+        parts.append(_speed(costs.images_per_second(machine.rate)))
+        parts.append(f"mines in about {duration(costs.mining_seconds(machine.rate))}")
+    return " · ".join(parts)
+
+
+def _speed(a_second: float) -> str:
+    return f"about {pace(a_second, 'pictures')}" if a_second >= 1 else f"about {duration(1 / a_second)} a picture"
+
+
+def mining_time(chosen: Settings) -> float | None:
+    """Seconds that mining with a model from nothing takes here; None until it is known."""
+    machine = _machine()
+    try:
+        costs = ROWS[chosen.model].costs if _is_in_list(chosen) else _costs(chosen)
+    except NegRefineError:
+        return None  # told beside the name
+    return costs.mining_seconds(machine.rate) if machine and costs else None
+
+
+def _choose(run: Run) -> None:
+    model = st.session_state["new_model"]
+    if model == OTHER:
+        draft.choose(run, model="ViT-B-32", pretrained="openai")
+    else:
+        draft.choose(run, model=model, pretrained=None)
+
+
+def _another(run: Run, chosen: Settings, machine: Machine | None) -> None:
+    """The names of any other model, and what it takes."""
+    for place, field, label, value, help_text in zip(
+        st.columns(2),
+        ("model", "pretrained"),
+        ("open_clip’s model name", "Weights"),
+        (chosen.model, chosen.pretrained or ""),
+        ("ViT-B-32, hf-hub:ORG/NAME or local-dir:FOLDER", "A tag such as laion2b_s34b_b79k, or a file"),
+        strict=True,
+    ):
+        key = f"new_{field}_name"
+        st.session_state[key] = value
+        place.text_input(label, key=key, help=help_text, on_change=_keep, args=(run, field))
+    try:
+        costs = _costs(chosen)
+    except NegRefineError as error:
+        errors.show(error, "warning")
+        return
+    if costs:
+        st.caption(f"{gigabytes(costs.download)} · {_takes(costs, machine)}")
+
+
+def _keep(run: Run, field: str) -> None:
+    draft.choose(run, **{field: st.session_state[f"new_{field}_name"].strip() or None})
+
+
+def _costs(chosen: Settings) -> Costs | None:
+    """Counted aside from the page; None until then, and for a repository, whose shapes come with it."""
+    from_nothing = chosen.model.startswith("hf-hub:")
+    key = ("costs", chosen.model, chosen.pretrained)
+    return None if from_nothing else background.result(key, partial(_counted, *key[1:]), "Counting what it takes …")
+
+
+def _counted(model: str, pretrained: str | None) -> Costs:
+    from negrefine_core.benchmarks.costs import costs
+
+    return costs(model, pretrained)
+
+
+def _machine() -> Machine | None:
+    """Measured and looked up aside from the page, and again after each download."""
+    key = ("machine", *((job.id, job.state) for job in _downloads()[:1]))
+    return background.result(key, _looked_up, "Looking which models are here, and how quick this computer is …")
+
+
+def _looked_up() -> Machine:
+    from negrefine_core import weights
+    from negrefine_core.benchmarks.costs import machine_rate
+
+    return Machine(machine_rate(), {name: weights.is_here(name, None) for name in ROWS})
+
+
+def _is_here(chosen: Settings, machine: Machine | None, last: str) -> bool:
+    """Whether nothing has to be downloaded; also while it is not known. `last` is the last download's job."""
+    if _is_in_list(chosen):
+        return machine is None or machine.here[chosen.model]
+    key = ("here", chosen.model, chosen.pretrained, last)
+    return background.result(key, partial(_found, *key[1:3]), "Looking for the model …") is not False
+
+
+def _found(model: str, pretrained: str | None) -> bool:
+    from negrefine_core import weights
+
+    return weights.is_here(model, pretrained)
+
+
+def _downloads() -> list[jobs.Job]:
+    """The jobs that download alone, the newest first."""
+    return [job for job in jobs.all_jobs() if all(isinstance(step, jobs.Download) for step in job.spec.steps)]
+
+
+def _download(chosen: Settings, machine: Machine | None) -> None:
+    """The chosen model's download: the button, or how far it is."""
+    step = jobs.Download(model=chosen.model, pretrained=chosen.pretrained)
+    job = next((job for job in _downloads() if job.spec.steps == (step,)), None)
+    if job and job.state in jobs.ACTIVE:
+        job_panel(job)
+        return
+    if _is_here(chosen, machine, job.id if job else ""):
+        return
+    if job and job.state != "done":
+        job_panel(job)
+        return
+    size = f" ({gigabytes(ROWS[step.model].costs.download)})" if step.model in ROWS else ""
+    if clicked(
+        f"Download it now{size}",
+        "download_model",
+        icon=":material/download:",
+        type="secondary",
+        help="In the background, and it goes on where it stopped. Without this, mining downloads it first.",
+    ):
+        name = step.model if not step.pretrained else f"{step.model}/{step.pretrained}"
+        jobs.start(jobs.Spec(title=f"Download {name}", run="", steps=(step,)))
+        st.rerun()
