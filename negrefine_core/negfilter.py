@@ -125,7 +125,7 @@ def judge_chains(
     """
     asking = _Asking(judge, known or (), on_verdict or (lambda _: None))
     say = on_wait or now_and_then(logging.getLogger(__name__).warning)
-    return _run_coroutine(_judge_all(asking, chains, progress, say))
+    return run_coroutine(_judge_all(asking, chains, progress, say))
 
 
 def now_and_then(say: Callable[[str], None]) -> OnWait:
@@ -288,7 +288,7 @@ def _rejected(chain: Sequence[Verdict]) -> bool:
     return bool(chain) and chain[-1].answer == "yes"
 
 
-def _run_coroutine(work: Coroutine[object, object, T]) -> T:
+def run_coroutine(work: Coroutine[object, object, T]) -> T:
     """Run to the end; in a thread of its own where an event loop is running already, as in Jupyter."""
     try:
         asyncio.get_running_loop()

@@ -58,6 +58,27 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why a judge answered a question as it did, in its own words; asked for after the answer. `time` is UTC."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    negative: str
+    kind: Kind
+    id_label: str | None
+    answer: Answer
+    judge: str
+    text: str
+    time: str
+    latency: float
+    model: str | None = None
+
+    @property
+    def subject(self) -> Subject:
+        return self.negative, self.kind, self.id_label
+
+
+@dataclass(frozen=True)
 class Override:
     """A person's decision on a negative; `old` and `new` are "kept" or "dropped".
 

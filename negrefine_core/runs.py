@@ -15,7 +15,7 @@ from .errors import NegRefineError, UnfinishedError, UnknownIdSetError
 from .image_sets import is_set_name
 from .judge import PUBLISHED
 from .paths import from_portable, portable, temporary_folder, write_atomically, writing
-from .records import Mark, Negative, Override, Verdict
+from .records import Mark, Negative, Override, Reason, Verdict
 from .run_files import logs, tables
 from .run_files.checks import digest
 from .run_files.folder import RunFolder
@@ -123,7 +123,7 @@ class Run(RunFolder):
             if before not in ((), (new,)):
                 self.update_info(hashes={**hashes, name: (new,)})
 
-    # --- verdicts, overrides and marks ----------------------------------------------------------------------------
+    # --- verdicts, reasons, overrides and marks -------------------------------------------------------------------
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -136,6 +136,15 @@ class Run(RunFolder):
 
     def verdict_log(self) -> AbstractContextManager[logs.VerdictLog]:
         return logs.verdict_log(self.path("verdicts.jsonl"))
+
+    @property
+    def reasons(self) -> list[Reason]:
+        """What judges said of why, when they were asked."""
+        return logs.read_reasons(self.path("reasons.jsonl"))
+
+    def append_reason(self, reason: Reason) -> None:
+        with self.locked():
+            logs.append(self.path("reasons.jsonl"), [reason])
 
     @property
     def overrides(self) -> list[Override]:

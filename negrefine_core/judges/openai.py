@@ -158,6 +158,21 @@ class OpenAIJudge:
         except UNANSWERED as error:
             raise self._explained(error) from None  # the SDK's own error may quote the request
 
+    async def tell(self, messages: list[Message], max_tokens: int) -> Reply:
+        """What the model says to these messages, in its own words."""
+        if not self._client:
+            raise RuntimeError("open() the judge before asking it")
+        start = time.perf_counter()
+        try:
+            received = await self._post(self._client, messages, {"max_tokens": max_tokens})
+        except UNANSWERED as error:
+            raise self._explained(error) from None
+        reply = _reply(received, time.perf_counter() - start)
+        if reply is None:
+            shown = self._readable(received.decode("utf-8", "backslashreplace"))
+            raise NegRefineError(f"{self.url} sent no reply of a model, but: {shown!r}. Check the base URL")
+        return reply
+
     async def _try(
         self, client: openai.AsyncOpenAI, messages: list[Message], extras: Extras
     ) -> tuple[int | None, bytes | None]:

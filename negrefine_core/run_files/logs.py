@@ -1,4 +1,4 @@
-"""The append-only logs of a run: verdicts, overrides and marks, a JSON object a line with its check."""
+"""The append-only logs of a run: verdicts, reasons, overrides and marks, a JSON object a line with its check."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,18 +12,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import NegRefineError
 from ..paths import file_state
-from ..records import Mark, Override, Verdict
+from ..records import Mark, Override, Reason, Verdict
 from .checks import digest
 from .info import first_fault
 
-R = TypeVar("R", Verdict, Override, Mark)
+R = TypeVar("R", Verdict, Reason, Override, Mark)
 Numbered = TypeVar("Numbered", Override, Mark)
 
 CHECK = b', "check": "'  # a line's last field
 _NEVER = object()
 # Fields that came later are written where they say something: older lines have none.
 _LATER = {"prompts": "paper", "p_yes": None, "p_yes_from": None}
-_VERDICT, _OVERRIDE, _MARK = TypeAdapter(Verdict), TypeAdapter(Override), TypeAdapter(Mark)
+_VERDICT, _REASON = TypeAdapter(Verdict), TypeAdapter(Reason)
+_OVERRIDE, _MARK = TypeAdapter(Override), TypeAdapter(Mark)
 
 
 class VerdictLog:
@@ -63,6 +64,11 @@ def with_checks(log: bytes) -> bytes:
     return b"\n".join(line if _is_checked(line) or not line else _checked(line) for line in log.split(b"\n"))
 
 
+def read_reasons(path: Path) -> list[Reason]:
+    """Raises NegRefineError naming the first line that is damaged."""
+    return list(_parsed_reasons(path, file_state(path)))
+
+
 def read_overrides(path: Path) -> list[Override]:
     """Raises NegRefineError naming the first line that is damaged or stands in another's place."""
     return list(_parsed_overrides(path, file_state(path)))
@@ -73,7 +79,7 @@ def read_marks(path: Path) -> list[Mark]:
     return list(_parsed_marks(path, file_state(path)))
 
 
-def append(path: Path, records: Iterable[Override | Mark]) -> None:
+def append(path: Path, records: Iterable[Reason | Override | Mark]) -> None:
     with _appending(path) as file:
         for record in records:
             file.write(_line(record))
@@ -91,6 +97,12 @@ def _said(path: Path, state: tuple[int, int, int], lines: int) -> str:
     """Worked out once for a log: each decision looks at it."""
     verdicts = _parsed_verdicts(path, state)[:lines]
     return digest("\n".join(f"{v.judge}\t{v.negative}\t{v.id_label}\t{v.answer}" for v in verdicts))
+
+
+@lru_cache(maxsize=4)
+def _parsed_reasons(path: Path, state: tuple[int, int, int]) -> tuple[Reason, ...]:
+    del state
+    return tuple(reason for _, reason, _ in _records(path, _REASON))
 
 
 @lru_cache(maxsize=8)
@@ -154,7 +166,7 @@ def _damaged(path: Path, place: int, reason: str) -> NegRefineError:
     )
 
 
-def _line(record: Verdict | Override | Mark) -> bytes:
+def _line(record: Verdict | Reason | Override | Mark) -> bytes:
     said = {name: value for name, value in vars(record).items() if _LATER.get(name, _NEVER) != value}
     content = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return _checked(content) + b"\n"
