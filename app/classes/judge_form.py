@@ -13,9 +13,9 @@ from negrefine_core.judge import Judge, JudgeIdentity
 from negrefine_core.judges.choose import open_judge
 from negrefine_core.runs import Run, run_names
 
+from ..shared.judge_key import OPENAI_URL, api_key, kept_form, note_server
+
 KINDS = {"wordnet": "WordNet (offline)", "openai": "Language model", "replay": "Earlier log"}
-OPENAI_URL = "https://api.openai.com/v1"
-KEPT = "judge_form"  # of the session alone: what was typed into the form outlives its widgets
 Value = TypeVar("Value")
 FOLDER = "a folder of the published format"
 
@@ -54,19 +54,10 @@ class Choice:
         return CachedJudge(asked)
 
 
-def api_key() -> str:
-    """The key that was typed, else the environment's, else Streamlit's secrets'. It is never written anywhere."""
-    try:
-        secret = str(st.secrets.get(jobs.KEY, ""))
-    except FileNotFoundError:
-        secret = ""
-    return str(_kept().get("key", "")).strip() or os.environ.get(jobs.KEY, "") or secret
-
-
 def judge_form(run: Run) -> Choice | None:
     """The form; None until it is complete."""
     own = JudgeIdentity.parse(run.judge)
-    kept = _kept()
+    kept = kept_form()
     if kept.get("run") != run.name:  # another run has another judge; what was typed on servers and keys stays
         kept |= {"run": run.name, "kind": own.kind if own.kind in KINDS else "wordnet"}
         if own.kind == "openai":
@@ -170,18 +161,20 @@ def _log(run: Run) -> Choice | None:
     return Choice(JudgeIdentity.replay(source))
 
 
-def _kept() -> dict[str, Any]:
-    kept: dict[str, Any] = st.session_state.setdefault(KEPT, {})
-    return kept
-
-
 def _widget(make: Callable[..., object], label: str, name: str, default: Value, **arguments: Any) -> Value:
     """A widget that shows what is kept under its name, and keeps what it is changed to."""
-    kept, key = _kept(), f"judge_{name}"
+    kept, key = kept_form(), f"judge_{name}"
     kept.setdefault(name, default)
     if "options" in arguments and kept[name] not in arguments["options"]:
         kept[name] = default
     st.session_state[key] = kept[name]
-    make(label, key=key, on_change=lambda: _kept().update({name: st.session_state[key]}), **arguments)
+    make(label, key=key, on_change=_keep, args=(name,), **arguments)
     value: Value = kept[name]
     return value
+
+
+def _keep(name: str) -> None:
+    value = st.session_state[f"judge_{name}"]
+    kept_form()[name] = value
+    if name == "url":
+        note_server(value)

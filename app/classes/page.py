@@ -9,6 +9,7 @@ from negrefine_core.runs import Run
 from ..shared import frame, links
 from ..shared.errors import told
 from ..shared.job_panel import job_panel
+from ..shared.judge_key import api_key
 from ..shared.scored_images import scores
 from ..shared.view import View, change, switch
 from ..shared.words import plain, some
@@ -16,7 +17,6 @@ from . import draft
 from .carry_over import carry_over_button
 from .changes import what_changed
 from .editor import class_editor
-from .judge_form import api_key
 from .mining import mined, mining_jobs, warm_up
 from .refine import refine_form, refine_outcome
 from .remine import remine_form, settings_of_successor

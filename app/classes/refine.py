@@ -17,9 +17,10 @@ from negrefine_core.runs import Run
 
 from ..shared import background, features
 from ..shared.clicks import clicked
+from ..shared.judge_key import api_key, note_server
 from ..shared.words import duration, plain
 from .changes import chains
-from .judge_form import Choice, api_key, judge_form
+from .judge_form import Choice, judge_form
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
         help="Works in the background; every answer is kept as soon as it is there.",
     ):
         key = api_key() if choice.kind == "openai" else ""
+        note_server(choice.identity.url)
         jobs.start(jobs.Spec(title=f"Refine {run.name}", run=run.name, steps=(choice.step,)), api_key=key)
         st.rerun()
 

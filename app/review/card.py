@@ -16,6 +16,7 @@ from negrefine_core.runs import Run
 from ..shared.wordnet import WORDNET_LOCK, wordnet
 from ..shared.words import plain
 from .queue import Judged
+from .why import why
 
 SENSES = 2  # shown of a word, the most frequent first
 LEVELS = 5  # of the hypernyms, the nearest
@@ -149,6 +150,9 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     when = f", {plain(last.time[:10])}" if last.time else ""
     model = f" ({plain(last.model)})" if last.model else ""
     st.caption(f"Judge: {plain(judge)}{model}{when}{P_YES_FROM.get(last.p_yes_from or '', '')}")
+    decided = _deciding(row, asked)
+    if decided:
+        why(run, [decided, *judged.others.get(decided.subject, [])])
 
 
 def _reply(verdict: Verdict) -> str:

@@ -2,8 +2,10 @@
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,12 @@ from negrefine_core import overrides, paths, pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import ImageSet
+from negrefine_core.judge import JudgeIdentity
 from negrefine_core.mining import Negative
 from negrefine_core.run_files.bundled import PUBLISHED_RUN
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, query, settled, texts
+from tests.support.loopback_server import Action, LoopbackServer
 from tests.support.runs import ANIMALS, NOUNS, REVIEWED_IDS, write_verdicts
 
 
@@ -330,3 +334,75 @@ def test_a_run_without_pictures_leads_to_where_they_are_scored_and_to_its_decisi
     assert links["Score pictures"] == ("score", f"run={PUBLISHED_RUN}")
     assert links["Review its decisions"] == ("review", f"run={PUBLISHED_RUN}")
     assert "judge published" in app.caption[-1].value
+
+
+# --- why --------------------------------------------------------------------------------------------------------------
+
+SAID = "<img src=x onerror=alert(1)> **Sage** is a [herb](javascript:alert(1)).\n" + "It keeps no money. " * 550
+
+
+@pytest.fixture
+def answering(tmp_path: Path) -> Iterator[tuple[Run, LoopbackServer]]:
+    """A run whose judge is a language model behind a server that gives long reasons full of markup."""
+    run = Run.create("w" + re.sub(r"\W", "", tmp_path.name)[-40:], Settings(n_groups=2), REVIEWED_IDS)
+    write_verdicts(run)
+    with LoopbackServer(lambda _: Action(SAID)) as server:
+        judge = str(JudgeIdentity.openai("m", server.url))
+        verdicts = run.verdicts
+        run.path("verdicts.jsonl").unlink()
+        with run.verdict_log() as log:
+            for verdict in verdicts:
+                log.append(replace(verdict, judge=judge) if verdict.judge == "llm" else verdict)
+        run.note_judge(judge)
+        yield run, server
+
+
+def ask_why_button(app: AppTest) -> Any:
+    return next(button for button in app.button if button.label == "Ask m why")
+
+
+def test_why_is_asked_only_on_a_click_and_shown_as_plain_text(answering: tuple[Run, LoopbackServer]) -> None:
+    run, server = answering
+    app = opened(run, label="common sage")
+    assert not server.asked
+    assert server.url.replace("http://", "") in ask_why_button(app).help.replace("\\", "")
+    app = settled(ask_why_button(app).click().run())
+    assert len(server.asked) == 1
+    (reason,) = run.reasons
+    assert (reason.negative, reason.id_label, reason.text) == ("common sage", "safe", SAID)
+    shown = [text.value for text in app.text]
+    assert [text.rstrip("… ") for text in shown] == [SAID.strip()[:600].rstrip(), SAID.strip()]
+    assert not any("onerror" in element.value for element in (*app.markdown, *app.caption))
+    assert f"All {len(SAID.strip()):,} characters" in [expander.label for expander in app.expander]
+    assert not any("Ask m why" in button.label for button in app.button)
+    app = opened(run, label="common sage")
+    assert len(server.asked) == 1  # it is kept
+    assert "Why m said yes" in texts(app)
+
+
+def test_a_server_that_a_run_names_gets_no_key_of_mine(
+    answering: tuple[Run, LoopbackServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, server = answering
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-1234567890")
+    app = opened(run, label="common sage")
+    settled(ask_why_button(app).click().run())
+    assert len(run.reasons) == 1
+    assert not any("sk-secret" in head for head in server.headers)
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)  # it is mine
+    app = opened(run, label="oslo")
+    settled(ask_why_button(app).click().run())
+    assert len(run.reasons) == 2
+    assert any("sk-secret" in head for head in server.headers)
+
+
+def test_a_server_that_is_gone_is_said_on_the_card_and_can_be_asked_again(
+    answering: tuple[Run, LoopbackServer],
+) -> None:
+    run, server = answering
+    server.stop()
+    app = opened(run, label="common sage")
+    app = settled(ask_why_button(app).click().run())
+    assert "cannot reach" in app.error[0].value
+    assert run.reasons == []
+    assert ask_why_button(settled(app.run()))
