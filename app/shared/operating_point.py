@@ -8,7 +8,7 @@ from negrefine_core import operating_point
 from negrefine_core.operating_point import TPR95, YOUDEN
 
 from .view import View
-from .words import plain
+from .words import percent, plain
 
 BY_HAND = "hand"
 RULES = {TPR95: "95% of ID kept", YOUDEN: "Balanced (Youden)"}
@@ -60,7 +60,9 @@ def threshold_alone(view: View, values: pd.Series, score: str, known: pd.DataFra
             "by hand.",
         )
     at = operating_point.threshold(known, score, TPR95)
-    return Threshold(at, f"carried over from “{plain(id_set)}”: it keeps 95% of those ID images")
+    inside = known.loc[known["is_id"], score]
+    kept = f"{percent((inside >= at).mean())} of those {len(inside):,} ID images"
+    return Threshold(at, f"carried over from “{plain(id_set)}”: it keeps {kept}, the nearest to 95%")
 
 
 def rule_words(view: View, score: str) -> str:

@@ -382,7 +382,9 @@ def test_a_threshold_is_carried_over_from_the_set_of_the_classes_and_can_be_set_
     at = operating_point.threshold(unsaid.scores("animals").assign(is_id=True), "negrefine")
     kept = (unsaid.scores("animals")["negrefine"] >= at).mean()
     assert kept == pytest.approx(0.95, abs=0.02)
-    assert f"Threshold **{at:.3f}**: carried over from “animals”: it keeps 95% of those ID images" in texts(app)
+    assert f"Threshold **{at:.3f}**: carried over from “animals”: it keeps {kept:.1%} of those 30 ID images" in texts(
+        app
+    )
     assert app.segmented_control(key="pick_rule").options == ["95% of ID kept", "By hand"]
     app.segmented_control(key="pick_rule").set_value("hand").run()
     app.slider(key="pick_threshold").set_value(1.5).run()

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from negrefine_core import paths, runs
+from negrefine_core import paths, runs, show
 from negrefine_core.errors import NegRefineError, UnknownIdSetError
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
@@ -328,3 +328,51 @@ def test_the_folders_that_a_run_was_made_with_say_what_they_show(tmp_path: Path)
     assert [run.role(name) for name in ("in", "out", "more")] == ["ID", "OOD", "unknown"]
     run.set_role("in", "OOD")  # a person knows better
     assert run.id_set is None
+
+
+def scored_run(tmp_path: Path, *names: str) -> Run:
+    run = Run.create("three", Settings(), ["cat"], tmp_path)
+    for name in names:
+        run.write_scores(name, tmp_path / name, pd.DataFrame({"path": ["x", "y"], "negrefine": [1.0, 2.0]}))
+    return run
+
+
+def test_what_nobody_said_or_knows_is_no_ood_set_and_no_figure_takes_it_in(tmp_path: Path) -> None:
+    run = scored_run(tmp_path, "cats", "cars", "trip", "mixed")
+    run.set_role("cats", "ID")
+    run.set_role("mixed", "unknown")
+    with pytest.raises(NegRefineError, match=r"nobody has said what these show: cars, mixed, trip. Name it .*--ood"):
+        run.known_ood_sets("cats")
+    run.set_role("cars", "OOD")
+    assert (run.id_sets, run.ood_sets, run.unknown_sets) == (["cats"], ["cars"], ["mixed", "trip"])
+    assert run.known_ood_sets("cats") == ["cars"]
+    assert run.known_ood_sets("cats", ["trip"]) == ["trip"], "the person names it"
+    assert set(show.scored(run)["image_set"]) == {"cats", "cars"}
+
+
+def test_metrics_of_before_roles_were_noted_say_which_sets_are_ood_and_are_remembered(tmp_path: Path) -> None:
+    run = scored_run(tmp_path, "cats", "cars", "trip")
+    run.update_info(roles={"cats": "ID"})  # as the command line noted it
+    run.write_metrics({"id_set": "cats", "images": {"cats": 2, "cars": 2}, "methods": {}})
+    assert (run.ood_sets, run.unknown_sets) == (["cars"], ["trip"])
+    run.set_role("cars", "unknown")
+    assert run.unknown_sets == ["cars", "trip"], "a person knows better"
+    assert not run.path("metrics.json").exists()
+
+    run = scored_run(tmp_path / "other", "cats", "cars", "trip")
+    run.update_info(roles={"cats": "ID"})
+    run.write_metrics({"id_set": "cats", "images": {"cats": 2, "cars": 2, "trip": 2}, "methods": {}})
+    runs.remove_image_set(run, "trip")  # and the metrics with it
+    assert (run.ood_sets, run.info.roles) == (["cars"], {"cats": "ID", "cars": "OOD"})
+
+
+def test_a_role_that_is_said_again_takes_only_metrics_away_that_took_it_otherwise(tmp_path: Path) -> None:
+    run = scored_run(tmp_path, "cats", "cars", "trip")
+    for name, role in (("cats", "ID"), ("cars", "OOD")):
+        run.set_role(name, role)  # type: ignore[arg-type]
+    run.write_metrics({"id_set": "cats", "images": {"cats": 2, "cars": 2}, "methods": {}})
+    run.set_role("trip", "OOD")
+    run.set_role("cars", "OOD")
+    assert run.path("metrics.json").exists()
+    run.set_role("cars", "ID")
+    assert not run.path("metrics.json").exists()
