@@ -119,6 +119,10 @@ class Mark:
     undoes: int | None = None
     number: int = 0
 
+    @property
+    def side(self) -> Literal["ID", "OOD"]:
+        return "ID" if self.is_id else "OOD"
+
 
 def now() -> str:
     """The time as a record keeps it: UTC, to the second."""

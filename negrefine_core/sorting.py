@@ -1,5 +1,6 @@
 """Sorts pictures by what they look like at a threshold, one of the ID classes or none: as a table and into folders."""
 
+import contextlib
 import re
 import shutil
 import zipfile
@@ -46,7 +47,7 @@ def sorted_table(
             "id_similarity": ranked["id_sims"].str[0].to_numpy(),
             "negative_label": ranked["negative_labels"].str[0].to_numpy(),
             "negative_similarity": ranked["negative_sims"].str[0].to_numpy(),
-            "marked": [_side(entry) for entry in found],
+            "marked": [entry.side if entry else "" for entry in found],
             "marked_class": [entry.id_label if entry else "" for entry in found],
         }
     )
@@ -88,9 +89,13 @@ def write_zip(run: Run, image_set: str, table: pd.DataFrame, file: IO[bytes]) ->
     return count
 
 
-def size(run: Run, image_set: str, table: pd.DataFrame) -> int:
-    """The bytes of a table's pictures."""
-    return sum(file.stat().st_size for file, _ in _places(run, image_set, table))
+def size(run: Run, image_set: str, paths: Iterable[str]) -> int:
+    """The bytes of these pictures of a set, of those that are there."""
+    total = 0
+    for path in paths:
+        with contextlib.suppress(NegRefineError):
+            total += locate(run, image_set, path).stat().st_size
+    return total
 
 
 def folder_names(labels: Iterable[str]) -> dict[str, str]:
@@ -115,9 +120,3 @@ def _places(run: Run, image_set: str, table: pd.DataFrame) -> Iterator[tuple[Pat
             yield locate(run, image_set, path), f"{names[label]}/{path}"
         except NegRefineError:
             continue
-
-
-def _side(entry: Mark | None) -> str:
-    if entry is None:
-        return ""
-    return "ID" if entry.is_id else "OOD"

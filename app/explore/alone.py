@@ -7,9 +7,10 @@ from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import links
+from ..shared.marks import marks_line
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
-from ..shared.view import change
+from ..shared.view import ALL_IMAGES, change
 from ..shared.words import percent, plain
 from .brush import brushed_histogram
 from .controls import choose_score
@@ -17,6 +18,7 @@ from .pictures import picture_tools, pictures
 from .threshold_controls import choose_rule, threshold_slider
 from .view import ExploreView
 
+_UNMARKED = ALL_IMAGES | {"marked": "no", "image": "", "back": "explore"}
 SAID = {
     "ID": "It was said to show your classes (ID); a set of something else (OOD) is missing to compare it with.",
     "OOD": "It was said to show something else (OOD); a set of your classes (ID) is missing to compare it with.",
@@ -38,6 +40,9 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
         threshold_slider(view, images)
     st.caption(f"Threshold **{images.text(images.threshold)}**: {images.at.origin}. {images.at.note}")
     _tiles(view, images)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        marks_line(run, images)
+        _to_marking(view, images)
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         picture_tools(run, view, images, shown)
@@ -55,6 +60,17 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
         charts.histogram_alone(values, images.threshold, view.chosen_scores, title),
         f"Histogram of the {title}s of {name}, threshold at {images.text(images.threshold)}",
     )
+
+
+def _to_marking(view: ExploreView, images: ScoredImages) -> None:
+    """In random order, so that the figures stand for the whole set; those that are marked already are left out."""
+    if (images.table["marked"] == "").any():
+        st.page_link(
+            links.page("image"),
+            label="Mark pictures by key",
+            icon=":material/bookmark_add:",
+            query_params=view.query(alone=images.sets.alone, sort="random", **_UNMARKED),
+        )
 
 
 def _tiles(view: ExploreView, images: ScoredImages) -> None:

@@ -1,4 +1,4 @@
-"""The gallery of Explore: the images that pass the filters, in an order, and as a CSV file."""
+"""The gallery of Explore: the images that pass the filters, in an order."""
 
 import pandas as pd
 import streamlit as st
@@ -7,21 +7,16 @@ from negrefine_core.runs import Run
 
 from ..shared.gallery import image_gallery
 from ..shared.scored_images import ScoredImages
-from ..shared.view import SORTS, bound, change
+from ..shared.view import SORTS, bound
+from .exports import exports
+from .filters import filters
 from .view import ExploreView
 
 
 def picture_tools(run: Run, view: ExploreView, images: ScoredImages, shown: pd.DataFrame) -> None:
-    if images.filtered_outcome(view) or view.chosen_scores:
-        st.button(
-            "Show all images",
-            icon=":material/filter_alt_off:",
-            on_click=change,
-            args=(view,),
-            kwargs={"outcome": "", "low": None, "high": None, "page": 1},
-        )
+    filters(view, images)
     _choose_sort(view, images)
-    _export(run, images, shown)
+    exports(run, images, shown)
 
 
 def pictures(run: Run, view: ExploreView, images: ScoredImages, shown: pd.DataFrame) -> None:
@@ -50,19 +45,4 @@ def _choose_sort(view: ExploreView, images: ScoredImages) -> None:
         width=230,
         help="\n".join(f"- **{label}**: {meaning}" for label, meaning in (SORTS[sort] for sort in offered)),
         **bound(view, "sort", view.sort if view.sort in offered else offered[0], page=1),
-    )
-
-
-def _export(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
-    """The images of the view, in its order, with every score; the score and threshold are columns of their own."""
-    lists = ["id_labels", "id_sims", "negative_labels", "negative_sims"]
-    table = shown.drop(columns=[name for name in lists if name in shown])
-    st.download_button(
-        "Export as CSV",
-        data=lambda: table.assign(score=images.score.name, threshold=images.threshold).to_csv(index=False),
-        file_name=f"{run.name}-{images.score.column}.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-        help=f"The {len(table):,} images shown, in this order, with all scores and the threshold.",
     )

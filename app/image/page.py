@@ -14,7 +14,9 @@ from negrefine_core.show import charts
 from ..shared import frame, links, pictures
 from ..shared.address import Address
 from ..shared.gallery import described, reasons, taken_for
+from ..shared.marks import mark_buttons, marks_line
 from ..shared.operating_point import OUTCOME_WORDS
+from ..shared.reviewer import name_field
 from ..shared.scored_images import ScoredImages, sets_by_themselves
 from ..shared.view import change
 from ..shared.words import percent, plain
@@ -32,6 +34,11 @@ def _draw(run: Run, view: ImageView) -> None:
     if own_picture(run, view, images):
         return
     shown = images.shown(view)
+    if shown.empty and not view.image and view.marked == "no" and images.is_alone:
+        st.success("Every picture is marked that passes the filters.", icon=":material/check:")
+        marks_line(run, images)
+        _back(view)
+        return
     if shown.empty and not view.image:
         st.info("The filters of Explore leave no image to show. Take them off there.")
         _back(view)
@@ -44,6 +51,10 @@ def _draw(run: Run, view: ImageView) -> None:
         _every_score(images, image)
     with right:
         _verdict(images, image)
+        if images.is_alone:
+            name_field()
+            mark_buttons(run, view, images, image, _after(shown, image))
+            marks_line(run, images)
         score_parts(run, image)
         matched_labels(run, view, images, image)
     similar_pictures(run, view, images, image)
@@ -69,6 +80,13 @@ def _place(shown: pd.DataFrame, image: pd.Series) -> int | None:
     """Where the image comes in the gallery's order, from 0."""
     found = np.flatnonzero(Address.of(image).rows(shown))
     return int(found[0]) if len(found) else None
+
+
+def _after(shown: pd.DataFrame, image: pd.Series) -> str:
+    """The address of the next image in the gallery's order; "" after the last."""
+    place = _place(shown, image)
+    following = shown.iloc[place + 1 : place + 2] if place is not None else shown.iloc[:1]
+    return "" if following.empty else str(Address.of(following.iloc[0]))
 
 
 def _back(view: ImageView) -> None:

@@ -86,10 +86,13 @@ def kind(image: pd.Series) -> Literal["id", "ood"]:
 
 
 def _said_of(image: pd.Series) -> str:
-    """Its outcome; of a picture of which nobody knows what it shows what it is taken for, and why."""
+    """Its outcome and the class it is taken for; of a picture of which nobody knows what it shows why, too, and what a
+    person marked it as."""
+    accepted = BY_CODE[image["outcome"]].accepted
     if "is_id" in image:
-        return str(image["outcome"])
-    return f"{taken_for(image, BY_CODE[image['outcome']].accepted)}  \n{reasons(image)}"
+        return f"{image['outcome']} → *{plain(str(image['id_labels'][0]))}*" if accepted else str(image["outcome"])
+    mark = f" · :material/bookmark: {image['marked']}" if image["marked"] else ""
+    return f"{taken_for(image, accepted)}{mark}  \n{reasons(image)}"
 
 
 def taken_for(image: pd.Series, accepted: bool) -> str:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from negrefine_core import marks, sorting
 from negrefine_core.errors import UnfinishedError
 from negrefine_core.methods import Method, offered
 from negrefine_core.operating_point import OUTCOMES, UNKNOWN_OUTCOMES, outcomes
+from negrefine_core.records import Mark
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
@@ -68,6 +70,12 @@ def scores(run: Run, image_set: str) -> pd.DataFrame:
     return run.scores(image_set)
 
 
+@cached_by(lambda run, image_set: run.state("marks.jsonl", scores=[image_set]), max_entries=16)
+def marked(run: Run, image_set: str) -> dict[str, Mark]:
+    """What a person said of pictures of a set, by path."""
+    return marks.marked(run, image_set)
+
+
 def known_images(run: Run, sets: Sets) -> pd.DataFrame | None:
     """The images of the ID set and, where there are some, of the OOD sets; None without an ID set."""
     if not sets.id:
@@ -79,7 +87,8 @@ def known_images(run: Run, sets: Sets) -> pd.DataFrame | None:
 @dataclass(frozen=True)
 class ScoredImages:
     """`table` has a row an image of the view's sets: the run's columns, `image_set`, `outcome` and, of sets that are
-    compared, `is_id`. `known` are the images that thresholds come from."""
+    compared, `is_id`; of a set by itself `marked`, what a person said of it: "ID", "OOD" or "". `known` are the images
+    that thresholds come from."""
 
     table: pd.DataFrame
     sets: Sets
@@ -94,7 +103,7 @@ class ScoredImages:
         known = known_images(run, sets)
         table = known
         if sets.alone or table is None:
-            table = scores(run, sets.alone).assign(image_set=sets.alone)
+            table = _with_marks(scores(run, sets.alone).assign(image_set=sets.alone), marked(run, sets.alone))
         there = offered(*(scores(run, name) for name in {*sets.names, *((sets.id, *sets.ood) if sets.id else ())}))
         score = next((score for score in there if score.column == view.score), there[0])
         at = _threshold(view, table, sets, known, score.column)
@@ -122,6 +131,18 @@ class ScoredImages:
         there = UNKNOWN_OUTCOMES if self.is_alone else OUTCOMES
         return view.outcome if view.outcome in {outcome.code for outcome in there} else ""
 
+    @property
+    def taken_for(self) -> pd.Series:
+        """The ID class that each image is taken for at the threshold, "" for none."""
+        return sorting.taken_for(self.table, self.score.column, self.threshold)
+
+    def _is_marked(self, how: str) -> pd.Series:
+        said = self.table["marked"]
+        if how == "wrong":
+            accepted = self.table[self.score.column] >= self.threshold
+            return (said != "") & ((said == "ID") != accepted)
+        return (said != "") == (how == "yes")
+
     def shown(self, view: View) -> pd.DataFrame:
         """The images that pass the view's filters, in its order."""
         table, values = self.table, self.table[self.score.column]
@@ -130,12 +151,22 @@ class ScoredImages:
             kept &= table["outcome"] == view.outcome
         if view.chosen_scores:
             kept &= values.between(*view.chosen_scores)
+        if view.taken:
+            kept &= self.taken_for == view.taken
+        if view.shows:
+            kept &= table["class"] == view.shows
+        if view.file:
+            kept &= table["path"].str.contains(view.file, case=False, regex=False)
+        if view.marked and self.is_alone:
+            kept &= self._is_marked(view.marked)
         return table.loc[self._sort_key(view.sort)[kept].sort_values(kind="stable").index]
 
     def _sort_key(self, sort: str) -> pd.Series:
         """A number an image, the lowest first."""
         table, values = self.table, self.table[self.score.column]
         margin = values - self.threshold
+        if sort == "random":
+            return pd.Series(pd.util.hash_array(table["path"].to_numpy(dtype=object)), index=table.index)
         if sort == "nearest":
             return margin.abs()
         if sort == "changed" and "csp" in table:
@@ -143,6 +174,11 @@ class ScoredImages:
         if sort == "wrong" and not self.is_alone:
             return margin.where(table["is_id"], -margin)  # how far on the right side of the threshold
         return values if sort == "lowest" else -values
+
+
+def _with_marks(table: pd.DataFrame, known: dict[str, Mark]) -> pd.DataFrame:
+    sides = {path: entry.side for path, entry in known.items()}
+    return table.assign(marked=table["path"].map(sides).fillna("") if sides else "")
 
 
 def _threshold(view: View, table: pd.DataFrame, sets: Sets, known: pd.DataFrame | None, score: str) -> Threshold:

@@ -29,7 +29,12 @@ SORTS = {
     "highest": ("Highest score", "most in-distribution first"),
     "lowest": ("Lowest score", "most out-of-distribution first"),
     "changed": ("Most changed by refinement", "largest move in rank from CSP to NegRefine first"),
+    "random": ("Random", "drawn by chance, and always the same"),
 }
+MARKED = {"no": "Not marked yet", "yes": "Marked", "wrong": "Marked, and taken for the other kind"}
+ALL_IMAGES: dict[str, Any] = {  # no filter
+    "outcome": "", "low": None, "high": None, "taken": "", "shows": "", "file": "", "marked": "", "page": 1,
+}  # fmt: skip
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -114,8 +119,9 @@ class View:
 
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every set that was said to be OOD. `alone`
     names an image set that is looked at by itself, such as one of which nobody knows what it shows. `threshold` is a
-    rule or a number. `outcome`, and `low` and `high` around the scores, say which images are shown, `sort` and `page`
-    in what order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened from.
+    rule or a number. `outcome`, `low` and `high` around the scores, the class that an image is `taken` for, the one
+    that it `shows`, a text in its `file`'s path and whether it is `marked` say which images are shown, `sort` and
+    `page` in what order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened from.
 
     `carried` are the parameters of other pages, which are kept as they came: the way back finds them.
     """
@@ -130,6 +136,10 @@ class View:
     outcome: str = choice("", *BY_CODE)
     low: float | None = number()
     high: float | None = number()
+    taken: str = ""
+    shows: str = ""
+    file: str = ""
+    marked: str = choice("", *MARKED)
     sort: str = choice(*SORTS)
     page: int = count()
     image: str = ""

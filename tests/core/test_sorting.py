@@ -70,7 +70,7 @@ def test_the_archive_holds_the_same_and_the_table(run: Run, table: pd.DataFrame)
     assert names == ["sorted.csv", "_owl/001.png", "horse/003.png", "none of the classes/000.png"]
     assert list(stored["predicted"]) == ["../owl", "horse", "horse", ""]
     assert content == (run.image_root("photos") / "003.png").read_bytes()
-    assert sorting.size(run, "photos", table) > len(content)
+    assert sorting.size(run, "photos", table["path"]) > len(content)
 
 
 def test_a_folders_name_is_one_that_any_disk_takes_and_no_two_are_alike() -> None:
