@@ -364,7 +364,7 @@ def test_a_set_of_which_nobody_knows_what_it_shows_is_ranked_without_any_figure(
         app.button(key="tile_IN").label == f"Looks like one of your classes  \n**{inside}** of 30 · {inside / 30:.1%}"
     )
     shown = texts(app)
-    assert "the median: half of the pictures lie on either side. It is only a start" in shown
+    assert "the median of these pictures, only a start. Half of them lie on either side" in shown
     cards = [link.proto.label for link in app.get("page_link") if "**" in link.proto.label]
     best = unsaid.scores("animals").sort_values("negrefine", ascending=False).iloc[0]
     assert f"**{best['negrefine']:.3f}** · looks like *cat*  \n“cat” 28.0 against" in cards[0]
