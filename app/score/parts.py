@@ -82,8 +82,9 @@ def _part(
     name: str, counts: Mapping[str, int], root: Path | None, folders: tuple[str, ...], named: tuple[str, ...]
 ) -> Part:
     """A folder that has class folders of its own is an image set as it is."""
-    images, inside = sum(counts[folder] for folder in folders), root / folders[0] if root else None
-    if inside and len(folders) == 1 and folders != named and any(each.is_dir() for each in inside.iterdir()):
+    images = sum(counts[folder] for folder in folders)
+    inside = root / folders[0] if root and len(folders) == 1 and folders[0] and folders != named else None
+    if inside and any(each.is_dir() for each in inside.iterdir()):
         return Part(name, images, inside)
     return Part(name, images, root, folders, named if folders == named else ())
 

@@ -61,8 +61,8 @@ def test_a_page_obeys_nothing_that_its_url_says(page: str, run: Run) -> None:
         assert not [each for each in everything if each.is_obeyed]
 
 
-@pytest.mark.parametrize("page", ["explore", "score", "learn"])
-def test_the_question_which_set_is_id_obeys_no_sets_name(page: str, unknown: Run) -> None:
+@pytest.mark.parametrize("page", ["explore", "image", "compare", "score", "learn"])
+def test_a_set_of_which_nobody_knows_what_it_shows_obeys_no_name(page: str, unknown: Run) -> None:
     everything = shown(at(page, run=unknown.name))
     assert any("img src=x onerror=alert" in each.text for each in everything)
     assert not [each for each in everything if each.is_obeyed]

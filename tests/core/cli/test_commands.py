@@ -97,12 +97,18 @@ def test_the_steps_end_in_a_table_of_metrics(command, pictures: Path, tiny_model
     assert "In percent; ID is the positive class; higher score = more ID. ID: pets (10)" in out
     for word in ("far (8)", "average", "MCM", "NegLabel", "CSP", "NegRefine", "AUROC (95% interval)", "FPR@95"):
         assert word in out
+    again = ("score", "--name", "steps", pictures / "far", "--device", "cpu", "--role")
+    assert command(*again, "unknown")[0] == 0
+    assert "nobody has said what these show: far" in command("evaluate", "--name", "steps")[2]
+    assert command(*again, "ood")[0] == 0
+    assert command("evaluate", "--name", "steps")[:2] == (0, out)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(["refine", "--name", "nowhere"], "no run 'nowhere'"),
      (["refine", "--name", "x" * 300], "no run"),
+     (["score", "--name", "x", "{pictures}/far", "--role", "mine"], "--role takes id, ood, unknown, not 'mine'"),
      (["evaluate", "--name", "nowhere", "--id", "a"], "no run 'nowhere'"),
      (["mine", "--name", "../x", "--id-labels", "imagenet", "--model", "demo"], "'../x' cannot name a run"),
      (["mine", "--name", "bad", "--id-labels", "/no/such/file.txt"], "cannot read the class list /no/such/file.txt"),
