@@ -317,7 +317,8 @@ def _below(run: Run, view: CompareView, sides: Sides, sets: Sets, joined: Joined
     table = table.assign(before=before, after=after)
     shown = table[table["flip"] == chosen]
     if shown.empty:
-        st.info(f"No image is here: {words}. Choose another tile above.")
+        verb = "taken for one of your classes " if sets.alone else ""
+        st.info(f"No image is {verb}{words}. Choose another tile above.")
         return
     first = (shown[SECOND] - joined.thresholds[1]).abs()
     if sets.alone:

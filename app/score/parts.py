@@ -41,7 +41,7 @@ class Part:
 
     @property
     def described(self) -> str:
-        return f"**{plain(self.name)}** · {self.images:,} {'picture' if self.images == 1 else 'pictures'}"
+        return f"“{plain(self.name)}”, {self.images:,} {'picture' if self.images == 1 else 'pictures'}"
 
 
 def whole(images: ImageSet) -> Part:

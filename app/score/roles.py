@@ -24,7 +24,7 @@ def change_roles(run: Run) -> None:
         key = f"{ROLE}_{run.name}_{name}"
         st.session_state[key] = run.role(name)
         st.radio(
-            f"What **{plain(name)}** shows",
+            f"What “{plain(name)}” shows",
             list(ROLES),
             key=key,
             format_func=ROLES.__getitem__,

@@ -374,7 +374,7 @@ def test_class_folders_are_proposed_as_id_by_name_and_every_folder_gets_a_role_o
     write_pictures(root, 1, first_seed=30)
     app = score_page(source="server")
     app.text_input(key="score_folder").set_value(str(root)).run()
-    names = [radio.label.split("**")[1] for radio in app.radio]
+    names = [radio.label.split("”")[0][1:] for radio in app.radio]
     assert names == ["mixed named after classes", "mixed in no folder", "mixed boats", "mixed trip"]
     assert "2 folders are named after your classes: Dog, cat. ID by name?" in texts(app)
     assert [radio.value for radio in app.radio] == [None] * 4
@@ -416,7 +416,7 @@ def test_a_role_that_is_said_again_computes_the_figures_anew_and_back_to_unknown
 
 def say(page: Page, role: str) -> None:
     """Answer what the pictures show, once it is asked, and wait until the page knows."""
-    page.get_by_text(role, exact=True).click()
+    page.get_by_text(role, exact=True).first.click()
     expect(page.get_by_role("button", name="Start scoring")).to_be_enabled()
 
 
@@ -494,7 +494,7 @@ def test_a_role_chosen_in_the_same_moment_as_the_start_is_the_role_that_is_score
 
     page.locator("input[type=file]").set_input_files(tmp_path / "zoo.zip")
     say(page, "Something else (OOD)")
-    role = page.get_by_text("My ID classes", exact=True)
+    role = page.get_by_text("My ID classes", exact=True).first
     start = page.get_by_role("button", name="Start scoring")
     role.evaluate("(role, start) => { role.click(); start.click() }", start.element_handle())
     expect_text(page, r"5 images of zoo scored; metrics of zoo against spoons")

@@ -118,7 +118,7 @@ def score_a_zip_through_a_reload_and_a_cancel(page: Page, file: Path) -> None:
     page.get_by_role("radio", name="Upload files or a zip").click()
     expect_url(page, "source=files")
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_text("Something else (OOD)", exact=True).click()
+    page.get_by_text("Something else (OOD)", exact=True).first.click()
     expect(page.get_by_role("button", name="Start scoring")).to_be_enabled()
     page.get_by_role("button", name="Start scoring").click()
     page.get_by_role("button", name="Cancel").wait_for()
