@@ -1,30 +1,36 @@
-"""The choice of who judges: WordNet, a language model's server, or an earlier log; and the server's key."""
+"""The choice of who judges: WordNet, a language model's server, an earlier log, or several of them as a panel."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import streamlit as st
 
 from negrefine_core import jobs
+from negrefine_core.errors import NegRefineError
 from negrefine_core.hyperparameters import IN_FLIGHT
 from negrefine_core.judge import Judge, JudgeIdentity
 from negrefine_core.judges.choose import open_judge
+from negrefine_core.judges.prompt_book import PromptBook
+from negrefine_core.prompts import PAPER, PromptSet
 from negrefine_core.runs import Run, run_names
 
-from ..shared.judge_key import OPENAI_URL, api_key, kept_form, note_server
+from ..shared import errors
+from ..shared.judge_key import OPENAI_URL, api_key, kept_form
+from .panel_form import panel_form, servers
+from .prompt_form import first_prompts, prompt_form
+from .widgets import widget
 
-KINDS = {"wordnet": "WordNet (offline)", "openai": "Language model", "replay": "Earlier log"}
-Value = TypeVar("Value")
+KINDS = {"wordnet": "WordNet (offline)", "openai": "Language model", "replay": "Earlier log", "panel": "Panel"}
 FOLDER = "a folder of the published format"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Who judges, and at what pace. `prices` are those of a million tokens of questions, and of replies."""
+    """Who judges, in which words, and at what pace. `prompts` are the sets of the language models among them; `prices`
+    those of a million tokens of questions, and of replies."""
 
     identity: JudgeIdentity
+    prompts: tuple[PromptSet, ...] = ()
     in_flight: int = IN_FLIGHT
     rate_limit: float | None = None
     prices: tuple[float, float] | None = None
@@ -34,24 +40,24 @@ class Choice:
         return self.identity.kind
 
     @property
+    def servers(self) -> list[str]:
+        """Where questions would be sent."""
+        return servers([str(self.identity), *self.identity.members])
+
+    @property
     def step(self) -> jobs.Refine:
         return jobs.Refine(judge=str(self.identity), in_flight=self.in_flight, rate_limit=self.rate_limit)
 
     def judge(self, run: Run, key: str) -> Judge:
         """The judge, to ask what it knows already. Raises NegRefineError when it cannot be."""
-        if self.kind != "openai":
-            return open_judge(str(self.identity), run.settings.wordnet)
-        from negrefine_core.judges.cache import CachedJudge
-        from negrefine_core.judges.openai import OpenAIJudge
-
-        asked = OpenAIJudge(
-            self.identity.model,
-            self.identity.url,
+        return open_judge(
+            str(self.identity),
+            run.settings.wordnet,
+            in_flight=self.in_flight,
+            rate_limit=self.rate_limit,
             api_key=key or "none",
-            concurrency=self.in_flight,
-            rate=self.rate_limit,
+            book=PromptBook.of(run).with_sets(self.prompts),
         )
-        return CachedJudge(asked)
 
 
 def judge_form(run: Run) -> Choice | None:
@@ -62,7 +68,8 @@ def judge_form(run: Run) -> Choice | None:
         kept |= {"run": run.name, "kind": own.kind if own.kind in KINDS else "wordnet"}
         if own.kind == "openai":
             kept |= {"model": own.model, "url": own.url}
-    _widget(
+        kept |= {"prompts": first_prompts(run), "members": list(own.members), "rule": own.rule or "majority"}
+    widget(
         st.segmented_control,
         "Judge",
         "kind",
@@ -71,13 +78,17 @@ def judge_form(run: Run) -> Choice | None:
         format_func=KINDS.__getitem__,
         required=True,
         help="- **WordNet**: rules on the dictionary itself; free, offline, every answer checkable\n"
-        "- **Language model**: any OpenAI-compatible server (OpenAI, vLLM, Ollama, llama.cpp), in the paper’s words\n"
-        "- **Earlier log**: repeats the answers of another run or of a published log",
+        "- **Language model**: any OpenAI-compatible server (OpenAI, vLLM, Ollama, llama.cpp), in the paper’s words "
+        "or others\n"
+        "- **Earlier log**: repeats the answers of another run or of a published log\n"
+        "- **Panel**: several of these as one; where they disagree the label comes first in Review",
     )
     if kept["kind"] == "openai":
-        return _server()
+        return _server(run)
     if kept["kind"] == "replay":
         return _log(run)
+    if kept["kind"] == "panel":
+        return _panel(run)
     st.caption(
         "A proper noun is a word whose every sense WordNet knows as a single person, place or thing; a subcategory is "
         "a kind of the class in some sense."
@@ -85,10 +96,10 @@ def judge_form(run: Run) -> Choice | None:
     return Choice(JudgeIdentity.wordnet(run.settings.wordnet))
 
 
-def _server() -> Choice | None:
+def _server(run: Run) -> Choice | None:
     left, right = st.columns(2)
     url = (
-        _widget(
+        widget(
             left.text_input,
             "Base URL",
             "url",
@@ -98,7 +109,7 @@ def _server() -> Choice | None:
         .strip()
         .rstrip("/")
     )
-    model = _widget(
+    model = widget(
         right.text_input,
         "Model",
         "model",
@@ -106,7 +117,7 @@ def _server() -> Choice | None:
         placeholder="qwen2.5",
         help="The server’s own name for the language model.",
     ).strip()
-    _widget(
+    widget(
         left.text_input,
         "Key",
         "key",
@@ -117,7 +128,7 @@ def _server() -> Choice | None:
         help="Kept in this browser session alone: it goes to the server, and into no file, link or log. Set "
         "OPENAI_API_KEY or Streamlit’s secrets instead to have it at every start.",
     )
-    in_flight = _widget(
+    in_flight = widget(
         right.number_input,
         "Labels judged at once",
         "in_flight",
@@ -128,13 +139,14 @@ def _server() -> Choice | None:
     )
     with st.expander("Rate limit and prices"):
         first, second, third = st.columns(3)
-        rate = _widget(
+        rate = widget(
             first.number_input, "Questions a minute, at most", "rate", 0, min_value=0, help="0: as fast as it goes."
         )
-        sent = _widget(second.number_input, "Price of a million tokens sent", "sent", 0.0, min_value=0.0, format="%.3f")
-        received = _widget(
+        sent = widget(second.number_input, "Price of a million tokens sent", "sent", 0.0, min_value=0.0, format="%.3f")
+        received = widget(
             third.number_input, "Price of a million received", "received", 0.0, min_value=0.0, format="%.3f"
         )
+    prompts = prompt_form(run)
     if not model or not url:
         st.info("Give the server’s base URL and the name of its model.")
         return None
@@ -144,37 +156,42 @@ def _server() -> Choice | None:
     if url == OPENAI_URL and not api_key():
         st.info("OpenAI needs a key: set OPENAI_API_KEY, or type it above.")
         return None
+    if prompts is None:
+        return None
     prices = (sent, received) if sent or received else None
-    return Choice(JudgeIdentity.openai(model, url), int(in_flight), float(rate) or None, prices)
+    identity = JudgeIdentity.openai(model, url, prompts.version)
+    return Choice(identity, (prompts,), int(in_flight), float(rate) or None, prices)
+
+
+def _panel(run: Run) -> Choice | None:
+    """The members and how they decide; a language model is asked at the pace that its own form says."""
+    found = panel_form(run)
+    if found is None:
+        return None
+    kept = kept_form()
+    if OPENAI_URL in servers(list(found.members)) and not api_key():
+        st.info("OpenAI needs a key: set OPENAI_API_KEY, or type it under *Language model*.")
+        return None
+    ready: PromptSet = kept.get("ready", PAPER)
+    asked_in = {JudgeIdentity.parse(member).prompts for member in found.members}
+    prompts = (ready,) if ready.version in asked_in else ()
+    choice = Choice(found, prompts, int(kept.get("in_flight", IN_FLIGHT)), float(kept.get("rate", 0)) or None)
+    try:
+        choice.judge(run, "")
+    except NegRefineError as error:
+        errors.show(error)
+        return None
+    return choice
 
 
 def _log(run: Run) -> Choice | None:
     sources = [name for name in run_names() if name != run.name] + [FOLDER]
-    source = _widget(st.selectbox, "Repeat the answers of", "source", sources[0], options=sources)
+    source = widget(st.selectbox, "Repeat the answers of", "source", sources[0], options=sources)
     if source == FOLDER:
-        source = _widget(
+        source = widget(
             st.text_input, "Folder", "folder", "", help="It holds llm_process_noun.txt and llm_process_adj.txt."
         ).strip()
     if not source:
         st.info("Give the folder of a published run.")
         return None
     return Choice(JudgeIdentity.replay(source))
-
-
-def _widget(make: Callable[..., object], label: str, name: str, default: Value, **arguments: Any) -> Value:
-    """A widget that shows what is kept under its name, and keeps what it is changed to."""
-    kept, key = kept_form(), f"judge_{name}"
-    kept.setdefault(name, default)
-    if "options" in arguments and kept[name] not in arguments["options"]:
-        kept[name] = default
-    st.session_state[key] = kept[name]
-    make(label, key=key, on_change=_keep, args=(name,), **arguments)
-    value: Value = kept[name]
-    return value
-
-
-def _keep(name: str) -> None:
-    value = st.session_state[f"judge_{name}"]
-    kept_form()[name] = value
-    if name == "url":
-        note_server(value)

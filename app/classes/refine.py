@@ -12,6 +12,7 @@ import streamlit as st
 from negrefine_core import jobs, overrides
 from negrefine_core.judge import SYSTEM_PROMPT
 from negrefine_core.judges.estimate import Estimate, estimate
+from negrefine_core.judges.prompt_book import keep
 from negrefine_core.records import Kind
 from negrefine_core.runs import Run
 
@@ -52,8 +53,10 @@ def refine_form(run: Run) -> None:
     found = background.result(key, work, "Counting the questions …")
     if not found:
         return
-    if choice.kind == "openai":
+    if choice.servers:
         _before_sending(found, choice)
+    elif choice.kind == "panel":
+        st.caption("Every judge of the panel answers here. Nothing leaves this machine.")
     else:
         st.caption(
             f"The log answers {found.cached:,} questions; at most {found.questions:,} are not in it and count "
@@ -93,14 +96,20 @@ def _before_sending(found: Estimate, choice: Choice) -> None:
         return
     with st.container(border=True):
         st.markdown(
-            f"**What leaves this machine**, to {plain(choice.identity.url)}: these questions with your class names and "
-            "the negatives, word for word. No pictures, no file names."
+            f"**What leaves this machine**, to {plain(' and '.join(choice.servers))}: these questions with your class "
+            f"names and the negatives, word for word{_added(choice)}. No pictures, no file names."
         )
-        st.code("\n\n".join([SYSTEM_PROMPT, *found.examples]), language=None, wrap_lines=True)
+        systems = [prompts.system for prompts in choice.prompts] or [SYSTEM_PROMPT]
+        st.code("\n\n".join([*systems, *found.examples]), language=None, wrap_lines=True)
+
+
+def _added(choice: Choice) -> str:
+    added = [prompts.adds for prompts in choice.prompts if prompts.adds]
+    return f", with {' and '.join(added)}" if added else ""
 
 
 def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
-    asks = choice.kind == "openai" and found is not None and found.questions
+    asks = choice.servers and found is not None and found.questions
     label = "Refine again" if run.is_refined else "Refine"
     if clicked(
         f"Ask {found.questions:,} questions" if asks and found else label,
@@ -109,8 +118,11 @@ def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
         icon=":material/gavel:",
         help="Works in the background; every answer is kept as soon as it is there.",
     ):
-        key = api_key() if choice.kind == "openai" else ""
-        note_server(choice.identity.url)
+        key = api_key() if choice.servers else ""
+        for server in choice.servers:
+            note_server(server)
+        for prompts in choice.prompts:
+            keep(run, prompts)
         jobs.start(jobs.Spec(title=f"Refine {run.name}", run=run.name, steps=(choice.step,)), api_key=key)
         st.rerun()
 

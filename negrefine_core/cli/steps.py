@@ -110,7 +110,7 @@ def run(
     _check_names([image_set.name for image_set in (inside, *outsides)])
     classes = _classes(id_labels, inside.root)
     book = PromptBook(id_labels=classes.labels)
-    asked = open_judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit, prompts, book)
+    asked = open_judge(judge or "wordnet", "bundled", judge_model, base_url, in_flight, rate_limit, prompts, book=book)
     settings = checked_settings(
         {
             "model": model,
@@ -210,7 +210,7 @@ def refine(
         in_flight,
         rate_limit,
         prompts,
-        PromptBook.of(current),
+        book=PromptBook.of(current),
     )
     encoder = run_encoder(current.settings, current.id_labels, device)
     confirm_questions(current, encoder, asked, rate_limit, prices, yes)

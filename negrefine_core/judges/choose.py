@@ -18,7 +18,7 @@ class Asked:
     """What is said of the judge that is wanted; each kind of judge reads of it what it needs.
 
     `model`, `base_url` and `prompts` (the name of a prompt set) are the user's own, and win over those of the identity;
-    the book has the prompt sets, without one those that come with the program.
+    the book has the prompt sets, without one those that come with the program. `api_key` is OPENAI_API_KEY when empty.
     """
 
     identity: JudgeIdentity
@@ -28,6 +28,7 @@ class Asked:
     in_flight: int
     rate_limit: float | None
     prompts: str
+    api_key: str
     book: "PromptBook | None"
 
 
@@ -46,8 +47,15 @@ def _openai(asked: Asked) -> Judge:
     url = asked.base_url or asked.identity.url
     if not model:
         raise NegRefineError("the judge 'openai' needs the name of a model: --judge-model, or openai:MODEL@URL")
-    wording = (asked.book or PromptBook()).wording(asked.prompts or asked.identity.prompts)
-    return CachedJudge(OpenAIJudge(model, url, concurrency=asked.in_flight, rate=asked.rate_limit, wording=wording))
+    judge = OpenAIJudge(
+        model,
+        url,
+        api_key=asked.api_key or None,
+        concurrency=asked.in_flight,
+        rate=asked.rate_limit,
+        wording=(asked.book or PromptBook()).wording(asked.prompts or asked.identity.prompts),
+    )
+    return CachedJudge(judge)
 
 
 def _replay(asked: Asked) -> Judge:
@@ -104,13 +112,15 @@ def open_judge(
     in_flight: int = IN_FLIGHT,
     rate_limit: float | None = None,
     prompts: str = "",
+    api_key: str = "",
     book: "PromptBook | None" = None,
 ) -> Judge:
     """The judge of an identity as a run keeps it (`openai:MODEL@URL`), or as the user writes it (`openai`).
 
     Raises NegRefineError when there is no such judge, or it lacks a model, a key or a prompt set of that name.
     """
-    return _open(Asked(JudgeIdentity.parse(identity), wordnet, model, base_url, in_flight, rate_limit, prompts, book))
+    parsed = JudgeIdentity.parse(identity)
+    return _open(Asked(parsed, wordnet, model, base_url, in_flight, rate_limit, prompts, api_key, book))
 
 
 def _open(asked: Asked) -> Judge:

@@ -1,7 +1,7 @@
 """The prompt sets that a run can be asked in: those of the program, the user's own, and those with his decisions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
@@ -49,6 +49,10 @@ class PromptBook:
         """
         by_version = {prompts.version: prompts for prompts in self.sets if prompts.examples or not prompts.shows}
         return by_version[name] if name in by_version else with_examples(self.named(name), self.decided)
+
+    def with_sets(self, sets: Iterable[PromptSet]) -> Self:
+        """With sets that no run has kept yet."""
+        return replace(self, sets=(*self.sets, *sets))
 
     def wording(self, name: str = PAPER.name) -> Wording:
         return Wording(self.find(name), Glossary(self.id_labels, _wordnet(self.wordnet)))
