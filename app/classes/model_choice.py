@@ -161,7 +161,7 @@ def _looked_up() -> Machine:
 
 
 def _is_here(chosen: Settings, machine: Machine | None, last: str) -> bool:
-    """Whether nothing has to be downloaded; also while it is not known. `last` is the last download's job."""
+    """Whether nothing has to be downloaded; also while it is not known. `last` tells the last download from others."""
     if _is_in_list(chosen):
         return machine is None or machine.here[chosen.model]
     key = ("here", chosen.model, chosen.pretrained, last)
@@ -186,7 +186,7 @@ def _download(chosen: Settings, machine: Machine | None) -> None:
     if job and job.state in jobs.ACTIVE:
         job_panel(job)
         return
-    if _is_here(chosen, machine, job.id if job else ""):
+    if _is_here(chosen, machine, f"{job.id} {job.state}" if job else ""):
         return
     if job and job.state != "done":
         job_panel(job)
