@@ -11,9 +11,9 @@ from ..shared.marks import marks_line
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
 from ..shared.view import ALL_IMAGES, change
-from ..shared.words import percent, plain
+from ..shared.words import percent, plain, plural
 from .brush import brushed_histogram
-from .controls import choose_score
+from .controls import choose_score, choose_sets_alone
 from .pictures import picture_tools, pictures
 from .threshold_controls import choose_rule, threshold_slider
 from .view import ExploreView
@@ -27,38 +27,45 @@ SAID = {
 
 
 def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
-    """The pictures come first, and their scores below them."""
-    name = images.sets.alone
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"**{len(images.table):,} pictures of “{plain(name)}”.** {SAID[run.role(name)]}", width="content")
-        st.page_link(links.page("score"), label="Say what it shows", icon=":material/label:", query_params=view.query())
-    left, right = st.columns([1, 3], gap="medium")
-    with left:
+    """The pictures come first, and their scores beside them."""
+    name, count = images.sets.alone, len(images.table)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        choose_sets_alone(run, view, images)
         choose_score(view, images)
-    with right:
         choose_rule(view, images)
-        threshold_slider(view, images)
-    st.caption(f"Threshold **{images.text(images.threshold)}**: {images.at.origin}. {images.at.note}")
+    threshold_slider(view, images)
+    st.caption(
+        f"**{count:,} {plural(count, 'picture')} of “{plain(name)}”.** {SAID[run.role(name)]} "
+        f"Threshold **{images.text(images.threshold)}**: {images.at.origin}. {images.at.note}"
+    )
     _tiles(view, images)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        marks_line(run, images)
-        _to_marking(view, images)
+    marks_line(run, images)
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         picture_tools(run, view, images, shown)
-    pictures(run, view, images, shown)
+        _to_marking(view, images)
+        st.page_link(links.page("score"), label="Say what it shows", icon=":material/label:", query_params=view.query())
+    with st.container(key="beside"):
+        left, right = st.columns([5, 3], gap="medium")
+    with left:
+        pictures(run, view, images, shown)
+    with right:
+        _histogram(view, images)
     skipped = run.skipped[run.skipped["image_set"] == name]
     if len(skipped):
         with st.expander(f"Unreadable, and left out: {len(skipped):,}"):
             listed = skipped.rename(columns={"path": "File", "reason": "Reason"})
             st.dataframe(listed[["File", "Reason"]], hide_index=True)
+
+
+def _histogram(view: ExploreView, images: ScoredImages) -> None:
     st.markdown("**Scores**", help="Drag across the chart to see the pictures of a score range.")
     values, title = images.table[images.score.column], f"{images.score.name} score"
     brushed_histogram(
         view,
         images,
         charts.histogram_alone(values, images.threshold, view.chosen_scores, title),
-        f"Histogram of the {title}s of {name}, threshold at {images.text(images.threshold)}",
+        f"Histogram of the {title}s of {images.sets.alone}, threshold at {images.text(images.threshold)}",
     )
 
 

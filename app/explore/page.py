@@ -27,11 +27,11 @@ def _draw(run: Run, view: ExploreView) -> None:
         "below it as something else (OOD)."
     )
     images = ScoredImages.of(run, view)
-    choose_sets_alone(run, view, images)
     if images.is_alone:
         image_set_alone(run, view, images)
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        choose_sets_alone(run, view, images)
         choose_known_sets(run, view, images)
         choose_score(view, images)
         choose_rule(view, images)

@@ -18,7 +18,7 @@ from ..shared.gallery import image_card
 from ..shared.known_sets import ask_for_known_sets
 from ..shared.scored_images import ScoredImages, is_comparable
 from ..shared.view import View
-from ..shared.words import plain
+from ..shared.words import plain, plural
 from .figures import figures_table
 
 SHOWN = 6  # pictures a side
@@ -181,7 +181,7 @@ def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) 
     for column, inside, words in zip(st.columns(2, gap="small"), (True, False), ("ID", "OOD"), strict=True):
         side = found[found["is_id"] == inside]
         with column:
-            st.caption(f"{words}: {len(side):,} images" if len(side) != 1 else f"{words}: 1 image")
+            st.caption(f"{words}: {len(side):,} {plural(len(side), 'image')}")
             with st.container(key=f"gallery_{words.lower()}"):
                 for position, (_, image) in enumerate(side.iloc[:SHOWN].iterrows()):
                     with st.container(key=f"card_{words.lower()}_{position}"):

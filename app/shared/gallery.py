@@ -14,7 +14,7 @@ from .address import Address
 from .pictures import thumbnail
 from .scored_images import ScoredImages
 from .view import View, change
-from .words import plain
+from .words import plain, plural
 
 PAGE_SIZE = 24
 
@@ -55,7 +55,7 @@ def _pager(view: View, page: int, total: int, note: str) -> None:
                 kwargs={"page": page + step},
             )
         first = (page - 1) * PAGE_SIZE + 1
-        st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** images{note}")
+        st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** {plural(total, 'image')}{note}")
 
 
 def image_card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: str | None = None) -> None:

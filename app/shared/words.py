@@ -35,6 +35,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def plural(count: int, what: str) -> str:
+    """What is counted, as its number asks: 1 image, 2 images."""
+    return what if count == 1 else f"{what}s"
+
+
 def pace(per_second: float, what: str) -> str:
     """How quickly work goes: 0.8 images a second, 1,203 labels a second."""
     return f"{per_second:,.{0 if per_second >= 10 else 1}f} {what} a second"
