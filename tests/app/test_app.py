@@ -365,7 +365,7 @@ def test_a_set_of_which_nobody_knows_what_it_shows_is_ranked_without_any_figure(
     )
     shown = texts(app)
     assert "the median of these pictures, only a start. Half of them lie on either side" in shown
-    cards = [link.proto.label for link in app.get("page_link") if "**" in link.proto.label]
+    cards = [link.proto.label for link in app.get("page_link") if "** · " in link.proto.label]
     best = unsaid.scores("animals").sort_values("negrefine", ascending=False).iloc[0]
     assert f"**{best['negrefine']:.3f}** · looks like *cat*  \n“cat” 28.0 against" in cards[0]
     assert all("none of your classes" in card or "looks like" in card for card in cards)
