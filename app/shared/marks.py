@@ -85,7 +85,8 @@ def marks_line(run: Run, images: ScoredImages) -> None:
     if not known:
         st.caption(
             f"Nothing is marked yet. Say of at least {ENOUGH} pictures that they show your classes, and of {ENOUGH} "
-            "that they do not: then there are metrics."
+            "that they do not: then there are metrics.",
+            width="content",
         )
         return
     truth = _truth(run, images.sets.alone)
@@ -100,7 +101,7 @@ def marks_line(run: Run, images: ScoredImages) -> None:
         kept = "The figures are of the marked pictures; marked in random order, they stand for the whole set."
     else:
         kept = f"Metrics come with {ENOUGH} marked pictures of each kind."
-    st.markdown(" · ".join(facts), help=f"{kept} In brackets: 95% intervals.")
+    st.markdown(" · ".join(facts), help=f"{kept} In brackets: 95% intervals.", width="content")
 
 
 def _share(share: marks.Share) -> str:
