@@ -17,7 +17,7 @@ def toy_notice(run: Run, view: View) -> None:
     if is_toy(run.settings.model):
         st.page_link(
             links.page("classes"),
-            label=f"{TOY} Choose a real one",
+            label=f"{TOY} **Choose a real one**",
             icon=":material/toys:",
             query_params=view.query(step=""),
         )

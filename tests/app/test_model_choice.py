@@ -135,3 +135,18 @@ def test_a_picture_that_is_dropped_in_and_a_folder_of_ones_own_meet_the_same_not
     app = at("image", run="demo")
     app.file_uploader(key="own_picture").upload("own.png", (tmp_path / "own.png").read_bytes(), "image/png").run()
     assert "classes" in toys(app)
+
+
+def test_mining_with_a_model_that_is_not_here_downloads_it_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reach("http://127.0.0.1:9", tmp_path, monkeypatch)
+    run = Run.create("needs-paper", Settings(model="paper"), ["cat", "dog"])
+    app = settled(
+        at("classes", run=run.name, step="changes"), lambda app: [j for j in jobs.all_jobs() if j.spec.run == run.name]
+    )
+    job = next(job for job in jobs.all_jobs() if job.spec.run == run.name)
+    assert job.spec.steps == (jobs.Download(model="paper"), jobs.Mine())
+    settled(app, lambda app: job.state == "failed")
+    assert "is not on this computer" in job.error
+    shutil.rmtree(run.folder)
