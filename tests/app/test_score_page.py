@@ -344,7 +344,11 @@ def start_button(app: AppTest) -> bool:
     return not button.disabled
 
 
-def test_nothing_is_preset_and_scoring_starts_only_once_it_is_said_what_each_set_shows(run: Run, no_jobs: Path) -> None:
+def test_nothing_is_preset_and_scoring_starts_only_once_it_is_said_what_each_set_shows(
+    run: Run, no_jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Spec] = []
+    monkeypatch.setattr(jobs, "start", started.append)
     app = score_page()
     app.button_group(key="score_bundled").set_value(["animals", "vehicles"]).run()
     assert [radio.value for radio in app.radio] == [None, None]
@@ -355,7 +359,7 @@ def test_nothing_is_preset_and_scoring_starts_only_once_it_is_said_what_each_set
     app.radio[1].set_value("unknown").run()
     assert start_button(app)
     app.button(key="score_start").click().run()
-    roles = [step.role for step in jobs.all_jobs()[0].spec.steps if isinstance(step, Score)]
+    roles = [step.role for step in started[0].steps if isinstance(step, Score)]
     assert roles == ["ID", "unknown"]
 
 
@@ -368,8 +372,10 @@ def test_what_was_said_of_the_same_pictures_before_is_still_said(no_jobs: Path, 
 
 
 def test_class_folders_are_proposed_as_id_by_name_and_every_folder_gets_a_role_of_its_own(
-    run: Run, no_jobs: Path, tmp_path: Path
+    run: Run, no_jobs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    started: list[Spec] = []
+    monkeypatch.setattr(jobs, "start", started.append)
     root = write_pictures(tmp_path / "mixed", 8, classes=("cat", "Dog", "boats", "trip"))
     write_pictures(root, 1, first_seed=30)
     app = score_page(source="server")
@@ -381,7 +387,7 @@ def test_class_folders_are_proposed_as_id_by_name_and_every_folder_gets_a_role_o
     for radio, role in zip(app.radio, ("ID", "unknown", "OOD", "unknown"), strict=True):
         radio.set_value(role)
     app.run().button(key="score_start").click().run()
-    steps = [step for step in jobs.all_jobs()[0].spec.steps if isinstance(step, Score)]
+    steps = [step for step in started[0].steps if isinstance(step, Score)]
     assert [(step.class_folders, step.role) for step in steps] == [
         (("Dog", "cat"), "ID"), (("",), "unknown"), (("boats",), "OOD"), (("trip",), "unknown"),
     ]  # fmt: skip
