@@ -124,6 +124,20 @@ class WordNet:
                 """nltk's own way goes through an unpacked file a few bytes at a time, which takes seconds."""
                 return io.TextIOWrapper(self._root.join(file).open(), self._ENCODING)
 
+            def _load_lemma_pos_offset_map(self) -> None:
+                """As nltk reads the index, without its call for each of a million words."""
+                satellites = getattr(self, "satellite_offsets", ())
+                for part in self._FILEMAP.values():
+                    with self.open(f"index.{part}") as lines:
+                        for line in lines:
+                            if line.startswith(" "):  # the licence
+                                continue
+                            lemma, pos, count, *rest = line.split()
+                            offsets = [int(offset) for offset in rest[-int(count) :]]
+                            self._lemma_pos_offset_map[lemma][pos] = offsets
+                            if pos == "a":
+                                self._lemma_pos_offset_map[lemma]["s"] = [o for o in offsets if o in satellites]
+
             def map_wn(self, version: str = "wordnet") -> None:
                 """No map to the WordNet on nltk's path, which may be another or broken: only translations use it."""
 
@@ -138,7 +152,7 @@ class WordNet:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The multilingual functions")  # they are not used here
                 return Reader(root, None)
-        except (LookupError, OSError, BadZipFile, zlib.error) as error:
+        except (LookupError, ValueError, OSError, BadZipFile, zlib.error) as error:
             reason = str(error).strip("* \n").partition("\n")[0]
             advice = "use 'bundled', or install it for nltk with python -m nltk.downloader wordnet"
             if self.source == "bundled":

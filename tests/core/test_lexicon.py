@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -246,3 +247,15 @@ def test_an_archive_that_is_damaged_itself_is_named_and_never_copied(
     with pytest.raises(NegRefineError, match=r"cannot load WordNet from 'bundled'; .*install the project again"):
         _ = WordNet().version
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_the_index_is_read_as_nltk_reads_it(wordnet: WordNet) -> None:
+    from nltk.corpus.reader.wordnet import WordNetCorpusReader
+
+    ours = wordnet._reader
+    theirs = WordNetCorpusReader.__new__(type(ours))
+    theirs.__dict__.update(ours.__dict__, _lemma_pos_offset_map=defaultdict(dict))
+    WordNetCorpusReader._load_lemma_pos_offset_map(theirs)
+    assert len(theirs._lemma_pos_offset_map) > 140_000
+    assert ours._lemma_pos_offset_map == theirs._lemma_pos_offset_map

@@ -1,4 +1,4 @@
-"""Makes the archive of a bundled run anew: python data/pack.py imagenet-qwen
+"""Makes the archive of a bundled run anew: python data/published/pack.py imagenet-qwen
 
 The run itself is made before: `demo` by `negrefine run`, `imagenet-qwen` by `negrefine import-reference FOLDER --name
 imagenet-qwen`, where FOLDER is the published code's output/imagenet/seed_0.
