@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page
 from streamlit.testing.v1 import AppTest
 
 from negrefine_core import jobs, overrides, paths, pipeline
@@ -21,7 +21,7 @@ from negrefine_core.labels import read_class_list
 from negrefine_core.records import Negative
 from negrefine_core.runs import Role, Run, Settings, remove_image_set
 from tests.support.app_driver import at, query, settled, texts
-from tests.support.browser import expect_text, expect_url, served
+from tests.support.browser import expect_text, expect_url, say, served
 from tests.support.jobs import until
 from tests.support.miniatures import write_miniature
 from tests.support.pictures import huge_png, png, write_pictures, zipped
@@ -418,12 +418,6 @@ def test_a_role_that_is_said_again_computes_the_figures_anew_and_back_to_unknown
 
 
 # --- in a browser ----------------------------------------------------------------------------------------------------
-
-
-def say(page: Page, role: str) -> None:
-    """Answer what the pictures show, once it is asked, and wait until the page knows."""
-    page.get_by_text(role, exact=True).first.click()
-    expect(page.get_by_role("button", name="Start scoring")).to_be_enabled()
 
 
 @pytest.mark.browser

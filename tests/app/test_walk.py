@@ -4,6 +4,7 @@ The run is small: five classes against WordNet's words for food, and a few hundr
 """
 
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -17,14 +18,17 @@ from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import open_image_set
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.runs import Run, Settings
-from tests.support.browser import drawn, expect_text, expect_url
+from negrefine_core.runs import Run, Settings, run_names
+from negrefine_core.sorting import NONE
+from tests.support.browser import drawn, expect_text, expect_url, say
 from tests.support.jobs import until
+from tests.support.pictures import photographs
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("no_jobs_left")]
 
 IDS = ["cat", "dog", "owl", "fox", "cow"]
 EDITED = ["cat", "dog", "owl", "chicken", "fish"]
+OWN = ["cat", "dog", "owl", "fox", "cow", "horse", "bee", "rocket"]
 BRUSHED = r"with scores from .* to .*, as drawn"
 
 
@@ -70,11 +74,15 @@ def edit_classes_and_re_mine(page: Page) -> None:
 
 
 def refine(page: Page, run: Run) -> None:
+    refine_here(page)
+    assert run.id_labels == EDITED
+    assert run.info.judge == "wordnet"
+
+
+def refine_here(page: Page) -> None:
     page.get_by_role("button", name="Refine these negatives").click()
     page.locator(".st-key-refine").get_by_role("button").click()
     expect_text(page, "negatives kept")
-    assert run.id_labels == EDITED
-    assert run.info.judge == "wordnet"
 
 
 def review_by_keyboard(page: Page, run: Run) -> str:
@@ -216,6 +224,50 @@ def export(page: Page, run: Run) -> None:
     wrong = (table["negrefine"] >= threshold) != (table["image_set"] == "animals")
     assert list(wrong) == sorted(wrong, reverse=True)  # the most wrong first, as shown
     assert {"csp", "neglabel_baseline", "negrefine_judged", "mcm"} <= set(table.columns)
+
+
+def test_own_classes_and_an_unsorted_folder_end_in_a_sorted_list_and_folders(
+    page: Page, address: str, first: Run, tmp_path: Path
+) -> None:
+    page.goto(f"{address}/classes?run={first.name}&begin=own")
+    page.get_by_role("button", name="Paste").click()
+    page.get_by_placeholder("red fox").fill("\n".join(OWN))
+    page.keyboard.press("Control+Enter")
+    page.get_by_role("button", name="Replace the list with these").click()
+    page.get_by_role("button", name="Re-mine 8 classes").click()
+    expect_url(page, "step=changes")
+    (run,) = (found for name in run_names() if (found := Run.open(name)).id_labels == OWN)
+    refine_here(page)
+    page.get_by_role("link", name="Score my own pictures").click()
+    page.get_by_role("radio", name="Upload a folder").click()
+    page.locator("input[type=file][webkitdirectory]").set_input_files(unsorted(tmp_path))
+    say(page, "I don’t know: sort them for me")
+    page.get_by_role("button", name="Start scoring").click()
+    expect_text(page, "30 images of pictures scored")
+    page.get_by_role("link", name="See the images in Explore").click()
+    expect_text(page, "of 30 images")
+    drawn(page)
+    page.get_by_role("button", name="Export").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Sorted list").click()
+    table = pd.read_csv(download.value.path(), keep_default_na=False)
+    scores = run.scores("pictures")
+    assert list(table["negrefine"]) == pytest.approx(sorted(scores["negrefine"], reverse=True), abs=1e-6)
+    assert set(table["predicted"]) <= {*OWN, ""}
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Folders").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        places = {Path(name).name: name.split("/")[0] for name in archive.namelist() if "/" in name}
+    assert places == {Path(row.path).name: row.predicted or NONE for row in table.itertuples()}
+
+
+def unsorted(folder: Path) -> Path:
+    """Thirty pictures without a word on what they show: ten photographs and twenty drawings."""
+    (folder / "pictures").mkdir()
+    drawings = [sorted((paths.IMAGES / kind).rglob("*.png"))[::9][:10] for kind in ("animals", "food")]
+    for number, file in enumerate([*sorted(photographs().glob("*.jpg")), *drawings[0], *drawings[1]]):
+        shutil.copy(file, folder / "pictures" / f"{number:02}{file.suffix}")
+    return folder / "pictures"
 
 
 def menu(page: Page, name: str) -> None:

@@ -79,6 +79,12 @@ def drawn(page: Page) -> None:
     page.locator(RAN).wait_for()
 
 
+def say(page: Page, role: str) -> None:
+    """Answer what the pictures show, once it is asked, and wait until the page knows."""
+    page.get_by_text(role, exact=True).first.click()
+    expect(page.get_by_role("button", name="Start scoring")).to_be_enabled()
+
+
 def insist(page: Page, act: Callable[[], None], condition: Callable[[], bool], seconds: float = 10) -> None:
     """Act until it counts: a canvas that is being drawn anew loses clicks, and nothing on the page tells so."""
     deadline = time.monotonic() + WAIT / 1000
