@@ -114,6 +114,12 @@ class JudgeIdentity:
         return tuple(part for part in parts if part)
 
     @property
+    def servers(self) -> list[str]:
+        """Where its questions are sent: a language model's server, or those of a panel's language models."""
+        asked = [JudgeIdentity.parse(member) for member in self.members] or [self]
+        return list(dict.fromkeys(each.url for each in asked if each.kind == "openai" and each.url))
+
+    @property
     def model(self) -> str:
         """The language model's name; a URL has no @, a name may."""
         return self.detail.rpartition("@")[0]

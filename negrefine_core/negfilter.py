@@ -204,7 +204,7 @@ class _Asking:
     def __init__(self, judge: Judge, known: Iterable[Verdict], on_verdict: Callable[[Verdict], None]) -> None:
         self.judge, self.on_verdict = judge, on_verdict
         self._known = {(v.judge, v.subject): v for v in known if not v.malformed}
-        self._whom = "the panel" if isinstance(judge, Panel) else _url(judge) or judge.identity
+        self._whom = " and ".join(JudgeIdentity.parse(judge.identity).servers) or judge.identity
         self._in_flight = 0
         self._answered = time.monotonic()
 
@@ -255,11 +255,6 @@ class _Asking:
         finally:
             self._in_flight -= 1
             self._answered = time.monotonic()
-
-
-def _url(judge: Judge) -> str:
-    identity = JudgeIdentity.parse(judge.identity)
-    return identity.url if identity.kind == "openai" else ""
 
 
 def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:

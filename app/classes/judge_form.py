@@ -16,7 +16,7 @@ from negrefine_core.runs import Run, run_names
 
 from ..shared import errors
 from ..shared.judge_key import OPENAI_URL, api_key, kept_form
-from .panel_form import panel_form, servers
+from .panel_form import panel_form
 from .prompt_form import first_prompts, prompt_form
 from .widgets import widget
 
@@ -38,11 +38,6 @@ class Choice:
     @property
     def kind(self) -> str:
         return self.identity.kind
-
-    @property
-    def servers(self) -> list[str]:
-        """Where questions would be sent."""
-        return servers([str(self.identity), *self.identity.members])
 
     @property
     def step(self) -> jobs.Refine:
@@ -169,7 +164,7 @@ def _panel(run: Run) -> Choice | None:
     if found is None:
         return None
     kept = kept_form()
-    if OPENAI_URL in servers(list(found.members)) and not api_key():
+    if OPENAI_URL in found.servers and not api_key():
         st.info("OpenAI needs a key: set OPENAI_API_KEY, or type it under *Language model*.")
         return None
     ready: PromptSet = kept.get("ready", PAPER)

@@ -1,7 +1,5 @@
 """The choice of a panel: which judges decide together, and how."""
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from negrefine_core.judge import JudgeIdentity
@@ -30,7 +28,7 @@ def panel_form(run: Run) -> JudgeIdentity | None:
         accept_new_options=True,
         placeholder="Choose two or more, or type openai:MODEL@URL",
         help="WordNet, the language model of the form beside it, and who has answered in this run. Others can be "
-        "typed: openai:MODEL@URL, in other words than the paper’s openai+glossed:MODEL@URL.",
+        "typed: openai:MODEL@URL; to be asked with both words’ meanings, openai+glossed:MODEL@URL.",
     )
     rule = widget(
         st.segmented_control,
@@ -43,19 +41,17 @@ def panel_form(run: Run) -> JudgeIdentity | None:
         help="An unclear reply counts as no. Each judge’s own answers are kept.",
     )
     if len(members) < 2:
-        st.info("Choose two judges or more. A language model that is not in the list: give its server first.")
+        st.info(
+            "Choose two judges or more. For a language model that is not in the list, give its server under "
+            "“Language model” first, or type it."
+        )
         return None
-    for server in servers(members):
+    panel = JudgeIdentity.panel(rule, members)
+    for server in panel.servers:
         if "@" in server or "?" in server:  # the address is kept with every verdict
             st.error(f"The base URL {plain(server.rpartition('@')[2])} carries credentials or parameters.")
             return None
-    return JudgeIdentity.panel(rule, members)
-
-
-def servers(judges: Sequence[str]) -> list[str]:
-    """The servers of the language models among these judges."""
-    found = (JudgeIdentity.parse(judge) for judge in judges)
-    return list(dict.fromkeys(identity.url for identity in found if identity.kind == "openai" and identity.url))
+    return panel
 
 
 def _known(run: Run) -> list[str]:

@@ -141,6 +141,7 @@ def _begin(chosen: PromptSet) -> None:
 
 def _preview(run: Run, prompts: PromptSet) -> None:
     """What the model is told about an example pair."""
+    st.markdown("**What is sent**, for this pair:")
     left, right = st.columns(2)
     negative, id_label = _example(run)
     negative = widget(left.text_input, "Negative", f"prompt_negative_{run.name}", negative, max_chars=80)

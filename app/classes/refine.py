@@ -53,7 +53,7 @@ def refine_form(run: Run) -> None:
     found = background.result(key, work, "Counting the questions …")
     if not found:
         return
-    if choice.servers:
+    if choice.identity.servers:
         _before_sending(found, choice)
     elif choice.kind == "panel":
         st.caption("Every judge of the panel answers here. Nothing leaves this machine.")
@@ -95,9 +95,10 @@ def _before_sending(found: Estimate, choice: Choice) -> None:
     if not found.questions:
         return
     with st.container(border=True):
+        to = plain(" and ".join(choice.identity.servers))
         st.markdown(
-            f"**What leaves this machine**, to {plain(' and '.join(choice.servers))}: these questions with your class "
-            f"names and the negatives, word for word{_added(choice)}. No pictures, no file names."
+            f"**What leaves this machine**, to {to}: these questions with your class names and the negatives, word for "
+            f"word{_added(choice)}. No pictures, no file names."
         )
         systems = [prompts.system for prompts in choice.prompts] or [SYSTEM_PROMPT]
         st.code("\n\n".join([*systems, *found.examples]), language=None, wrap_lines=True)
@@ -109,7 +110,7 @@ def _added(choice: Choice) -> str:
 
 
 def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
-    asks = choice.servers and found is not None and found.questions
+    asks = choice.identity.servers and found is not None and found.questions
     label = "Refine again" if run.is_refined else "Refine"
     if clicked(
         f"Ask {found.questions:,} questions" if asks and found else label,
@@ -118,8 +119,8 @@ def _button(run: Run, choice: Choice, found: Estimate | None) -> None:
         icon=":material/gavel:",
         help="Works in the background; every answer is kept as soon as it is there.",
     ):
-        key = api_key() if choice.servers else ""
-        for server in choice.servers:
+        key = api_key() if choice.identity.servers else ""
+        for server in choice.identity.servers:
             note_server(server)
         for prompts in choice.prompts:
             keep(run, prompts)

@@ -123,7 +123,7 @@ def _part(step: Download | Mine | Refine | Score | Evaluate, run: Run | None) ->
             return Part(step.unit, sum(_prompts(run)), pace, "model")
         case Refine():
             judge = step.judge or run.judge
-            by: Literal["machine", "server"] = "server" if JudgeIdentity.parse(judge).kind == "openai" else "machine"
+            by: Literal["machine", "server"] = "server" if JudgeIdentity.parse(judge).servers else "machine"
             return Part(step.unit, _labels(run), f"{step.unit} by {judge}", by)
         case Score():
             return Part(step.unit, _images(step), pace, "model")

@@ -5,26 +5,28 @@ from collections.abc import Iterator
 from typing import Literal
 
 BLANKS = " \t\r\n\"'*`:▁Ġ"  # around a token: blanks, as tokenizers write them, quotes and emphasis
+LEAST = 0.1  # probability of yes and no together: a model that was about to say something else says nothing of them
 DIGITS = 4
 
 
-def p_yes(logprobs: object) -> float | None:
+def p_yes(logprobs: object, is_structured: bool = False) -> float | None:
     """The probability of the tokens that begin a yes over that of those that begin a yes or a no, from a server's
-    `logprobs`; None where it gives none, or neither is among the likely tokens.
+    `logprobs`; None where it gives none, or neither is likely.
 
-    Taken where the model said yes or no, which in a structured answer comes after the bracket; else where it began.
+    Taken where the reply begins; in a structured one where yes or no is said, after the bracket.
     """
     tokens = [entry for entry in _list(logprobs, "content") if str(_field(entry, "token")).strip(BLANKS)]
-    said = [entry for entry in tokens if _side(_field(entry, "token"))]
+    if is_structured:
+        tokens = [entry for entry in tokens if _side(_field(entry, "token"))]
     if not tokens:
         return None
     mass = {"yes": 0.0, "no": 0.0}
-    for token, probability in _likely(said[0] if said else tokens[0]):
+    for token, probability in _likely(tokens[0]):
         side = _side(token)
         if side:
             mass[side] += probability
     total = mass["yes"] + mass["no"]
-    return round(mass["yes"] / total, DIGITS) if total > 0 else None
+    return round(mass["yes"] / total, DIGITS) if total >= LEAST else None
 
 
 def _likely(entry: object) -> Iterator[tuple[object, float]]:

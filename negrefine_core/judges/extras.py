@@ -1,7 +1,7 @@
 """What a language model's server is asked for beyond the paper's request: a structured answer, and how sure it is."""
 
 import asyncio
-import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -26,6 +26,7 @@ _STRUCTURED: tuple[Extras, ...] = (
     {"response_format": {"type": "json_object", "schema": _SCHEMA}},  # llama-cpp-python
 )
 
+_ANSWER = re.compile(r'\s*{\s*"answer"\s*:\s*"(Yes|No)\b')
 _LOGPROBS: Extras = {"logprobs": True, "top_logprobs": 5}  # no server that gives them gives fewer
 
 
@@ -40,6 +41,10 @@ class Granted:
         self._tries: list[Extras] = [*({**form, **_LOGPROBS} for form in forms), *forms]  # from the most to none
         self.extras: Extras = {}
         self.is_known = False
+
+    @property
+    def is_structured(self) -> bool:
+        return "response_format" in self.extras
 
     def open(self) -> None:
         """Before the first question, in the event loop that asks it."""
@@ -73,10 +78,6 @@ class Granted:
 
 
 def answer_in(text: str) -> str:
-    """The answer of a structured reply; the reply itself where it is none."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    answer = content.get("answer") if isinstance(content, dict) else None
-    return answer if isinstance(answer, str) else text
+    """The answer of a structured reply, which may be cut off after it; the reply itself where it is none."""
+    found = _ANSWER.match(text)
+    return found[1] if found else text

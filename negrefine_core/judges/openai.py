@@ -22,7 +22,7 @@ from .wording import Message, Wording
 UNANSWERED = (openai.OpenAIError, aiohttp.ClientError, LookupError, TypeError, ValueError, TimeoutError)
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_TOKENS = 8  # "Yes" or "No", and room to see what an unclear reply wanted to say
-MAX_TOKENS_STRUCTURED = 24  # the same as JSON
+MAX_TOKENS_STRUCTURED = 64  # the same as JSON, which a small model fills with blanks
 TIMEOUT = 60.0  # seconds for one reply, which a busy local server may need
 CONNECT_TIMEOUT = 5.0  # seconds for a server to be there at all
 RETRIES = 6  # by the SDK, after 0.5, 1, 2, 4, 8, 8 s: outlasts a server's restart
@@ -125,7 +125,7 @@ class OpenAIJudge:
             await self._wait_for_turn()
             start = time.perf_counter()
             received = await self._answer(self._client, messages)
-            reply = _reply(received, time.perf_counter() - start)
+            reply = _reply(received, time.perf_counter() - start, self._granted.is_structured)
             if reply:
                 self._replies += 1
                 return self._in_our_terms(reply, question)
@@ -235,7 +235,7 @@ def writable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _reply(received: bytes, latency: float) -> Reply | None:
+def _reply(received: bytes, latency: float, is_structured: bool = False) -> Reply | None:
     """A chat completion's reply; None where this is none."""
     try:
         completion = json.loads(received)
@@ -246,7 +246,7 @@ def _reply(received: bytes, latency: float) -> Reply | None:
         return None
     model, usage = completion.get("model"), completion.get("usage")
     counts = usage if isinstance(usage, dict) else {}
-    certainty = p_yes(completion["choices"][0].get("logprobs"))
+    certainty = p_yes(completion["choices"][0].get("logprobs"), is_structured)
     return Reply(
         writable(text),
         latency,

@@ -43,7 +43,13 @@ def test_p_yes_is_the_mass_of_the_yes_tokens_over_that_of_yes_and_no() -> None:
 
 def test_p_yes_is_taken_where_the_model_answers_and_not_at_a_bracket_or_a_blank() -> None:
     content = [entry('{"', **{'{"': 1.0}), entry("answer", answer=1.0), entry('":"', No=0.9), entry("Y", Y=0.7, N=0.3)]
-    assert p_yes({"content": [entry("\n", No=1.0), *content]}) == pytest.approx(0.7)
+    assert p_yes({"content": [entry("\n", No=1.0), *content]}, is_structured=True) == pytest.approx(0.7)
+    assert p_yes({"content": [entry("\n", No=1.0), entry(" No", _No=0.6, Yes=0.2)]}) == pytest.approx(0.25)
+
+
+def test_a_reply_that_begins_with_something_else_says_nothing_of_yes_and_no() -> None:
+    told = [entry("The", The=0.9, Yes=0.03, No=0.01), entry("not", not_=0.9, Yes=0.1)]
+    assert p_yes({"content": told}) is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,12 @@ from negrefine_core.judge import SYSTEM_PROMPT, Question, Reply
 from negrefine_core.judges import openai as openai_judge
 from negrefine_core.judges.cache import CachedJudge
 from negrefine_core.judges.openai import OpenAIJudge
+from negrefine_core.judges.why import ask_why
+from negrefine_core.judges.wording import Glossary, Wording
+from negrefine_core.lexicon import WordNet
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict, judge_chains
+from negrefine_core.prompts import GLOSSED
 from negrefine_core.runs import Run, Settings
 from tests.support.jobs import HANG, until
 from tests.support.loopback_server import Action, LoopbackServer
@@ -336,12 +341,27 @@ def test_credentials_in_the_url_are_refused_and_openai_needs_a_key(monkeypatch: 
 # --- a real model ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif("NEGREFINE_LLM_URL" not in os.environ, reason="NEGREFINE_LLM_URL names no OpenAI-compatible server")
-def test_a_real_model_answers() -> None:
+def real_judge(**more: Any) -> OpenAIJudge:
     """The README's section on the judge says how to start one."""
-    judge = OpenAIJudge(os.environ.get("NEGREFINE_LLM_MODEL", "default"), os.environ["NEGREFINE_LLM_URL"])
-    ((verdict, *_),) = judge_chains(judge, [[Question("oslo", "proper noun")]])
+    return OpenAIJudge(os.environ.get("NEGREFINE_LLM_MODEL", "default"), os.environ["NEGREFINE_LLM_URL"], **more)
+
+
+REAL = pytest.mark.skipif("NEGREFINE_LLM_URL" not in os.environ, reason="NEGREFINE_LLM_URL names no server")
+
+
+@REAL
+def test_a_real_model_answers() -> None:
+    ((verdict, *_),) = judge_chains(real_judge(), [[Question("oslo", "proper noun")]])
     assert isinstance(verdict, Verdict)
     assert verdict.reply
     assert verdict.model
     assert verdict.prompt_tokens
+
+
+@REAL
+def test_a_real_model_answers_in_other_words_and_says_why(tmp_path: Path, wordnet: WordNet) -> None:
+    wording = Wording(GLOSSED, Glossary(["safe", "ship"], wordnet))
+    asked = [[Question("common sage", "subcategory", "safe")], [Question("oslo", "proper noun")]]
+    verdicts = [chain[0] for chain in judge_chains(real_judge(wording=wording), asked)]
+    assert {verdict.answer for verdict in verdicts} <= {"yes", "no"}
+    assert ask_why(Run.create("r", Settings(), ["safe"], tmp_path), verdicts[0]).text

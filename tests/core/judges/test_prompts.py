@@ -15,6 +15,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.judge import JudgeIdentity, Question
 from negrefine_core.judges.cache import CachedJudge
 from negrefine_core.judges.choose import open_judge
+from negrefine_core.judges.extras import answer_in
 from negrefine_core.judges.openai import OpenAIJudge
 from negrefine_core.judges.prompt_book import PromptBook, carry_over, keep
 from negrefine_core.judges.wording import UNKNOWN, Glossary, Wording
@@ -289,6 +290,20 @@ def test_a_structured_set_asks_for_yes_or_no_alone_and_reads_the_answer_out_of_i
         assert asked_in(server, MINE) == [("unclear", '{"answer": "Yes"}')] * 6
     assert [r["response_format"]["type"] for r in server.requests[:6]] == ["json_schema"] * 6
     assert not any("response_format" in request for request in server.requests[6:])
+
+
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ('{\n\n"answer"\n\n:\n\n"No', "No"),  # cut off, as a small model's blanks fill the tokens
+        ('{"answer": "Yes"}\n', "Yes"),
+        ("Yes", "Yes"),
+        ('{"answer": "Maybe"}', '{"answer": "Maybe"}'),
+        ('"Yes"', '"Yes"'),
+    ],
+)
+def test_a_structured_reply_is_read_as_far_as_it_came(text: str, reply: str) -> None:
+    assert answer_in(text) == reply
 
 
 @pytest.mark.parametrize("status", [400, 422, 500])
