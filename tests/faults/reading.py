@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from negrefine_core import methods, metrics, overrides, paths, pipeline
+from negrefine_core import marks, methods, metrics, overrides, paths, pipeline
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import queue
 from negrefine_core.runs import Run
@@ -61,6 +61,8 @@ def _part(read: Callable[[], object]) -> Part:
 
 
 def _file(file: Path) -> object:
+    if file.is_dir():
+        return sorted((str(each.relative_to(file)), each.read_bytes()) for each in file.rglob("*") if each.is_file())
     if file.suffix == ".parquet":
         return _rows(pd.read_parquet(file))
     return [line for line in file.read_text(encoding="utf-8").splitlines() if " s |" not in line and "took" not in line]
@@ -103,6 +105,11 @@ def _review(run: Run) -> object:
     return _rows(overrides.review_table(run).drop(columns=["time"]))
 
 
+def _marks(run: Run) -> object:
+    found = {name: marks.marked(run, name) for name in run.scored_sets}
+    return {name: {p: (m.side, m.id_label, m.who) for p, m in known.items()} for name, known in found.items()}
+
+
 def _scores(run: Run) -> object:
     return {name: _rows(run.scores(name)) for name in run.scored_sets}
 
@@ -129,6 +136,8 @@ READERS: Mapping[str, Callable[[Run], object]] = {
     "negatives": lambda run: [vars(n) for n in run.negatives] if run.is_refined else "not refined",
     "outdated": overrides.outdated_scores,
     "scores": _scores,
+    "mark log": lambda run: [(m.image_set, m.path, m.side, m.who, m.undoes is not None) for m in run.marks],
+    "marks": _marks,
     "metrics": lambda run: dict(run.metrics) if run.path("metrics.json").exists() else "not evaluated",
     "skipped": lambda run: _rows(run.skipped),
 }

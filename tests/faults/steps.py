@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from negrefine_app.score import uploads
 
-from negrefine_core import overrides, paths
+from negrefine_core import marks, overrides, paths, sorting
 from negrefine_core.benchmarks import ablation, seeds
 from negrefine_core.benchmarks.experiments import Experiment
 from negrefine_core.benchmarks.export import export_scores
@@ -151,6 +151,22 @@ def _undo_once(world: World) -> None:
         overrides.undo(run, "fay")
 
 
+def _unmark_once(world: World) -> None:
+    """Take the last mark of the state `scored` back, once."""
+    run = world.run()
+    if all(entry.undoes is None for entry in run.marks):
+        marks.unmark(run, "own", "fay")
+
+
+def _sort(world: World) -> None:
+    """Into a folder that is not there; who repeats it looks first."""
+    if (WRITTEN / "sorted").exists():
+        return
+    run = world.run()
+    table = sorting.sorted_table(run.scores("animals"), "negrefine", 1.0, marks.marked(run, "animals"))
+    sorting.copy_into_folders(run, "animals", table, WRITTEN / "sorted")
+
+
 STEPS: tuple[Step, ...] = (
     Step("create", "empty", World.create),
     Step("mine, cold", "created", lambda world: world.mine()),
@@ -166,6 +182,9 @@ STEPS: tuple[Step, ...] = (
     Step("import decisions", "scored", _import_decisions),
     Step("export decisions", "scored", lambda world: overrides.export_csv(world.run(), WRITTEN / "decisions.csv")),
     Step("say the role", "scored", lambda world: world.run().set_role("food", "ID")),
+    Step("mark", "scored", lambda world: world.mark(2, is_id=True)),
+    Step("take a mark back", "scored", _unmark_once),
+    Step("sort into folders", "scored", _sort),
     Step("remove a set", "scored", _remove),
     Step("copy the run", "scored", lambda world: world.run().copy("copied")),
     Step("import-reference", "empty", _import_reference),

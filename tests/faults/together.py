@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from negrefine_core import overrides, paths
+from negrefine_core import marks, overrides, paths
 from negrefine_core.runs import Run
 from tests.faults.changes import Change, Changes
 from tests.faults.children import Child, Ended, forked
@@ -42,6 +42,10 @@ def _confirm(world: World) -> None:
     overrides.confirm(world.run(), world.labels("kept")[2:4], "ivy", "fine")
 
 
+def _unmark(world: World) -> None:
+    marks.unmark(world.run(), "own", "bob")
+
+
 def _score(*names: str) -> Callable[[World], object]:
     return lambda world: world.score(*names)
 
@@ -70,6 +74,8 @@ PAIRS: Mapping[str, Pair] = {
     "role, score": Pair("scored", _role, _score("animals")),
     "remove, score": Pair("scored", _remove, _score("food")),
     "evaluate, override": Pair("changed", World.evaluate, _drop(7, "bob")),
+    "mark, mark": Pair("scored", lambda world: world.mark(2, True, "ann"), lambda world: world.mark(3, False, "bob")),
+    "mark, take back": Pair("scored", lambda world: world.mark(2, True, "ann"), _unmark),
     "mine, mine": Pair("created", lambda world: world.mine(), lambda world: world.mine()),
     "create, create": Pair("empty", World.create, World.create),
     "create, create otherwise": Pair("empty", World.create, lambda world: world.create(ids=("fox", "elk"))),
