@@ -102,6 +102,13 @@ class JudgeIdentity:
         return f"{head}:{self.detail}" if self.detail else head
 
     @property
+    def short(self) -> str:
+        """For the head of a column: a language model without its server."""
+        if self.kind != "openai":
+            return str(self)
+        return self.model if self.prompts == PAPER.name else f"{self.model} ({self.prompts})"
+
+    @property
     def rule(self) -> str:
         """How a panel decides."""
         return self.detail.partition("(")[0]

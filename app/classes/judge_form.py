@@ -170,7 +170,14 @@ def _panel(run: Run) -> Choice | None:
     ready: PromptSet = kept.get("ready", PAPER)
     asked_in = {JudgeIdentity.parse(member).prompts for member in found.members}
     prompts = (ready,) if ready.version in asked_in else ()
-    choice = Choice(found, prompts, int(kept.get("in_flight", IN_FLIGHT)), float(kept.get("rate", 0)) or None)
+    prices = (kept.get("sent", 0.0), kept.get("received", 0.0))
+    choice = Choice(
+        found,
+        prompts,
+        int(kept.get("in_flight", IN_FLIGHT)),
+        float(kept.get("rate", 0)) or None,
+        prices if any(prices) else None,
+    )
     try:
         choice.judge(run, "")
     except NegRefineError as error:

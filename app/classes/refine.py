@@ -99,6 +99,7 @@ def _before_sending(found: Estimate, choice: Choice) -> None:
         st.markdown(
             f"**What leaves this machine**, to {to}: these questions with your class names and the negatives, word for "
             f"word{_added(choice)}. No pictures, no file names."
+            + (" Your key goes to each of these servers." if len(choice.identity.servers) > 1 and api_key() else "")
         )
         systems = [prompts.system for prompts in choice.prompts] or [SYSTEM_PROMPT]
         st.code("\n\n".join([*systems, *found.examples]), language=None, wrap_lines=True)

@@ -28,7 +28,7 @@ P_YES_FROM = {
 CHAIN_HELP = (
     "The judge’s questions on this label, in order: whether it is a proper noun, then whether it is a subcategory of "
     "one of the 10 nearest ID classes. The first yes rejects it and ends the questions. An unclear reply counts as no. "
-    "The questions are the paper’s, spelling included."
+    "The questions are the paper’s, spelling included, unless the judge names another prompt set."
 )
 
 
@@ -130,17 +130,17 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
         same = row["kind"] == "same"
         st.caption("Nothing: the label equals an ID class." if same else "Nothing: it was not asked about this label.")
         return
-    others = sorted({v.judge for verdict in asked for v in judged.others.get(verdict.subject, [])})
+    others = _columns({v.judge for verdict in asked for v in judged.others.get(verdict.subject, [])})
     rows = []
     for verdict in asked:
         cells = {"Question": plain(verdict.prompt), "Reply": _reply(verdict), "Answer": ANSWERS[verdict.answer]}
         if verdict.p_yes is not None:
             cells["P(yes)"] = f"{100 * verdict.p_yes:.0f}%"
-        if JudgeIdentity.parse(judge).kind != "wordnet":
+        if all(JudgeIdentity.parse(name).kind != "wordnet" for name in (judge, *others)):
             cells["WordNet"] = _wordnet_view(verdict.negative, verdict.id_label)
-        for other in others:
+        for other, column in others.items():
             answers = [v.answer for v in judged.others.get(verdict.subject, []) if v.judge == other]
-            cells[plain(other)] = ANSWERS[answers[-1]] if answers else "–"
+            cells[column] = ANSWERS[answers[-1]] if answers else "–"
         if verdict.similarity is not None:
             cells["CLIP similarity"] = f"{100 * verdict.similarity:.1f}"
         rows.append(cells)
@@ -153,6 +153,13 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     decided = _deciding(row, asked)
     if decided:
         why(run, [decided, *judged.others.get(decided.subject, [])])
+
+
+def _columns(judges: set[str]) -> dict[str, str]:
+    """The head of each other judge's column: short where that tells it from the others."""
+    short = {judge: plain(JudgeIdentity.parse(judge).short) for judge in sorted(judges)}
+    taken = list(short.values())
+    return {judge: name if taken.count(name) == 1 else plain(judge) for judge, name in short.items()}
 
 
 def _reply(verdict: Verdict) -> str:

@@ -130,6 +130,16 @@ def test_a_panel_of_wordnet_and_a_server_is_chosen_and_asked(run: Run, server: L
     assert "the panel was divided \\(1 of 2 said yes\\)" in texts(app)  # on the poodle
 
 
+def test_it_is_said_that_a_key_goes_to_every_server_of_a_panel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    app = form(run, "panel")
+    members = ["openai:m@http://127.0.0.1:1/v1", "openai:m@http://127.0.0.1:2/v1"]
+    app = settled(app.multiselect(key="judge_members").set_value(members).run())
+    assert "Your key goes to each of these servers" in texts(app)
+    app = settled(app.multiselect(key="judge_members").set_value(["wordnet", members[0]]).run())
+    assert "Your key goes" not in texts(app)
+
+
 def test_a_panel_that_cannot_be_is_said_in_the_form(run: Run) -> None:
     app = form(run, "panel")
     app = settled(app.multiselect(key="judge_members").set_value(["wordnet", "gpt"]).run())

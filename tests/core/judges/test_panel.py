@@ -94,6 +94,12 @@ def test_the_identity_of_a_panel_leads_back_to_its_members() -> None:
     assert JudgeIdentity.parse(str(identity)).members == tuple(members)
     assert JudgeIdentity.parse(str(identity)).rule == "any"
     assert JudgeIdentity.parse("wordnet:(a, b)").members == ()
+    assert [JudgeIdentity.parse(member).short for member in members] == [
+        "wordnet",
+        "m, (b) 50% (glossed)",
+        "replay:a-run",
+    ]
+    assert JudgeIdentity.parse(str(identity)).servers == ["http://127.0.0.1:1/v1"]
     opened = open_judge("panel:majority(wordnet, openai:m@http://h/v1)", prompts="glossed")
     assert opened.identity == "panel:majority(wordnet, openai+glossed:m@http://h/v1)"
     assert open_judge(opened.identity).identity == opened.identity
