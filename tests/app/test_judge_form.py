@@ -147,3 +147,10 @@ def test_a_panel_that_cannot_be_is_said_in_the_form(run: Run) -> None:
     app = settled(app.multiselect(key="judge_members").set_value(["wordnet", "openai:m@http://u:pw@host/v1?k=1"]).run())
     assert "credentials or parameters" in app.error[0].value
     assert not [button for button in app.button if button.key == "refine"]
+
+
+def test_damaged_prompt_sets_are_said_on_the_page(run: Run) -> None:
+    run.path("prompts.json").write_text('{"sets": [', encoding="utf-8")
+    app = settled(at("classes", run=run.name, step="refine"))
+    assert "prompts.json cannot be read" in app.error[0].value.replace("\\", "")
+    assert "put the file back from a backup" in app.error[0].value
