@@ -89,16 +89,12 @@ def is_enough(marks: Iterable[Mark]) -> bool:
     return min(sum(sides), len(sides) - sum(sides)) >= ENOUGH
 
 
-def measured(
-    truth: pd.DataFrame, columns: Sequence[str], image_set: str, convention: Convention = "id-positive"
-) -> list[Measured]:
-    """Each score's metrics on marked pictures (`with_truth`), with bootstrap draws; the set stands for ID and OOD.
+def measured(truth: pd.DataFrame, score: str, convention: Convention = "id-positive") -> Measured:
+    """A score's metrics on the marked pictures of a set (`with_truth`), with bootstrap draws.
 
     Raises NegRefineError where no ID or no other picture is marked.
     """
-    table = truth.assign(image_set=image_set)
-    found = evaluate(table, columns, convention, RESAMPLES)
-    return [row for row in found if row.ood_set == image_set]
+    return evaluate(truth.assign(image_set="marked"), [score], convention, RESAMPLES)[0]
 
 
 def right(truth: pd.DataFrame, score: str, threshold: float) -> Share:

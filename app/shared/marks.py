@@ -126,8 +126,7 @@ def _truth(run: Run, image_set: str) -> pd.DataFrame:
     lambda run, image_set, score: (run.state("marks.jsonl", scores=[image_set]), score), max_entries=64, keep="itself"
 )
 def _measured(run: Run, image_set: str, score: str) -> Measured:
-    (row,) = marks.measured(_truth(run, image_set), [score], image_set)
-    return row
+    return marks.measured(_truth(run, image_set), score)
 
 
 @told

@@ -85,7 +85,7 @@ def test_metrics_come_with_five_marks_of_each_kind_and_are_those_of_the_marked_p
     found = marks.marked(run, "photos")
     assert marks.is_enough(found.values())
     truth = marks.with_truth(run.scores("photos"), found)
-    (row,) = marks.measured(truth, ["negrefine"], "photos")
+    row = marks.measured(truth, "negrefine")
     scores = run.scores("photos").set_index("path")["negrefine"]
     inside = [scores[f"{2 * i:03d}.png"] for i in range(5)]
     outside = [scores[f"{2 * i:03d}.png"] for i in range(5, 9)] + [scores["001.png"]]
