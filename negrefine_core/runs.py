@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -345,7 +345,9 @@ class Run(RunFolder):
         return found
 
     def set_role(self, image_set: str, role: Role) -> None:
-        """Say what an image set shows; metrics that took it otherwise go."""
+        """Say what an image set shows; metrics that took it otherwise go. Raises NegRefineError for no such role."""
+        if role not in get_args(Role):
+            raise NegRefineError(f"{role!r} is no role of an image set; say one of {', '.join(get_args(Role))}")
         with self.locked():
             measured = self._keep_measured_roles()
             self.update_info(roles={**self.info.roles, image_set: role})

@@ -7,11 +7,13 @@ from ..shared.scored_images import ScoredImages
 from ..shared.view import change
 from .view import ExploreView
 
+HEIGHT = 300  # pixels: the whole of it is seen beside the pictures on a laptop
+
 
 def brushed_histogram(view: ExploreView, images: ScoredImages, chart: go.Figure, alt: str) -> None:
     key = f"brush_{'_'.join(images.sets.names)}_{images.score.column}_{view.chosen_scores}"
     st.plotly_chart(
-        chart,
+        chart.update_layout(height=HEIGHT),
         key=key,
         on_select=lambda: _brush(view, key),
         selection_mode="box",

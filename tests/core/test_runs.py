@@ -376,3 +376,11 @@ def test_a_role_that_is_said_again_takes_only_metrics_away_that_took_it_otherwis
     assert run.path("metrics.json").exists()
     run.set_role("cars", "ID")
     assert not run.path("metrics.json").exists()
+
+
+@pytest.mark.parametrize("role", [True, "id", "", None])
+def test_a_role_that_is_none_is_refused_and_nothing_is_written(run: Run, role: Any) -> None:
+    before = run.info
+    with pytest.raises(NegRefineError, match="no role of an image set; say one of ID, OOD, unknown"):
+        run.set_role("pets", role)
+    assert run.info == before
