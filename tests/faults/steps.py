@@ -123,10 +123,10 @@ def _start_job(world: World) -> None:
 def _work_job(world: World) -> None:
     """What a job's process does; the fault is in this process."""
     job = queue.Job(queue.JOBS / "1-000000")
-    if not job.folder.exists():
-        job.folder.mkdir(parents=True)
-        (job.folder / "job.json").write_text(WHOLE.model_dump_json(), encoding="utf-8")
+    if not (job.folder / "job.json").exists():
+        job.folder.mkdir(parents=True, exist_ok=True)
         (job.folder / "lock").touch()
+        paths.write_atomically(job.folder / "job.json", WHOLE.model_dump_json())
     if job.state != "done":
         worker.main(job.folder)
     _say_failure(job)
