@@ -102,12 +102,6 @@ def right(truth: pd.DataFrame, score: str, threshold: float) -> Share:
     return Share(int(((truth[score] >= threshold) == truth["is_id"]).sum()), len(truth))
 
 
-def right_class(truth: pd.DataFrame) -> Share:
-    """Of the marked pictures whose class was said, how many have it as their first ID label."""
-    named = truth[truth["shows"] != ""]
-    return Share(int((named["id_labels"].str[0] == named["shows"]).sum()), len(named))
-
-
 def _not_undone(log: Sequence[Mark]) -> list[Mark]:
     undone = {entry.undoes for entry in log}
     return [entry for entry in log if entry.undoes is None and entry.number not in undone]

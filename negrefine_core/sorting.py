@@ -113,9 +113,11 @@ def folder_names(labels: Iterable[str]) -> dict[str, str]:
 
 
 def _places(run: Run, image_set: str, table: pd.DataFrame) -> Iterator[tuple[Path, str]]:
-    """(The picture's file, its place CLASS/PATH) of each row whose picture is there."""
-    names = folder_names(table["predicted"])
-    for path, label in zip(table["path"], table["predicted"], strict=True):
+    """(The picture's file, its place CLASS/PATH) of each row whose picture is there; what a person said goes first."""
+    marked = table["marked_class"].where(table["marked"] != "OOD", "")
+    labels = marked.where((table["marked"] == "OOD") | (marked != ""), table["predicted"])
+    names = folder_names(labels)
+    for path, label in zip(table["path"], labels, strict=True):
         try:
             yield locate(run, image_set, path), f"{names[label]}/{path}"
         except NegRefineError:

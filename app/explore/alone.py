@@ -22,7 +22,7 @@ _UNMARKED = ALL_IMAGES | {"marked": "no", "image": "", "back": "explore"}
 SAID = {
     "ID": "It was said to show your classes (ID); a set of something else (OOD) is missing to compare it with.",
     "OOD": "It was said to show something else (OOD); a set of your classes (ID) is missing to compare it with.",
-    "unknown": "Nobody has said what it shows, so there are no figures.",
+    "unknown": "Nobody has said what it shows: figures come from your marks.",
 }
 
 

@@ -71,7 +71,7 @@ def _folders(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
         on_click="ignore",
         disabled=not is_small,
         help="The pictures, a folder for each class that they look like and one for “none of the classes”; and the "
-        "list.",
+        "list. What you marked goes where you said.",
     )
     if not is_small:
         st.caption(f"The pictures are too many for the browser. On the command line: {_command(run, images)}")

@@ -90,11 +90,13 @@ def _after(shown: pd.DataFrame, image: pd.Series) -> str:
 
 
 def _back(view: ImageView) -> None:
+    """From marking to all pictures, the marked ones included."""
+    anew = {"marked": "", "sort": "highest"} if view.marked == "no" else {}
     st.page_link(
         links.page(view.back),
         label=f"Back to {BACK[view.back]}",
         icon=":material/arrow_back:",
-        query_params=view.query(image="", back="explore", off=(), off_ids=()),
+        query_params=view.query(image="", back="explore", off=(), off_ids=(), **anew),
     )
 
 

@@ -94,8 +94,6 @@ def marks_line(run: Run, images: ScoredImages) -> None:
     facts = [f"**{len(truth):,} marked**: {inside:,} of your classes, {len(truth) - inside:,} of none"]
     if len(truth):
         facts.append(f"right at this threshold {_share(marks.right(truth, images.score.column, images.threshold))}")
-    if (by_class := marks.right_class(truth)).total:
-        facts.append(f"right class {_share(by_class)}")
     if marks.is_enough(known.values()):
         facts += _figures(_measured(run, images.sets.alone, images.score.column))
         kept = "The figures are of the marked pictures; marked in random order, they stand for the whole set."

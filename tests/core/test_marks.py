@@ -93,7 +93,6 @@ def test_metrics_come_with_five_marks_of_each_kind_and_are_those_of_the_marked_p
     low, high = row.intervals["auroc_interval"]
     assert low <= row.auroc <= high
     assert (marks.right(truth, "negrefine", 1.6).count, marks.right(truth, "negrefine", 1.6).total) == (9, 10)
-    assert (marks.right_class(truth).count, marks.right_class(truth).total) == (5, 5)
 
 
 def test_a_share_has_wilsons_interval() -> None:

@@ -60,6 +60,15 @@ def test_each_picture_is_copied_under_its_class_and_nowhere_else(run: Run, table
         sorting.copy_into_folders(run, "photos", table, tmp_path / "out")
 
 
+def test_what_a_person_marked_goes_before_what_a_picture_looks_like(run: Run) -> None:
+    said = {"001.png": (False, ""), "000.png": (True, "../owl"), "003.png": (True, "")}
+    marks = {path: Mark("photos", path, "", is_id, label, "ann", "") for path, (is_id, label) in said.items()}
+    file = io.BytesIO()
+    sorting.write_zip(run, "photos", sorting.sorted_table(run.scores("photos"), "negrefine", 1.0, marks), file)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.namelist()[1:] == ["none of the classes/001.png", "horse/003.png", "_owl/000.png"]
+
+
 def test_the_archive_holds_the_same_and_the_table(run: Run, table: pd.DataFrame) -> None:
     file = io.BytesIO()
     assert sorting.write_zip(run, "photos", table, file) == 3
