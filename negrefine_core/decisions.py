@@ -1,10 +1,13 @@
 """What verdicts and overrides decide: final negatives = mined negatives - rejections + a person's decisions."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from .judge import PUBLISHED
 from .negfilter import clean_negatives
 from .records import Mark, Negative, Override, Verdict
+
+Numbered = TypeVar("Numbered", Override, Mark)
 
 KEPT, DROPPED = "kept", "dropped"
 
@@ -25,8 +28,13 @@ def in_order(mined: Sequence[Negative], judge: str, verdicts: Iterable[Verdict])
 
 def in_force(overrides: Sequence[Override]) -> dict[str, Override]:
     """The last override of each negative, without what was undone."""
-    undone = {override.undoes for override in overrides}
-    return {o.negative: o for o in overrides if o.undoes is None and o.number not in undone}
+    return {override.negative: override for override in not_undone(overrides)}
+
+
+def not_undone(log: Sequence[Numbered]) -> list[Numbered]:
+    """The lines of a numbered log, in their order, without what was undone and the undoing."""
+    undone = {entry.undoes for entry in log}
+    return [entry for entry in log if entry.undoes is None and entry.number not in undone]
 
 
 def next_number(log: Sequence[Override] | Sequence[Mark]) -> int:

@@ -1,12 +1,13 @@
 """A person's marks on pictures that nobody had sorted: what each really shows, and the metrics that follow."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
 
+from .decisions import not_undone
 from .errors import NegRefineError
 from .metrics import Convention, Interval, Measured, evaluate
 from .paths import file_state
@@ -57,7 +58,7 @@ def mark(run: Run, image_set: str, path: str, is_id: bool, who: str, id_label: s
 def unmark(run: Run, image_set: str, who: str) -> Mark | None:
     """Take back the set's last mark that is not taken back yet; returns it, or None where there is none."""
     with run.locked():
-        open_marks = [entry for entry in _not_undone(run.marks) if entry.image_set == image_set]
+        open_marks = [entry for entry in not_undone(run.marks) if entry.image_set == image_set]
         if not open_marks:
             return None
         last = open_marks[-1]
@@ -69,18 +70,14 @@ def unmark(run: Run, image_set: str, who: str) -> Mark | None:
 
 def marked(run: Run, image_set: str) -> dict[str, Mark]:
     """The last mark of each picture of a set, by path; a mark on a file whose content is another now does not count."""
-    last = {entry.path: entry for entry in _not_undone(run.marks) if entry.image_set == image_set}
+    last = {entry.path: entry for entry in not_undone(run.marks) if entry.image_set == image_set}
     return {path: entry for path, entry in last.items() if _is_of(run, entry)}
 
 
 def with_truth(scores: pd.DataFrame, marks: Mapping[str, Mark]) -> pd.DataFrame:
-    """The rows of marked pictures, with `is_id` and the class that they show, `shows` ("" where it was not said)."""
+    """The rows of marked pictures, with what they show: `is_id`."""
     rows = scores[scores["path"].isin(marks.keys())]
-    entries = [marks[path] for path in rows["path"]]
-    return rows.assign(
-        is_id=pd.array([entry.is_id for entry in entries], dtype=bool),
-        shows=[entry.id_label for entry in entries],
-    )
+    return rows.assign(is_id=pd.array([marks[path].is_id for path in rows["path"]], dtype=bool))
 
 
 def is_enough(marks: Iterable[Mark]) -> bool:
@@ -100,11 +97,6 @@ def measured(truth: pd.DataFrame, score: str, convention: Convention = "id-posit
 def right(truth: pd.DataFrame, score: str, threshold: float) -> Share:
     """How many marked pictures lie on their side of the threshold."""
     return Share(int(((truth[score] >= threshold) == truth["is_id"]).sum()), len(truth))
-
-
-def _not_undone(log: Sequence[Mark]) -> list[Mark]:
-    undone = {entry.undoes for entry in log}
-    return [entry for entry in log if entry.undoes is None and entry.number not in undone]
 
 
 def _is_of(run: Run, entry: Mark) -> bool:

@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import Cancelled, NegRefineError
 from .judge import Judge, JudgeIdentity, Kind, Panel, Question, Reply, Wait
-from .records import Negative
+from .records import Negative, now
 from .records import Verdict as Verdict
 
 if TYPE_CHECKING:  # torch and open_clip take seconds to import, and a review of verdicts needs neither
@@ -267,7 +266,7 @@ def _verdict(judge: Judge, question: Question, reply: Reply) -> Verdict:
         reply=reply.text,
         answer=reply.answer,
         judge=judge.identity,
-        time=reply.time or datetime.now(UTC).isoformat(timespec="seconds"),
+        time=reply.time or now(),
         latency=round(reply.latency, 3),
         model=reply.model,
         prompt_tokens=reply.prompt_tokens,

@@ -12,6 +12,7 @@ from .decisions import DROPPED as DROPPED
 from .decisions import KEPT as KEPT
 from .decisions import decisions, kept, next_number
 from .decisions import in_force as in_force
+from .decisions import not_undone as not_undone
 from .errors import NegRefineError, UnfinishedError
 from .methods import Negatives
 from .paths import write_atomically
@@ -240,7 +241,7 @@ def undo(run: Run, who: str, count: int = 1, until: int | None = None) -> list[O
     with run.locked():
         if until is not None and (since := [entry for entry in run.overrides if entry.number >= until]):
             raise DecidedMeanwhileError(f"nothing is taken back: meanwhile {_told(since[-1])}", since)
-        last = can_undo(run.overrides)[-count:][::-1] if count > 0 else []
+        last = not_undone(run.overrides)[-count:][::-1] if count > 0 else []
         added = [Override(o.negative, o.new, o.old, "undo", who, now(), undoes=o.number) for o in last]
         return _record(run, added)
 
@@ -268,12 +269,6 @@ def _told(entry: Override) -> str:
         return f"{entry.who} took back the decision on {entry.negative!r} ({when}), which is {entry.new} as before"
     reason = f": {entry.reason!r}" if entry.reason else ""
     return f"{entry.who} decided that {entry.negative!r} is {entry.new} ({when}){reason}"
-
-
-def can_undo(overrides: Sequence[Override]) -> list[Override]:
-    """The overrides and confirmations that are not undone yet, in their order."""
-    undone = {entry.undoes for entry in overrides}
-    return [entry for entry in overrides if entry.undoes is None and entry.number not in undone]
 
 
 def _record(run: Run, added: Sequence[Override]) -> list[Override]:

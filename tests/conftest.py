@@ -39,8 +39,16 @@ def _data_folder() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_model(tmp_path_factory.mktemp("tiny"), TINY)
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the tiny model."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_model(folder, TINY)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_folder: Path) -> str:
+    return f"local-dir:{tiny_folder}"
 
 
 @pytest.fixture(scope="session")

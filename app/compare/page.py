@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from negrefine_core.comparison import Difference, is_same_task
 from negrefine_core.methods import JUDGED
@@ -270,16 +271,21 @@ def _flip_tiles(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> 
     with st.container(key="tiles"):
         for column, (code, (words, meaning)) in zip(st.columns(4), FLIPS.items(), strict=True):
             ids, oods = (int(counts.get((code, inside), 0)) for inside in (True, False))
-            column.button(
-                f"{words}  \n**{ids + oods:,}** · {ids:,} ID, {oods:,} OOD",
-                key=f"flip_{code}",
-                type="primary" if _chosen(view, sets) == code else "secondary",
-                width="stretch",
-                help=f"{meaning} Click to see them.",
-                on_click=change,
-                args=(view,),
-                kwargs={"flip": code, "page": 1, "differ": "pictures"},
-            )
+            _tile(column, view, sets, code, f"{words}  \n**{ids + oods:,}** · {ids:,} ID, {oods:,} OOD", meaning)
+
+
+def _tile(column: DeltaGenerator, view: CompareView, sets: Sets, code: str, words: str, meaning: str) -> None:
+    """A button that shows what becomes of some images, and opens them."""
+    column.button(
+        words,
+        key=f"flip_{code}",
+        type="primary" if _chosen(view, sets) == code else "secondary",
+        width="stretch",
+        help=f"{meaning} Click to see them.",
+        on_click=change,
+        args=(view,),
+        kwargs={"flip": code, "page": 1, "differ": "pictures"},
+    )
 
 
 def _crossing_tiles(view: CompareView, sets: Sets, joined: Joined) -> None:
@@ -287,16 +293,7 @@ def _crossing_tiles(view: CompareView, sets: Sets, joined: Joined) -> None:
     counts, total = joined.table["flip"].value_counts(), len(joined.table)
     with st.container(key="tiles"):
         for column, (code, (words, meaning)) in zip(st.columns(4), CROSSINGS.items(), strict=True):
-            column.button(
-                f"{words}  \n**{int(counts.get(code, 0)):,}** of {total:,}",
-                key=f"flip_{code}",
-                type="primary" if _chosen(view, sets) == code else "secondary",
-                width="stretch",
-                help=f"{meaning} Click to see them.",
-                on_click=change,
-                args=(view,),
-                kwargs={"flip": code, "page": 1, "differ": "pictures"},
-            )
+            _tile(column, view, sets, code, f"{words}  \n**{int(counts.get(code, 0)):,}** of {total:,}", meaning)
 
 
 def _chosen(view: CompareView, sets: Sets) -> str:

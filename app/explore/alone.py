@@ -10,12 +10,13 @@ from ..shared import links
 from ..shared.marks import marks_line
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
-from ..shared.view import ALL_IMAGES, change
-from ..shared.words import percent, plain, plural
+from ..shared.view import ALL_IMAGES
+from ..shared.words import plain, plural
 from .brush import brushed_histogram
 from .controls import choose_score, choose_sets_alone
 from .pictures import picture_tools, pictures
 from .threshold_controls import choose_rule, threshold_slider
+from .tiles import outcome_tile
 from .view import ExploreView
 
 _UNMARKED = ALL_IMAGES | {"marked": "no", "image": "", "back": "explore"}
@@ -85,15 +86,5 @@ def _tiles(view: ExploreView, images: ScoredImages) -> None:
     counts, total = images.table["outcome"].value_counts(), len(images.table)
     with st.container(key="tiles"):
         for column, outcome in zip(st.columns(2), UNKNOWN_OUTCOMES, strict=True):
-            count, words = int(counts.get(outcome.code, 0)), OUTCOME_WORDS[outcome.code]
-            chosen = view.outcome == outcome.code
-            column.button(
-                f"{words.name}  \n**{count:,}** of {total:,} · {percent(count / total)}",
-                key=f"tile_{outcome.code}",
-                type="primary" if chosen else "secondary",
-                width="stretch",
-                help=f"{words.meaning} Click to see {'all pictures again' if chosen else 'only these'}.",
-                on_click=change,
-                args=(view,),
-                kwargs={"outcome": "" if chosen else outcome.code, "page": 1, "show": "pictures"},
-            )
+            count, title = int(counts.get(outcome.code, 0)), OUTCOME_WORDS[outcome.code].name
+            outcome_tile(column, view, outcome, title, count, total, "pictures")

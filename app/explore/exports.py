@@ -28,27 +28,28 @@ def exports(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
 
 def _table(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
     """The images of the view, in its order, with what they are taken for and every score."""
-    predicted = images.taken_for[shown.index]
-    table = shown.drop(columns=[name for name in LISTS if name in shown]).assign(
-        predicted=predicted, threshold=images.threshold, threshold_of=images.score.column
-    )
     st.download_button(
         "Export as CSV",
-        data=lambda: table.to_csv(index=False),
+        data=lambda: _predicted(images, shown).to_csv(index=False),
         file_name=f"{run.name}-{images.score.column}.csv",
         mime="text/csv",
         icon=":material/download:",
         on_click="ignore",
-        help=f"The {len(table):,} images shown, in this order: the class that each is taken for (“predicted”, empty "
+        help=f"The {len(shown):,} images shown, in this order: the class that each is taken for (“predicted”, empty "
         f"below the threshold), all scores, and the threshold of the {images.score.name} score.",
     )
 
 
+def _predicted(images: ScoredImages, shown: pd.DataFrame) -> pd.DataFrame:
+    return shown.drop(columns=[name for name in LISTS if name in shown]).assign(
+        predicted=images.taken_for[shown.index], threshold=images.threshold, threshold_of=images.score.column
+    )
+
+
 def _sorted_list(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
-    table = sorted_pictures(run, images, shown)
     st.download_button(
         "Sorted list (CSV)",
-        data=lambda: table.to_csv(index=False),
+        data=lambda: _sorted(run, images, shown).to_csv(index=False),
         file_name=f"{run.name}-{images.sets.alone}-sorted.csv",
         mime="text/csv",
         icon=":material/table:",
@@ -60,11 +61,10 @@ def _sorted_list(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
 
 def _folders(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
     name = images.sets.alone
-    table = sorted_pictures(run, images, shown)
     is_small = _bytes(run, name) <= LARGEST
     st.download_button(
         "Folders (ZIP)",
-        data=lambda: _archive(run, name, table),
+        data=lambda: _archive(run, name, _sorted(run, images, shown)),
         file_name=f"{run.name}-{name}-sorted.zip",
         mime="application/zip",
         icon=":material/folder_zip:",
@@ -77,7 +77,7 @@ def _folders(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:
         st.caption(f"The pictures are too many for the browser. On the command line: {_command(run, images)}")
 
 
-def sorted_pictures(run: Run, images: ScoredImages, shown: pd.DataFrame) -> pd.DataFrame:
+def _sorted(run: Run, images: ScoredImages, shown: pd.DataFrame) -> pd.DataFrame:
     return sorting.sorted_table(shown, images.score.column, images.threshold, marked(run, images.sets.alone))
 
 

@@ -10,14 +10,14 @@ from negrefine_core.show import charts
 from ..shared import frame
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
-from ..shared.view import change, switch
-from ..shared.words import percent
+from ..shared.view import switch
 from .alone import image_set_alone
 from .brush import brushed_histogram
 from .controls import choose_known_sets, choose_score, choose_sets_alone
 from .metrics_table import metrics_table
 from .pictures import picture_tools, pictures
 from .threshold_controls import choose_rule, threshold_slider
+from .tiles import outcome_tile
 from .view import CURVES, ExploreView
 
 
@@ -85,17 +85,8 @@ def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:
     with st.container(key="tiles"):
         for column, outcome in zip(st.columns(4), OUTCOMES, strict=True):
             count, total = int(counts.get(outcome.code, 0)), int(totals.get(outcome.is_id, 0))
-            chosen, words = view.outcome == outcome.code, OUTCOME_WORDS[outcome.code]
-            column.button(
-                f"{words.name} ({outcome.code})  \n**{count:,}** of {total:,} · {percent(count / max(total, 1))}",
-                key=f"tile_{outcome.code}",
-                type="primary" if chosen else "secondary",
-                width="stretch",
-                help=f"{words.meaning} Click to see {'all images again' if chosen else 'only these'}.",
-                on_click=change,
-                args=(view,),
-                kwargs={"outcome": "" if chosen else outcome.code, "page": 1, "show": "pictures"},
-            )
+            title = f"{OUTCOME_WORDS[outcome.code].name} ({outcome.code})"
+            outcome_tile(column, view, outcome, title, count, total, "images")
 
 
 def _choose_section(run: Run, view: ExploreView) -> None:

@@ -25,7 +25,7 @@ OWN = "review_own"  # (run, number) of the lines that this session wrote
 def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -> None:
     """The row of buttons; each names its key."""
     label, kept = row["label"], row["decision"] == KEPT
-    seen, last = queue.seen(row.to_frame().T), overrides.can_undo(queue.overrides)[-_at_once(run, queue.until) :]
+    seen, last = queue.seen(row.to_frame().T), overrides.not_undone(queue.overrides)[-_at_once(run, queue.until) :]
     onward = queue.open_after(label) or queue.neighbour(label, 1) or label
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
     with st.container(horizontal=True, gap="xsmall"):

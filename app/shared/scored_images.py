@@ -1,6 +1,7 @@
 """The scored images of a view: ID and OOD sets compared, or one set by itself; judged at the threshold, and sorted."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -131,7 +132,7 @@ class ScoredImages:
         there = UNKNOWN_OUTCOMES if self.is_alone else OUTCOMES
         return view.outcome if view.outcome in {outcome.code for outcome in there} else ""
 
-    @property
+    @cached_property
     def taken_for(self) -> pd.Series:
         """The ID class that each image is taken for at the threshold, "" for none."""
         return sorting.taken_for(self.table, self.score.column, self.threshold)

@@ -7,14 +7,13 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import paths
 from ..databases import add_column
 from ..errors import NegRefineError
 from ..judge import Judge, Question, Reply
-from ..records import Subject
+from ..records import Subject, now
 from .wording import Wording
 
 
@@ -69,7 +68,7 @@ class CachedJudge:
             if not self._opened:
                 await self.judge.open()
                 self._opened = True
-        reply = replace(await self.judge.ask(question), time=datetime.now(UTC).isoformat(timespec="seconds"))
+        reply = replace(await self.judge.ask(question), time=now())
         if reply.malformed:
             return reply
         with contextlib.suppress(sqlite3.Error):  # a full disk must not cost the reply, which goes on to the run

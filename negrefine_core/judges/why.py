@@ -1,11 +1,9 @@
 """Why a language model answered as it did: asked on a person's wish, and kept in the run beside the verdict."""
 
-from datetime import UTC, datetime
-
 from ..errors import NegRefineError
 from ..judge import JudgeIdentity, Reply
 from ..negfilter import run_coroutine
-from ..records import Reason, Verdict
+from ..records import Reason, Verdict, now
 from ..runs import Run
 from .openai import OpenAIJudge
 from .wording import Message
@@ -51,7 +49,7 @@ def ask_why(run: Run, verdict: Verdict, api_key: str | None = None) -> Reason:
         answer=verdict.answer,
         judge=verdict.judge,
         text=reply.text[:LONGEST],
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        time=now(),
         latency=round(reply.latency, 3),
         model=reply.model,
     )

@@ -14,7 +14,6 @@ from negrefine_core.models import MODELS
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, settled, texts
 from tests.support.hub import Hub, hub
-from tests.support.models import TINY, write_model
 from tests.support.runs import write_run
 
 REPOSITORY = "somebody/tiny"
@@ -29,17 +28,10 @@ def run() -> Iterator[Run]:
     shutil.rmtree(made.folder)
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("repository")
-    write_model(folder, TINY)
-    return folder
-
-
 @pytest.fixture
-def online(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def online(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that answers, here and in the jobs' processes."""
-    with hub(files, REPOSITORY) as there:
+    with hub(tiny_folder, REPOSITORY) as there:
         reach(there.url, tmp_path / "cache", monkeypatch)
         yield there
 
@@ -76,8 +68,8 @@ def with_another(app: AppTest, model: str) -> AppTest:
     return settled(app.text_input(key="new_model_name").set_value(model).run())
 
 
-def test_a_download_is_a_job_that_can_be_ended_and_goes_on(run: Run, online: Hub, files: Path) -> None:
-    name, size = f"hf-hub:{REPOSITORY}", (files / "open_clip_model.safetensors").stat().st_size
+def test_a_download_is_a_job_that_can_be_ended_and_goes_on(run: Run, online: Hub, tiny_folder: Path) -> None:
+    name, size = f"hf-hub:{REPOSITORY}", (tiny_folder / "open_clip_model.safetensors").stat().st_size
     online.pause = 0.2
     app = with_another(at("classes", run=run.name), name)
     app.button(key="download_model").click().run()

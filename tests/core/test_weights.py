@@ -13,24 +13,16 @@ from negrefine_core import weights
 from negrefine_core.encoder import load_encoder
 from negrefine_core.errors import NegRefineError
 from tests.support.hub import Hub, hub
-from tests.support.models import TINY, write_model
 
 REPOSITORY = "somebody/tiny"
 NAME = f"hf-hub:{REPOSITORY}"
 FILE = "open_clip_model.safetensors"
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("repository")
-    write_model(folder, TINY)
-    return folder
-
-
 @pytest.fixture
-def online(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def online(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub that answers, and an empty cache."""
-    with hub(files, REPOSITORY) as there:
+    with hub(tiny_folder, REPOSITORY) as there:
         reach(there.url, tmp_path / "cache", monkeypatch)
         yield there
 
@@ -48,25 +40,28 @@ def part(cache: Path) -> Path:
     return found
 
 
-def test_a_model_comes_with_progress_and_open_clip_finds_it(online: Hub, files: Path) -> None:
+def test_a_model_comes_with_progress_and_open_clip_finds_it(online: Hub, tiny_folder: Path) -> None:
     assert not weights.is_here(NAME, None)
     told: list[tuple[int, int]] = []
     weights.download(NAME, None, lambda done, total: told.append((done, total)))
-    size = (files / FILE).stat().st_size
+    size = (tiny_folder / FILE).stat().st_size
     assert told[-1] == (size, size)
     assert len(told) > 10
     assert told == sorted(told)
     found = weights.found(NAME, None)
     assert found
-    assert found.read_bytes() == (files / FILE).read_bytes()
+    assert found.read_bytes() == (tiny_folder / FILE).read_bytes()
     bodies = [name for name, _ in online.asked if name == FILE]
-    assert load_encoder(NAME, device="cpu").fingerprint == load_encoder(f"local-dir:{files}", device="cpu").fingerprint
+    assert (
+        load_encoder(NAME, device="cpu").fingerprint
+        == load_encoder(f"local-dir:{tiny_folder}", device="cpu").fingerprint
+    )
     weights.download(NAME, None)
     assert [name for name, _ in online.asked if name == FILE] == bodies  # it came once
 
 
 def test_a_download_that_breaks_off_says_how_far_it_came_and_goes_on_there(
-    online: Hub, files: Path, tmp_path: Path
+    online: Hub, tiny_folder: Path, tmp_path: Path
 ) -> None:
     online.cut = 3_000_000
     with pytest.raises(NegRefineError, match=r"stopped at 3 MB of \d+ MB .* try again, and it goes on there"):
@@ -78,7 +73,7 @@ def test_a_download_that_breaks_off_says_how_far_it_came_and_goes_on_there(
     weights.download(NAME, None, lambda done, _: told.append(done))
     assert online.asked[-1] == (FILE, "bytes=3000000-")
     assert min(told) > 3_000_000
-    assert weights.found(NAME, None).read_bytes() == (files / FILE).read_bytes()  # type: ignore[union-attr]
+    assert weights.found(NAME, None).read_bytes() == (tiny_folder / FILE).read_bytes()  # type: ignore[union-attr]
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -95,13 +90,13 @@ def test_who_stops_it_in_the_progress_keeps_what_came(online: Hub, tmp_path: Pat
     assert online.asked[-1] == (FILE, f"bytes={kept}-")
 
 
-def test_a_server_that_cannot_go_on_in_the_middle_sends_the_whole_file_again(online: Hub, files: Path) -> None:
+def test_a_server_that_cannot_go_on_in_the_middle_sends_the_whole_file_again(online: Hub, tiny_folder: Path) -> None:
     online.cut = 1_000_000
     with pytest.raises(NegRefineError, match="stopped at"):
         weights.download(NAME, None)
     online.cut, online.ignores_ranges = None, True
     weights.download(NAME, None)
-    assert weights.found(NAME, None).read_bytes() == (files / FILE).read_bytes()  # type: ignore[union-attr]
+    assert weights.found(NAME, None).read_bytes() == (tiny_folder / FILE).read_bytes()  # type: ignore[union-attr]
 
 
 def test_weights_that_are_damaged_on_the_way_are_never_used(online: Hub, tmp_path: Path) -> None:
