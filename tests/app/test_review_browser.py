@@ -8,8 +8,14 @@ from playwright.sync_api import Page, expect
 
 from negrefine_core import overrides
 from negrefine_core.runs import Run, Settings
-from tests.support.browser import drawn, expect_text, expect_url
+from tests.support.browser import drawn, expect_text, expect_url, insist
 from tests.support.runs import REVIEWED_IDS, write_verdicts
+
+COUNT_SENT = """
+    const send = WebSocket.prototype.send
+    window.sent = 0
+    WebSocket.prototype.send = function (message) { window.sent += 1; return send.call(this, message) }
+"""
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("walked")]
 
@@ -23,6 +29,7 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def review(page: Page, address: str, run: Run) -> Page:
+    page.add_init_script(COUNT_SENT)
     page.goto(f"{address}/?run=walked")
     expect_text(page, r"of 60 images")
     page.goto(f"{address}/review?run={run.name}&order=alphabet")
@@ -34,11 +41,12 @@ def expect_card(page: Page, label: str) -> None:
 
 
 def press(page: Page, key: str) -> None:
-    """Press a key once the page is drawn: while it first loads, its buttons do not listen yet."""
+    """Press a key until the page hears it: while it is drawn, its buttons do not listen yet, and nothing tells so."""
     expect_text(page, "0 unreadable")  # the foot of the page
     drawn(page)
     page.wait_for_load_state("networkidle")
-    page.keyboard.press(key)
+    sent = page.evaluate("sent")
+    insist(page, lambda: page.keyboard.press(key), lambda: page.evaluate("sent") > sent)
 
 
 def test_the_keyboard_alone_goes_through_the_queue_and_back(review: Page, run: Run) -> None:

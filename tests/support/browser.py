@@ -89,7 +89,7 @@ def insist(page: Page, act: Callable[[], None], condition: Callable[[], bool], s
     """Act until it counts: a canvas that is being drawn anew loses clicks, and nothing on the page tells so."""
     deadline = time.monotonic() + WAIT / 1000
     while not condition():
-        assert time.monotonic() < deadline, f"{act.__name__} changes nothing"
+        assert time.monotonic() < deadline, "what is done changes nothing"
         drawn(page)
         act()
         next_try = time.monotonic() + seconds
