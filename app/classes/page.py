@@ -7,7 +7,6 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run
 
 from ..shared import frame, links
-from ..shared.errors import told
 from ..shared.job_panel import job_panel
 from ..shared.judge_key import api_key
 from ..shared.scored_images import scores
@@ -17,6 +16,7 @@ from . import draft
 from .carry_over import carry_over_button
 from .changes import what_changed
 from .editor import class_editor
+from .known_sets import score_known_sets
 from .mining import mined, mining_jobs, warm_up
 from .refine import refine_form, refine_outcome
 from .remine import remine_form, settings_of_successor
@@ -160,47 +160,22 @@ def _refine(run: Run, view: ClassesView) -> None:
                 query_params=view.query(),
             )
             _score(run, view)
-            if parent := _parent(run):
+            parent = _parent(run)
+            if parent:
                 carry_over_button(parent, run)
+        score_known_sets(run, parent)
         st.divider()
     refine_form(run)
 
 
 def _score(run: Run, view: ClassesView) -> None:
-    """One's own pictures; or, with one click, those of this run or of the one it was made from, in their roles."""
+    """The way to one's own pictures."""
     st.page_link(
         links.page("score"),
         label="**Score my own pictures**",
         icon=":material/add_photo_alternate:",
         query_params=view.query(run=run.name, source="files"),
     )
-    parent = _parent(run)
-    source = run if run.scored_sets or not parent else parent
-    if not source.scored_sets:
-        return
-    st.button(
-        f"Score the {len(source.scored_sets)} image sets of {plain(source.name)}",
-        icon=":material/play_arrow:",
-        key="score",
-        on_click=_start_scoring,
-        args=(run, source),
-        help=f"{_roles(source)}, as in {plain(source.name)}. What a set shows can be said again on the page Score.",
-    )
-    if source is not run:
-        st.caption(f"{_roles(source)}, as in {plain(source.name)}.")
-
-
-def _roles(run: Run) -> str:
-    """What the scored sets show, in words."""
-    shown = {"ID": "your classes (ID)", "OOD": "something else (OOD)", "unknown": "nobody knows what"}
-    said = ((words, run.sets_showing(role)) for role, words in shown.items())  # type: ignore[arg-type]
-    return "; ".join(f"{some(names, 6)}: {words}" for words, names in said if names)
-
-
-@told
-def _start_scoring(run: Run, source: Run) -> None:
-    steps = [jobs.Score(image_set=name, same_as=source.name, role=source.role(name)) for name in source.scored_sets]
-    jobs.start(jobs.Spec(title=f"Score {run.name}", run=run.name, steps=(*steps, jobs.Evaluate())))
 
 
 def classes() -> None:

@@ -169,7 +169,7 @@ def _toggle(run: Run, place: DeltaGenerator, name: str, label: str, value: bool,
 def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
     """Make the new run and go there, where it is mined."""
     try:
-        made = Run.create(name, chosen, names)
+        made = Run.create(name, _without_roles(chosen) if names != run.id_labels else chosen, names)
         made.update_info(edited_from=run.name)
         prompt_book.carry_over(run, made)
         draft.discard(run)  # it went into the new run
@@ -178,3 +178,8 @@ def _start(run: Run, name: str, names: list[str], chosen: Settings) -> None:
         return
     go_to_run(name, step="changes")
     st.rerun()
+
+
+def _without_roles(chosen: Settings) -> Settings:
+    """Which pictures show the classes was said of the classes of before."""
+    return chosen.model_copy(update={"id_images": None, "ood_images": {}})

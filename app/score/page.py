@@ -17,13 +17,14 @@ from ..shared.clicks import clicked
 from ..shared.errors import told
 from ..shared.job_panel import job_panel
 from ..shared.outdated import outdated, overridden
+from ..shared.roles import missing_words
 from ..shared.scored_images import scores, sets_by_themselves
 from ..shared.toy import toy_notice
 from ..shared.view import View
 from ..shared.words import plain
 from .devices import devices
 from .estimate import scoring_estimate
-from .parts import ask_roles, check_distinct, missing_words
+from .parts import ask_roles, check_distinct
 from .roles import change_roles
 from .sources import Chosen, choose_pictures, tell_of_upload, unpacked
 from .view import ScoreView

@@ -15,13 +15,9 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import ImageSet, check_name
 from negrefine_core.runs import Role, Run
 
+from ..shared.roles import ask_role
 from ..shared.words import plain, some
 
-ROLES: dict[Role, str] = {
-    "ID": "My ID classes",
-    "OOD": "Something else (OOD)",
-    "unknown": "I don’t know: sort them for me",
-}
 FEW = 8  # folders that get a role each; more get one together
 TOGETHER, APART = "together", "apart"
 
@@ -101,16 +97,7 @@ def ask_roles(run: Run, parts: Iterable[Part]) -> dict[str, Role | None]:
 
 def _ask_role(run: Run, part: Part) -> Role | None:
     said = run.role(part.name) if part.name in run.scored_sets and _is_said(run, part) else None
-    role: Role | None = st.radio(
-        f"{part.described}: what do they show?",
-        list(ROLES),
-        index=list(ROLES).index(said) if said else None,
-        key=f"score_role_{part.name}_{part.folders}",
-        format_func=ROLES.__getitem__,
-        horizontal=True,
-        help="Figures such as AUROC compare pictures of your classes (ID) with pictures of something else (OOD). Those "
-        "of which you do not know are ranked and sorted, and no figure takes them in.",
-    )
+    role = ask_role(f"{part.described}: what do they show?", f"score_role_{part.name}_{part.folders}", said)
     if part.by_name:
         count = len(part.by_name)
         named = f"{count:,} folders are" if count > 1 else "1 folder is"
@@ -125,12 +112,6 @@ def _is_said(run: Run, part: Part) -> bool:
     """Whether the set was given a role before: of the same pictures."""
     said = part.name in run.info.roles or run.role(part.name) != "unknown"
     return said and part.root is not None and run.roots.get(part.name) == paths.portable(part.root)
-
-
-def missing_words(roles: Mapping[str, Role | None]) -> str:
-    """What is still to be said; empty where nothing is."""
-    unsaid = [name for name, role in roles.items() if role is None]
-    return f"Say what {some(unsaid, 4)} {'shows' if len(unsaid) == 1 else 'show'} to start." if unsaid else ""
 
 
 def check_distinct(parts: Iterable[Part]) -> None:

@@ -6,8 +6,8 @@ from negrefine_core import jobs
 from negrefine_core.runs import Role, Run
 
 from ..shared.errors import told
+from ..shared.roles import ROLES
 from ..shared.words import plain
-from .parts import ROLES
 
 SET, ROLE = "role_set", "role_of_set"
 

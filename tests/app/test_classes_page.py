@@ -28,12 +28,14 @@ from negrefine_core.image_sets import open_image_set
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.labels import NOUN_TEMPLATES, fill
 from negrefine_core.negfilter import clean_negatives, question_chains
+from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, go, query, settled, texts
 from tests.support.browser import expect_text, expect_url, insist
 from tests.support.jobs import until
 from tests.support.loopback_server import Action, LoopbackServer
 from tests.support.pictures import write_pictures
+from tests.support.runs import write_run
 
 IDS = ["cat", "dog", "owl", "red fox", "bee"]
 KEY = "sk-very-secret-9876543210"
@@ -42,8 +44,9 @@ KEY = "sk-very-secret-9876543210"
 def small_run(name: str, model: str, encoder: OpenClipEncoder) -> Run:
     """A mined and refined run over a small part of WordNet."""
     settings = Settings(
-        model=model, n_groups=2, fraction=0.3, noun_files=("noun.Tops", "noun.motive"), adjective_files=("adj.ppl",)
-    )
+        model=model, n_groups=2, fraction=0.3, noun_files=("noun.Tops", "noun.motive"), adjective_files=("adj.ppl",),
+        id_images="/its/pets", ood_images={"food": "/its/food"},
+    )  # fmt: skip
     run = Run.create(name, settings, IDS)
     pipeline.mine(run, CachedEncoder(encoder))
     pipeline.refine(run, CachedEncoder(encoder), WordNetJudge())
@@ -328,7 +331,9 @@ def test_re_mining_makes_a_new_run_and_shows_what_came_went_and_is_stale(run: Ru
     assert query(app) == {"run": "pets-2", "step": "changes"}
     settled(app, lambda app: "questions are new" in texts(app))
     new = Run.open("pets-2")
-    assert new.settings == run.settings.model_copy(update={"fraction": 0.2, "judge": "wordnet"})
+    assert new.settings == run.settings.model_copy(
+        update={"fraction": 0.2, "judge": "wordnet", "id_images": None, "ood_images": {}}
+    )
     assert new.info.edited_from == "pets"
     before, after = ([(n.label, n.pos) for n in r.initial_negatives] for r in (run, new))
     came, went, stale = (frame.value for frame in app.dataframe)
@@ -446,6 +451,28 @@ def test_a_scored_successor_links_to_its_scores_and_to_the_comparison_with_its_p
         assert dict(parse_qsl(shown["Compare with pets"])) == {"run": "pets-6", "compare": "runs", "other": "pets"}
     finally:
         shutil.rmtree(run.path("scores"))
+
+
+def test_what_a_set_shows_is_taken_along_where_the_classes_are_the_same_and_else_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[jobs.Spec] = []
+    monkeypatch.setattr(jobs, "start", started.append)
+    old = write_run("beasts", paths.RUNS, tmp_path)
+    for name, classes in (("beasts-same", old.id_labels), ("beasts-other", ["cat", "teapot"])):
+        new = Run.create(name, Settings(), classes)
+        new.write_initial_negatives([Negative("rust", "noun", 0.1)])
+        new.write_negatives([Negative("rust", "noun", 0.1)])
+        new.update_info(edited_from="beasts")
+    classes_page(run="beasts-same", step="refine").button(key="score").click().run()
+    app = classes_page(run="beasts-other", step="refine")
+    for image_set, role in (("animals", "OOD"), ("food", "unknown")):
+        assert app.button(key="score").disabled
+        app.radio(key=f"known_role_beasts-other_{image_set}").set_value(role).run()
+    app.button(key="score").click().run()
+    assert [{step.image_set: step.role for step in spec.steps if isinstance(step, jobs.Score)} for spec in started] == [
+        {"animals": "ID", "food": "OOD"}, {"animals": "OOD", "food": "unknown"},
+    ]  # fmt: skip
 
 
 def test_an_incomplete_or_unusable_server_is_explained_before_anything_is_asked(run: Run) -> None:

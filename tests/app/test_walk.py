@@ -108,7 +108,11 @@ def review_by_keyboard(page: Page, run: Run) -> str:
 def score_the_first_runs_sets(page: Page) -> None:
     menu(page, "ID classes")
     page.get_by_text("3 · Refine and score").click()
-    page.get_by_role("button", name="Score the 2 image sets of walk").click()
+    page.get_by_text("Score the 2 image sets of walk with these classes").click()
+    for role in ("My ID classes", "Something else (OOD)"):
+        page.get_by_text(role, exact=True).nth(0 if role.startswith("My") else 1).click()
+        drawn(page)
+    page.locator(".st-key-score").get_by_role("button").click()
     page.get_by_role("link", name="See the scores").wait_for()
 
 
