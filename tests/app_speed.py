@@ -100,7 +100,7 @@ def measure_bundled(page: Page, address: str) -> None:
     open_page(page, f"{address}/compare")
     timed(page, "Compare: flip tiles", button("Broken"), button("Fixed"))
     open_page(page, f"{address}/classes")
-    timed(page, "ID classes: steps", text("2 · What changed"), text("1 · Edit and re-mine"))
+    timed(page, "ID classes: steps", text("Refine and score"), text("Edit and re-mine"))
     open_page(page, f"{address}/score")
     timed(page, "Score: sources", text("Upload files or a zip"), text("Bundled pictures"))
     open_page(page, f"{address}/learn")

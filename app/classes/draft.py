@@ -1,17 +1,18 @@
-"""The edited class list of a run and the settings for its successor, kept as plain files.
+"""The edited class list of a run and the settings for its successor, or a list of one's own, kept as plain files.
 
-Under `drafts/RUN/` of the data folder: `classes.txt` (one name a row, as typed), `before/` and `after/` (the lists that
-Undo and Redo go back to, numbered) and `settings.json` (what was chosen for the new run).
+Under `drafts/RUN/` of the data folder, and `drafts/own classes/` for a list of one's own: `classes.txt` (one a row, as
+typed), `before/` and `after/` (the lists that Undo and Redo go back to, numbered) and `settings.json` (what was chosen
+for the new run).
 """
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
-from negrefine_core.runs import Run
 
 from .problems import trimmed
 
@@ -22,83 +23,103 @@ SETTINGS = "settings.json"
 KEPT = 50  # lists to undo
 
 
-def names(run: Run) -> list[str]:
+class Base(Protocol):
+    """What a draft starts from: a run, or nothing."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def id_labels(self) -> list[str]: ...
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """No classes yet; no run can have this name."""
+
+    name: str = "own classes"
+    id_labels: list[str] = field(default_factory=list)
+
+
+OWN: Base = _Nothing()
+
+
+def names(base: Base) -> list[str]:
     """The draft, which may be empty; the run's own classes where there is none."""
     try:
-        return _read(_path(run, CLASSES))
+        return _read(_path(base, CLASSES))
     except OSError:
-        return run.id_labels
+        return base.id_labels
 
 
-def edit(run: Run, rows: Sequence[str]) -> None:
+def edit(base: Base, rows: Sequence[str]) -> None:
     """Keep a changed list, and the one before. Blank rows at the end are no change: each added row begins as one."""
-    if trimmed(rows) != trimmed(names(run)):
-        _push(run, BEFORE)
-        for path in _lists(run, AFTER):
+    if trimmed(rows) != trimmed(names(base)):
+        _push(base, BEFORE)
+        for path in _lists(base, AFTER):
             path.unlink()
-    _write(_path(run, CLASSES), rows)
+    _write(_path(base, CLASSES), rows)
 
 
-def can_undo(run: Run) -> bool:
-    return bool(_lists(run, BEFORE))
+def can_undo(base: Base) -> bool:
+    return bool(_lists(base, BEFORE))
 
 
-def can_redo(run: Run) -> bool:
-    return bool(_lists(run, AFTER))
+def can_redo(base: Base) -> bool:
+    return bool(_lists(base, AFTER))
 
 
-def undo(run: Run) -> None:
+def undo(base: Base) -> None:
     """Take back the last change."""
-    _step(run, BEFORE, AFTER)
+    _step(base, BEFORE, AFTER)
 
 
-def redo(run: Run) -> None:
+def redo(base: Base) -> None:
     """Make the change again that was taken back last."""
-    _step(run, AFTER, BEFORE)
+    _step(base, AFTER, BEFORE)
 
 
-def discard(run: Run) -> None:
+def discard(base: Base) -> None:
     """Back to the run's own classes and settings; the list can be had again with `undo`."""
-    edit(run, run.id_labels)
+    edit(base, base.id_labels)
     for file in (CLASSES, SETTINGS):
-        _path(run, file).unlink(missing_ok=True)
+        _path(base, file).unlink(missing_ok=True)
 
 
-def chosen(run: Run) -> dict[str, Any]:
+def chosen(base: Base) -> dict[str, Any]:
     """The new run's name and settings, as far as a person chose them."""
     try:
-        return dict(json.loads(_path(run, SETTINGS).read_text(encoding="utf-8")))
+        return dict(json.loads(_path(base, SETTINGS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
 
 
-def choose(run: Run, **values: Any) -> None:
-    _keep(_path(run, SETTINGS), json.dumps(chosen(run) | values, indent=1) + "\n")
+def choose(base: Base, **values: Any) -> None:
+    _keep(_path(base, SETTINGS), json.dumps(chosen(base) | values, indent=1) + "\n")
 
 
-def _lists(run: Run, folder: str) -> list[Path]:
-    return sorted(_path(run, folder).glob("*.txt"))
+def _lists(base: Base, folder: str) -> list[Path]:
+    return sorted(_path(base, folder).glob("*.txt"))
 
 
-def _push(run: Run, folder: str) -> None:
+def _push(base: Base, folder: str) -> None:
     """Keep the list as it is now as the last of a folder, and no more than the latest."""
-    kept = _lists(run, folder)
+    kept = _lists(base, folder)
     number = int(kept[-1].stem) + 1 if kept else 0
-    _write(_path(run, folder) / f"{number:06}.txt", trimmed(names(run)))
+    _write(_path(base, folder) / f"{number:06}.txt", trimmed(names(base)))
     for path in kept[: -KEPT + 1]:
         path.unlink()
 
 
-def _step(run: Run, source: str, target: str) -> None:
+def _step(base: Base, source: str, target: str) -> None:
     """Go to the last list of one folder, and keep the one left behind in the other."""
-    if lists := _lists(run, source):
-        _push(run, target)
-        _write(_path(run, CLASSES), _read(lists[-1]))
+    if lists := _lists(base, source):
+        _push(base, target)
+        _write(_path(base, CLASSES), _read(lists[-1]))
         lists[-1].unlink()
 
 
-def _path(run: Run, name: str) -> Path:
-    return paths.DATA / "drafts" / run.name / name
+def _path(base: Base, name: str) -> Path:
+    return paths.DATA / "drafts" / base.name / name
 
 
 def _read(path: Path) -> list[str]:

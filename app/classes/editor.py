@@ -9,13 +9,14 @@ import streamlit as st
 
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import class_list_presets, read_class_list
-from negrefine_core.runs import Run, Settings
+from negrefine_core.runs import Settings
 
 from ..shared import errors
 from ..shared.errors import told
 from ..shared.words import plain
 from . import draft
-from .problems import mended, problems, trimmed
+from .draft import Base
+from .problems import Problem, mended, problems, trimmed
 from .prompts import longest_prompt, preview, tokens
 from .sources import from_file, from_text
 
@@ -26,7 +27,7 @@ COLUMN = "Class"
 class Table:
     """The rows that the table widget `key` was made with; `now` is what its edits have made of them."""
 
-    run: str
+    base: str
     rows: tuple[str, ...]
     now: tuple[str, ...]
     number: int = 0
@@ -36,12 +37,12 @@ class Table:
         return f"class_table_{self.number}"
 
 
-def class_editor(run: Run, settings: Settings) -> list[str]:
+def class_editor(base: Base, settings: Settings) -> list[str]:
     """The editor; returns the names as they would be mined, or none while a problem blocks that."""
-    _sources(run)
+    _sources(base)
     left, right = st.columns([5, 6], gap="large")
     with left:
-        rows = _table(run)
+        rows = _table(base)
     usable = mended(rows)
     with right:
         found = st.container()
@@ -54,25 +55,32 @@ def class_editor(run: Run, settings: Settings) -> list[str]:
         )
         with found:
             for problem in listed:
-                (st.error if problem.blocks else st.warning)(problem.text, icon=":material/error_outline:")
+                _point_out(problem)
             if usable != trimmed(rows) and usable:
                 st.button(
                     "Mend the list",
                     icon=":material/build:",
                     on_click=_mend,
-                    args=(run,),
+                    args=(base,),
                     help="Leaves out blanks, repeated names and characters that cannot be seen. Can be undone.",
                 )
         preview(settings, usable, counter)
     return [] if any(problem.blocks for problem in listed) else usable
 
 
+def _point_out(problem: Problem) -> None:
+    if problem.is_hint:
+        st.info(problem.text, icon=":material/edit_note:")
+    else:
+        (st.error if problem.blocks else st.warning)(problem.text, icon=":material/error_outline:")
+
+
 @told
-def _mend(run: Run) -> None:
-    draft.edit(run, mended(draft.names(run)))
+def _mend(base: Base) -> None:
+    draft.edit(base, mended(draft.names(base)))
 
 
-def _sources(run: Run) -> None:
+def _sources(base: Base) -> None:
     """Ways to replace the whole list, and the ways back and forth."""
     with st.container(horizontal=True):
         for words, icon, source in (
@@ -81,44 +89,44 @@ def _sources(run: Run) -> None:
             ("Upload", "upload", _upload),
         ):
             with st.popover(words, icon=f":material/{icon}:", key=f"source_{words}", on_change="rerun"):
-                source(run)
+                source(base)
         st.button(
             "Undo",
             icon=":material/undo:",
-            disabled=not draft.can_undo(run),
+            disabled=not draft.can_undo(base),
             on_click=told(draft.undo),
-            args=(run,),
+            args=(base,),
             help="Takes back the last change of the list, then the one before, and so on.",
         )
         st.button(
             "Redo",
             icon=":material/redo:",
-            disabled=not draft.can_redo(run),
+            disabled=not draft.can_redo(base),
             on_click=told(draft.redo),
-            args=(run,),
+            args=(base,),
             help="Makes the change again that was taken back last.",
         )
         st.button(
-            "Discard changes",
+            "Discard changes" if base.id_labels else "Clear the list",
             icon=":material/restart_alt:",
             on_click=told(draft.discard),
-            args=(run,),
-            disabled=draft.names(run) == run.id_labels and not draft.chosen(run),
-            help=f"Back to the classes of the run {plain(run.name)}.",
+            args=(base,),
+            disabled=draft.names(base) == base.id_labels and not draft.chosen(base),
+            help=f"Back to the classes of the run {plain(base.name)}." if base.id_labels else "Undo brings it back.",
         )
 
 
-def _preset(run: Run) -> None:
+def _preset(base: Base) -> None:
     preset = st.selectbox("Published class list", class_list_presets(), key="preset", index=None, placeholder="Choose")
     if preset:
-        _offer(run, _preset_names, "Preset")
+        _offer(base, _preset_names, "Preset")
 
 
 def _preset_names() -> list[str]:
     return list(read_class_list(st.session_state["preset"]).labels)
 
 
-def _paste(run: Run) -> None:
+def _paste(base: Base) -> None:
     with st.form("paste", enter_to_submit=False, border=False):
         st.text_area(
             "The whole list, one class a line", key="pasted", height=180, placeholder="red fox\narctic fox\nbadger"
@@ -128,7 +136,7 @@ def _paste(run: Run) -> None:
             key="use_Paste",
             type="primary",
             on_click=_use,
-            args=(run, _pasted_names, "Paste"),
+            args=(base, _pasted_names, "Paste"),
         )
 
 
@@ -136,7 +144,7 @@ def _pasted_names() -> list[str]:
     return from_text(st.session_state["pasted"])
 
 
-def _upload(run: Run) -> None:
+def _upload(base: Base) -> None:
     file = st.file_uploader(
         "Text file with one class a line, or CSV",
         type=["txt", "csv"],
@@ -144,7 +152,7 @@ def _upload(run: Run) -> None:
         help="Of a CSV file, the column called class, name or label is taken; else the first.",
     )
     if file:
-        _offer(run, _uploaded_names, "Upload")
+        _offer(base, _uploaded_names, "Upload")
 
 
 def _uploaded_names() -> list[str]:
@@ -152,7 +160,7 @@ def _uploaded_names() -> list[str]:
     return from_file(file.name, file.getvalue())
 
 
-def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
+def _offer(base: Base, read: Callable[[], list[str]], source: str) -> None:
     """What a source holds, with the button that makes it the list; or what is wrong with it."""
     try:
         rows = read()
@@ -162,14 +170,14 @@ def _offer(run: Run, read: Callable[[], list[str]], source: str) -> None:
     first = ", ".join(plain(row[:40]) for row in rows[:6] if row.strip())
     st.caption(f"{_counted(rows)}: {first}{' …' if len(rows) > 6 else ''}")
     st.button(
-        "Replace the list with these", key=f"use_{source}", type="primary", on_click=_use, args=(run, read, source)
+        "Replace the list with these", key=f"use_{source}", type="primary", on_click=_use, args=(base, read, source)
     )
 
 
 @told
-def _use(run: Run, read: Callable[[], list[str]], source: str) -> None:
+def _use(base: Base, read: Callable[[], list[str]], source: str) -> None:
     """Make the list what the source holds now."""
-    draft.edit(run, read())
+    draft.edit(base, read())
     st.session_state[f"source_{source}"] = False  # closes the popover
 
 
@@ -180,11 +188,11 @@ def _counted(rows: Sequence[str]) -> str:
     return f"{words}, {usable:,} of them usable" if usable < count else words
 
 
-def _table(run: Run) -> list[str]:
+def _table(base: Base) -> list[str]:
     """The table, made anew where the draft holds what the table does not show: its own edits live in the browser."""
-    names, table = tuple(draft.names(run)), st.session_state.get("class_table")
-    if not table or (table.run, table.now) != (run.name, names) or table.key not in st.session_state:
-        table = Table(run.name, names, names, table.number + 1 if table else 0)
+    names, table = tuple(draft.names(base)), st.session_state.get("class_table")
+    if not table or (table.base, table.now) != (base.name, names) or table.key not in st.session_state:
+        table = Table(base.name, names, names, table.number + 1 if table else 0)
         st.session_state["class_table"] = table
     st.markdown(
         f"**{_counted(names)}**",
@@ -199,16 +207,16 @@ def _table(run: Run) -> list[str]:
         column_config={COLUMN: st.column_config.TextColumn(COLUMN)},
         placeholder="",
         on_change=_keep,
-        args=(run, table),
+        args=(base, table),
         alt="The ID class names, one a row",
     )
     return list(names)
 
 
 @told
-def _keep(run: Run, table: Table) -> None:
+def _keep(base: Base, table: Table) -> None:
     now = edited(table.rows, st.session_state[table.key])
-    draft.edit(run, now)
+    draft.edit(base, now)
     st.session_state["class_table"] = replace(table, now=tuple(now))
 
 

@@ -44,6 +44,12 @@ def mined(run: Run) -> bool:
     return run.is_mined
 
 
+def mine_and_refine(run: Run) -> None:
+    """One job for both, with the run's own judge."""
+    title = f"Mine and refine {run.name}"
+    jobs.start(jobs.Spec(title=title, run=run.name, steps=(*_download(run), jobs.Mine(), jobs.Refine())))
+
+
 def _download(run: Run) -> tuple[jobs.Download, ...]:
     """The step that fetches the run's model, where it is not here."""
     from negrefine_core import weights

@@ -9,7 +9,7 @@ import streamlit as st
 from negrefine_core import jobs
 from negrefine_core.errors import NegRefineError
 from negrefine_core.models import MODELS, Costs, gigabytes, is_toy
-from negrefine_core.runs import Run, Settings
+from negrefine_core.runs import Settings
 
 from ..shared import background, errors
 from ..shared.clicks import clicked
@@ -17,6 +17,7 @@ from ..shared.job_panel import job_panel
 from ..shared.toy import TOY
 from ..shared.words import duration, pace
 from . import draft
+from .draft import Base
 
 OTHER = "another"
 ROWS = {model.name: model for model in MODELS}
@@ -30,7 +31,7 @@ class Machine:
     here: Mapping[str, bool]
 
 
-def model_form(run: Run, chosen: Settings) -> None:
+def model_form(base: Base, chosen: Settings) -> None:
     """The models in a list, and below it what there is to know and do about the chosen one."""
     st.subheader("Model", help="It decides what the new run can see. Another one means a new run; this one stays.")
     options, in_list = [*ROWS, OTHER], _is_in_list(chosen)
@@ -45,10 +46,10 @@ def model_form(run: Run, chosen: Settings) -> None:
         captions=[_caption(name, machine) for name in options],
         label_visibility="collapsed",
         on_change=_choose,
-        args=(run,),
+        args=(base,),
     )
     if not in_list:
-        _another(run, chosen, machine)
+        _another(base, chosen, machine)
     if is_toy(chosen.model):
         st.warning(TOY, icon=":material/toys:")
     if machine:
@@ -100,15 +101,15 @@ def mining_time(chosen: Settings) -> float | None:
     return costs.mining_seconds(machine.rate) if machine and costs else None
 
 
-def _choose(run: Run) -> None:
+def _choose(base: Base) -> None:
     model = st.session_state["new_model"]
     if model == OTHER:
-        draft.choose(run, model="ViT-B-32", pretrained="openai")
+        draft.choose(base, model="ViT-B-32", pretrained="openai")
     else:
-        draft.choose(run, model=model, pretrained=None)
+        draft.choose(base, model=model, pretrained=None)
 
 
-def _another(run: Run, chosen: Settings, machine: Machine | None) -> None:
+def _another(base: Base, chosen: Settings, machine: Machine | None) -> None:
     """The names of any other model, and what it takes."""
     for place, field, label, value, help_text in zip(
         st.columns(2),
@@ -120,7 +121,7 @@ def _another(run: Run, chosen: Settings, machine: Machine | None) -> None:
     ):
         key = f"new_{field}_name"
         st.session_state[key] = value
-        place.text_input(label, key=key, help=help_text, on_change=_keep, args=(run, field))
+        place.text_input(label, key=key, help=help_text, on_change=_keep, args=(base, field))
     try:
         costs = _costs(chosen)
     except NegRefineError as error:
@@ -130,8 +131,8 @@ def _another(run: Run, chosen: Settings, machine: Machine | None) -> None:
         st.caption(f"{gigabytes(costs.download)} · {_takes(costs, machine)}")
 
 
-def _keep(run: Run, field: str) -> None:
-    draft.choose(run, **{field: st.session_state[f"new_{field}_name"].strip() or None})
+def _keep(base: Base, field: str) -> None:
+    draft.choose(base, **{field: st.session_state[f"new_{field}_name"].strip() or None})
 
 
 def _costs(chosen: Settings) -> Costs | None:

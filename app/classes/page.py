@@ -12,42 +12,48 @@ from ..shared.judge_key import api_key
 from ..shared.scored_images import scores
 from ..shared.view import View, change, switch
 from ..shared.words import plain, some
-from . import draft
 from .carry_over import carry_over_button
 from .changes import what_changed
 from .editor import class_editor
 from .known_sets import score_known_sets
 from .mining import mined, mining_jobs, warm_up
+from .model_choice import model_form
+from .own import own_classes
 from .refine import refine_form, refine_outcome
 from .remine import remine_form, settings_of_successor
 from .view import STEPS, ClassesView
 
 
 def _draw(run: Run, view: ClassesView) -> None:
+    if view.begin:
+        own_classes(run, view)
+        return
     st.caption(
         "The ID classes are what your pictures may show (in-distribution). A change makes a **new run**: its negative "
         "labels are mined again, then a judge refines them. The run you start from stays as it is."
     )
-    switch("Step", STEPS, view, "step")
+    switch("Step", _steps(run, view), view, "step")
     {"edit": _edit, "changes": _changes, "refine": _refine}[view.step](run, view)
 
 
+def _steps(run: Run, view: ClassesView) -> dict[str, str]:
+    """Numbered; what changed is a step of the runs alone that were made from another one's classes."""
+    steps = [step for step in STEPS if step in ("edit", "refine", view.step) or run.info.edited_from]
+    return {step: f"{number} · {STEPS[step]}" for number, step in enumerate(steps, 1)}
+
+
 def _edit(run: Run, view: ClassesView) -> None:
-    if view.begin:
-        _begin(run, view)
     warm_up(run)
-    chosen = settings_of_successor(run)
+    chosen = settings_of_successor(run, run)
+    if view.first == "model":
+        model_form(run, chosen)
+        st.divider()
     names = class_editor(run, chosen)
     _folders(run, names)
     st.divider()
+    if view.first != "model":
+        model_form(run, chosen)
     remine_form(run, names, chosen)
-
-
-def _begin(run: Run, view: ClassesView) -> None:
-    """An empty list for one's own classes, unless one is being written already."""
-    if draft.names(run) == run.id_labels:
-        draft.edit(run, [])
-    change(view, begin="")
 
 
 def _folders(run: Run, names: list[str]) -> None:
@@ -126,9 +132,7 @@ def _job(run: Run, view: ClassesView) -> None:
 def _after_scoring(run: Run, view: ClassesView) -> None:
     parent = _parent(run)
     with st.container(horizontal=True):
-        st.page_link(
-            links.page("explore"), label="See the scores", icon=":material/bar_chart:", query_params=view.query()
-        )
+        links.next_action("explore", "See the scores", ":material/bar_chart:", view.query())
         if parent and parent.scored_sets:
             st.page_link(
                 links.page("compare"),
@@ -153,13 +157,13 @@ def _refine(run: Run, view: ClassesView) -> None:
     if run.is_refined:
         refine_outcome(run)
         with st.container(horizontal=True, vertical_alignment="center"):
+            _score(run, view)
             st.page_link(
                 links.page("review"),
                 label="Review the decisions",
                 icon=":material/rate_review:",
                 query_params=view.query(),
             )
-            _score(run, view)
             parent = _parent(run)
             if parent:
                 carry_over_button(parent, run)
@@ -169,13 +173,12 @@ def _refine(run: Run, view: ClassesView) -> None:
 
 
 def _score(run: Run, view: ClassesView) -> None:
-    """The way to one's own pictures."""
-    st.page_link(
-        links.page("score"),
-        label="**Score my own pictures**",
-        icon=":material/add_photo_alternate:",
-        query_params=view.query(run=run.name, source="files"),
-    )
+    """The way to one's own pictures: the next action, until some are scored."""
+    label, icon, query = "Score my own pictures", ":material/add_photo_alternate:", view.query(source="files")
+    if run.scored_sets:
+        st.page_link(links.page("score"), label=label, icon=icon, query_params=query)
+    else:
+        links.next_action("score", label, icon, query)
 
 
 def classes() -> None:

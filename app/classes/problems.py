@@ -15,10 +15,14 @@ SHOWN = 3  # names of each problem
 
 @dataclass(frozen=True)
 class Problem:
-    """`text` is Markdown. Nothing can be mined while a problem `blocks`; the others are mended on the way."""
+    """`text` is Markdown. Nothing can be mined while a problem `blocks`; the others are mended on the way.
+
+    A hint says what to do where nothing is wrong yet.
+    """
 
     text: str
     blocks: bool = False
+    is_hint: bool = False
 
 
 def mended(names: Sequence[str]) -> list[str]:
@@ -44,7 +48,10 @@ def problems(names: Sequence[str], is_too_long: Callable[[str], bool], context: 
     names = trimmed(names)
     usable = mended(names)
     found = []
-    if len(usable) < MIN_CLASSES:
+    if not names:
+        begin = f"**Paste, upload or type your class names**, one a row: at least {MIN_CLASSES} classes are needed."
+        found.append(Problem(begin, blocks=True, is_hint=True))
+    elif len(usable) < MIN_CLASSES:
         found.append(Problem(f"**At least {MIN_CLASSES} classes are needed**; the list has {len(usable)}.", True))
     long = [name for name in usable if len(name) > MAX_CHARACTERS]
     if long:

@@ -145,11 +145,13 @@ def refine_outcome(run: Run) -> None:
     if not found:
         return
     rejected = Counter(found.rejected)
-    cleaned = len(run.reviewable)
+    mined, cleaned = len(run.initial_negatives), len(run.reviewable)
+    left_out = f", less {mined - cleaned:,} that were doubled or shorter than 3 letters" if mined > cleaned else ""
     st.success(
-        f"**{len(run.negatives):,} negatives kept** of {cleaned:,} after cleaning. Rejected by {plain(found.judge)}: "
-        f"{rejected['proper noun']:,} as proper nouns, {rejected['subcategory']:,} as a kind of one of your classes "
-        f"(subcategories), {rejected['same']:,} as equal to one; {found.questions:,} answers on file.",
+        f"**{len(run.negatives):,} negatives kept** of {mined:,} that were mined{left_out}. "
+        f"Rejected by {plain(found.judge)}: {rejected['proper noun']:,} as proper nouns, "
+        f"{rejected['subcategory']:,} as a kind of one of your classes (subcategories), {rejected['same']:,} as equal "
+        f"to one; {found.questions:,} answers on file.",
         icon=":material/check:",
     )
     if not found.unclear.empty:

@@ -14,36 +14,36 @@ from ..shared.clicks import clicked
 from ..shared.view import go_to_run
 from ..shared.words import duration, plain
 from . import draft
+from .draft import Base
 from .mining import ahead
-from .model_choice import mining_time, model_form
+from .model_choice import mining_time
 
 WORDS = ("model", "pretrained", "sketch_templates")  # which decide what must be embedded
 CHOSEN = ("model", "pretrained", "fraction", "seed", "sketch_templates", "word_filter")
 
 
-def settings_of_successor(run: Run) -> Settings:
-    """The run's settings with what was chosen for the new one.
+def settings_of_successor(run: Run, base: Base) -> Settings:
+    """The run's settings with what was chosen for the new one, whose classes are drafted from `base`.
 
     Raises NegRefineError when a choice cannot be.
     """
     judge = run.judge
     values = run.settings.model_dump() | {"judge": "wordnet" if judge == PUBLISHED else judge}
-    return checked_settings(values | {name: v for name, v in draft.chosen(run).items() if name in CHOSEN})
+    return checked_settings(values | {name: v for name, v in draft.chosen(base).items() if name in CHOSEN})
 
 
 def remine_form(run: Run, names: list[str], chosen: Settings) -> None:
-    """The new run's model, name, other settings and the button; `names` are empty while a problem blocks the list."""
-    model_form(run, chosen)
+    """The new run's name, other settings and the button; `names` are empty while a problem blocks the list."""
     st.subheader(
         "Re-mine", help="Mining looks for the WordNet words least similar to your classes: the negative labels."
     )
     _difference(run, names)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    name = _name(run, left)
+    name = name_field(run, free_name(run.name), left)
     with st.expander("Advanced"):
-        _advanced(run, chosen)
+        advanced(run, chosen)
     same = names == run.id_labels and chosen.model_dump(exclude={"judge"}) == run.settings.model_dump(exclude={"judge"})
-    problem = _name_problem(name)
+    problem = name_problem(name)
     with right:
         is_asked = clicked(
             f"Re-mine {len(names):,} classes" if names else "Re-mine",
@@ -56,7 +56,7 @@ def remine_form(run: Run, names: list[str], chosen: Settings) -> None:
     if problem:
         left.caption(f":material/error: {problem}")
     elif names and not same:
-        _time(run, chosen)
+        tell_time(run, chosen)
     if is_asked:
         _start(run, name, names, chosen)
 
@@ -68,7 +68,7 @@ def _explained(names: list[str], same: bool) -> str:
     return "Nothing differs from this run yet." if same else "Makes a new run; this one stays as it is."
 
 
-def _time(run: Run, chosen: Settings) -> None:
+def tell_time(run: Run, chosen: Settings) -> None:
     """How long mining takes: next to nothing where every word is embedded."""
     words = tuple(getattr(run.settings, name) for name in WORDS)
     if words != tuple(getattr(chosen, name) for name in WORDS) or not run.info.fingerprint:
@@ -97,13 +97,14 @@ def _difference(run: Run, names: list[str]) -> None:
         st.caption(f"Against {plain(run.name)}: {len(new - old):,} added, {len(old - new):,} removed.")
 
 
-def _name(run: Run, place: DeltaGenerator) -> str:
-    st.session_state["new_name"] = draft.chosen(run).get("name") or free_name(run.name)
+def name_field(base: Base, usual: str, place: DeltaGenerator) -> str:
+    """The name as it stands in the field; `usual` until another is typed."""
+    st.session_state["new_name"] = draft.chosen(base).get("name") or usual
     name: str = place.text_input(
         "Name of the new run",
         key="new_name",
         max_chars=80,
-        on_change=lambda: draft.choose(run, name=st.session_state["new_name"].strip()),
+        on_change=lambda: draft.choose(base, name=st.session_state["new_name"].strip()),
         help=f"Its folder is {paths.RUNS}/NAME: letters, digits, '_', '-' and '.'.",
     )
     return name.strip()
@@ -117,13 +118,13 @@ def free_name(name: str) -> str:
     return next(n for n in (f"{stem[:72]}-{i}" for i in range(first, first + len(taken) + 1)) if n not in taken)
 
 
-def _name_problem(name: str) -> str:
+def name_problem(name: str) -> str:
     if not is_run_name(name):
         return "Use letters, digits, “\\_”, “-” and “.”, at most 80, for the name."
     return f"There is a run {plain(name)} already. Choose another name." if name in run_names() else ""
 
 
-def _advanced(run: Run, now: Settings) -> None:
+def advanced(base: Base, now: Settings) -> None:
     """The other settings that matter before mining; the rest stays as it is."""
     left, middle, right = st.columns(3)
     st.session_state["new_fraction"] = round(100 * now.fraction, 2)
@@ -133,7 +134,7 @@ def _advanced(run: Run, now: Settings) -> None:
         100.0,
         step=1.0,
         key="new_fraction",
-        on_change=lambda: draft.choose(run, fraction=st.session_state["new_fraction"] / 100),
+        on_change=lambda: draft.choose(base, fraction=st.session_state["new_fraction"] / 100),
         help="The share of nouns, and of adjectives, that become negatives; the least similar ones. The paper: 15%.",
     )
     st.session_state["new_seed"] = now.seed
@@ -143,26 +144,26 @@ def _advanced(run: Run, now: Settings) -> None:
         2**31 - 1,
         key="new_seed",
         help="Draws each adjective’s phrase, such as “gooey landscape”.",
-        on_change=lambda: draft.choose(run, seed=int(st.session_state["new_seed"])),
+        on_change=lambda: draft.choose(base, seed=int(st.session_state["new_seed"])),
     )
     _toggle(
-        run,
+        base,
         right,
         "sketch_templates",
         "Sketch prompts",
         now.sketch_templates,
         "Two more prompts, “a sketch of …”, for drawings (ImageNet-Sketch).",
     )
-    _toggle(run, right, "word_filter", "Leave out offensive words", now.word_filter, "The paper keeps them.")
+    _toggle(base, right, "word_filter", "Leave out offensive words", now.word_filter, "The paper keeps them.")
 
 
-def _toggle(run: Run, place: DeltaGenerator, name: str, label: str, value: bool, help_text: str) -> None:
+def _toggle(base: Base, place: DeltaGenerator, name: str, label: str, value: bool, help_text: str) -> None:
     st.session_state[f"new_{name}"] = value
     place.toggle(
         label,
         key=f"new_{name}",
         help=help_text,
-        on_change=lambda: draft.choose(run, **{name: st.session_state[f"new_{name}"]}),
+        on_change=lambda: draft.choose(base, **{name: st.session_state[f"new_{name}"]}),
     )
 
 

@@ -5,12 +5,13 @@ from typing import Literal
 
 from ..shared.view import View, choice
 
-STEPS = {"edit": "1 · Edit and re-mine", "changes": "2 · What changed", "refine": "3 · Refine and score"}
+STEPS = {"edit": "Edit and re-mine", "changes": "What changed", "refine": "Refine and score"}
 
 
 @dataclass(frozen=True)
 class ClassesView(View):
-    """`begin` asks for an empty list to write one's own classes into; it leaves the URL once there is one."""
+    """`begin` is the way of one's own classes, from an empty list to a new run; `first` puts the models on top."""
 
     begin: Literal["", "own"] = choice("", "own")
     step: str = choice(*STEPS)
+    first: Literal["", "model"] = choice("", "model")

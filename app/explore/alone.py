@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from negrefine_core.marks import is_enough
 from negrefine_core.operating_point import UNKNOWN_OUTCOMES
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
@@ -9,7 +10,7 @@ from negrefine_core.show import charts
 from ..shared import links
 from ..shared.marks import marks_line
 from ..shared.operating_point import OUTCOME_WORDS
-from ..shared.scored_images import ScoredImages
+from ..shared.scored_images import ScoredImages, marked
 from ..shared.view import ALL_IMAGES
 from ..shared.words import plain, plural
 from .brush import brushed_histogram
@@ -44,7 +45,7 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         picture_tools(run, view, images, shown)
-        _to_marking(view, images)
+        _to_marking(run, view, images)
         st.page_link(links.page("score"), label="Say what it shows", icon=":material/label:", query_params=view.query())
     with st.container(key="beside"):
         left, right = st.columns([5, 3], gap="medium")
@@ -70,15 +71,17 @@ def _histogram(view: ExploreView, images: ScoredImages) -> None:
     )
 
 
-def _to_marking(view: ExploreView, images: ScoredImages) -> None:
-    """In random order, so that the figures stand for the whole set; those that are marked already are left out."""
-    if (images.table["marked"] == "").any():
-        st.page_link(
-            links.page("image"),
-            label="Mark pictures by key",
-            icon=":material/bookmark_add:",
-            query_params=view.query(alone=images.sets.alone, sort="random", **_UNMARKED),
-        )
+def _to_marking(run: Run, view: ExploreView, images: ScoredImages) -> None:
+    """The next action, until there are marks enough for metrics; in random order, so that these stand for the whole
+    set, and without the pictures that are marked already."""
+    if not (images.table["marked"] == "").any():
+        return
+    query = view.query(alone=images.sets.alone, sort="random", **_UNMARKED)
+    label, icon = "Mark pictures by key", ":material/bookmark_add:"
+    if is_enough(marked(run, images.sets.alone).values()):
+        st.page_link(links.page("image"), label=label, icon=icon, query_params=query)
+    else:
+        links.next_action("image", label, icon, query)
 
 
 def _tiles(view: ExploreView, images: ScoredImages) -> None:

@@ -41,7 +41,7 @@ def _draw(run: Run, view: ScoreView) -> None:
         "in-distribution (ID)**. The work goes on when you leave this page, reload it or restart the app."
     )
     if not run.is_refined:
-        st.info("This run has no negative labels yet. Mine and refine them first, under “ID classes”.")
+        _unrefined(run, view)
         _jobs(run, view)
         return
     _jobs(run, view)
@@ -53,6 +53,19 @@ def _draw(run: Run, view: ScoreView) -> None:
         errors.show(error)
     st.subheader("Scored so far")
     _scored(run)
+
+
+def _unrefined(run: Run, view: ScoreView) -> None:
+    """What there is to wait for, or to do, before pictures can be scored."""
+    if any(job.spec.run == run.name for job in jobs.active()):
+        st.info(
+            "The negative labels of this run are being made. Its pictures can be scored once that is done.",
+            icon=":material/hourglass_top:",
+        )
+        return
+    st.info("This run has no refined negative labels yet, and scores need them.")
+    label = "Mine and refine its negatives"
+    links.next_action("classes", label, ":material/label:", view.query(step="refine", begin=""))
 
 
 def _jobs(run: Run, view: ScoreView) -> None:
@@ -75,12 +88,8 @@ def _after(run: Run, job: Job, view: ScoreView) -> None:
     alone = first if first in sets_by_themselves(run) else ""
     inside = next((step.image_set for step in steps if run.role(step.image_set) == "ID"), "")
     outside = tuple(step.image_set for step in steps if run.role(step.image_set) == "OOD")
-    st.page_link(
-        links.page("explore"),
-        label="See the images in Explore",
-        icon=":material/bar_chart:",
-        query_params=View(run=view.run, id=inside, ood=outside, alone=alone).query(),
-    )
+    query = View(run=view.run, id=inside, ood=outside, alone=alone).query()
+    links.next_action("explore", "See the images in Explore", ":material/bar_chart:", query)
     if overridden(run):
         st.page_link(
             links.page("compare"),

@@ -19,7 +19,7 @@ def toy_notice(run: Run, view: View) -> None:
             links.page("classes"),
             label=f"{TOY} **Choose a real one**",
             icon=":material/toys:",
-            query_params=view.query(step=""),
+            query_params=view.query(step="", first="model"),
         )
 
 

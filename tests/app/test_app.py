@@ -185,7 +185,7 @@ def test_a_view_survives_the_url() -> None:
             **shared, compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",
             differ="labels", find="sage",
         ),
-        ClassesView(**shared, begin="own", step="refine"),
+        ClassesView(**shared, begin="own", step="refine", first="model"),
         ScoreView(**shared, source="files", root="/data"),
         LearnView(**shared, lesson="harm"),
     )  # fmt: skip

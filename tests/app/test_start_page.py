@@ -62,10 +62,9 @@ def test_the_bundled_run_takes_the_shown_pictures_for_what_stands_below_them() -
 
 @pytest.fixture
 def untouched() -> Iterator[Run]:
-    run = Run.open(BUNDLED_RUN)
-    shutil.rmtree(paths.DATA / "drafts" / BUNDLED_RUN, ignore_errors=True)
-    yield run
-    shutil.rmtree(paths.DATA / "drafts" / BUNDLED_RUN, ignore_errors=True)
+    shutil.rmtree(paths.DATA / "drafts", ignore_errors=True)
+    yield Run.open(BUNDLED_RUN)
+    shutil.rmtree(paths.DATA / "drafts", ignore_errors=True)
 
 
 def test_the_way_to_ones_own_pictures_begins_with_an_empty_list_and_keeps_one_that_is_being_written(
@@ -73,11 +72,15 @@ def test_the_way_to_ones_own_pictures_begins_with_an_empty_list_and_keeps_one_th
 ) -> None:
     app = at("classes", run=BUNDLED_RUN, begin="own")
     assert not app.exception
-    assert draft.names(untouched) == []
-    assert query(app) == {"run": BUNDLED_RUN}
-    draft.edit(untouched, ["tabby", "poodle"])
-    at("classes", run=BUNDLED_RUN, begin="own")
-    assert draft.names(untouched) == ["tabby", "poodle"]
+    assert not app.error
+    assert "Paste, upload or type your class names" in app.info[0].value
+    assert app.text_input(key="new_name").value == "my-classes"
+    assert app.button(key="mine_own").disabled
+    draft.edit(draft.OWN, ["tabby", "poodle"])
+    app = at("classes", run=BUNDLED_RUN, begin="own")
+    assert app.button(key="mine_own").label == "Mine and refine 2 classes"
+    assert "removed" not in texts(app)
+    assert draft.names(untouched) == untouched.id_labels
 
 
 def test_the_menu_leads_from_the_first_page_back_to_the_view_that_was_left() -> None:

@@ -18,7 +18,7 @@ from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import open_image_set
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.runs import Run, Settings, run_names
+from negrefine_core.runs import Run, Settings
 from negrefine_core.sorting import NONE
 from tests.support.browser import drawn, expect_text, expect_url, say
 from tests.support.jobs import until
@@ -74,15 +74,11 @@ def edit_classes_and_re_mine(page: Page) -> None:
 
 
 def refine(page: Page, run: Run) -> None:
-    refine_here(page)
-    assert run.id_labels == EDITED
-    assert run.info.judge == "wordnet"
-
-
-def refine_here(page: Page) -> None:
     page.get_by_role("button", name="Refine these negatives").click()
     page.locator(".st-key-refine").get_by_role("button").click()
     expect_text(page, "negatives kept")
+    assert run.id_labels == EDITED
+    assert run.info.judge == "wordnet"
 
 
 def review_by_keyboard(page: Page, run: Run) -> str:
@@ -238,10 +234,10 @@ def test_own_classes_and_an_unsorted_folder_end_in_a_sorted_list_and_folders(
     page.get_by_placeholder("red fox").fill("\n".join(OWN))
     page.keyboard.press("Control+Enter")
     page.get_by_role("button", name="Replace the list with these").click()
-    page.get_by_role("button", name="Re-mine 8 classes").click()
-    expect_url(page, "step=changes")
-    (run,) = (found for name in run_names() if (found := Run.open(name)).id_labels == OWN)
-    refine_here(page)
+    page.get_by_role("button", name="Mine and refine 8 classes").click()
+    expect_url(page, "run=my-classes&step=refine")
+    run = Run.open("my-classes")
+    expect_text(page, "negatives kept")
     page.get_by_role("link", name="Score my own pictures").click()
     page.get_by_role("radio", name="Upload a folder").click()
     page.locator("input[type=file][webkitdirectory]").set_input_files(unsorted(tmp_path))
