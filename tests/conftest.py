@@ -8,6 +8,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # no network in tests
 os.environ["OMP_NUM_THREADS"] = "1"  # models this small only lose by threads, here and in the processes tests start
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -24,6 +25,8 @@ from negrefine_core.lexicon import WordNet
 from tests.support.jobs import HANG, cancel_all
 from tests.support.models import TINY, write_model
 from tests.support.project import GOLDEN, ROOT
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore Ctrl-C
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
