@@ -12,11 +12,12 @@ import streamlit as st
 from negrefine_core import overrides
 from negrefine_core.judge import Question
 from negrefine_core.judges.estimate import Cause, estimate, stale_verdicts
-from negrefine_core.negfilter import clean_negatives, question_chains
+from negrefine_core.negfilter import clean_negatives
 from negrefine_core.records import Negative, Verdict
 from negrefine_core.runs import Run
 
-from ..shared import background, features
+from ..shared import background
+from ..shared.refining import chains
 from ..shared.words import plain, some
 
 CAUSES: dict[Cause, str] = {
@@ -119,11 +120,6 @@ def _stale(old: Run, new: Run, found: Staleness) -> None:
     lost = [label for label in overrides.in_force(old.overrides) if label not in mined]
     if lost:
         st.caption(f"Overrides of {plain(old.name)} on negatives that went: {some(lost, 8)}.")
-
-
-def chains(run: Run) -> list[list[Question]]:
-    """The run's questions; takes the model, so in the background alone."""
-    return question_chains(features.encoder(run), clean_negatives(run.initial_negatives), run.id_labels)
 
 
 def _staleness(old_folder: Path, new_folder: Path) -> Staleness:

@@ -14,11 +14,11 @@ from negrefine_core.judges.prompt_book import PromptBook
 from negrefine_core.prompts import PAPER, PromptSet
 from negrefine_core.runs import Run, run_names
 
-from ..shared import errors
-from ..shared.judge_key import OPENAI_URL, api_key, kept_form
+from . import errors
+from .judge_key import OPENAI_URL, api_key, kept_form
+from .judge_widgets import widget
 from .panel_form import panel_form
 from .prompt_form import first_prompts, prompt_form
-from .widgets import widget
 
 KINDS = {"wordnet": "WordNet (offline)", "openai": "Language model", "replay": "Earlier log", "panel": "Panel"}
 FOLDER = "a folder of the published format"

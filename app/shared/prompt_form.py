@@ -12,12 +12,12 @@ from negrefine_core.judges.wording import Glossary, Wording
 from negrefine_core.prompts import BUILT_IN, PAPER, PromptSet, with_examples
 from negrefine_core.runs import Run
 
-from ..shared import errors
-from ..shared.clicks import clicked
-from ..shared.judge_key import kept_form
-from ..shared.wordnet import WORDNET_LOCK, wordnet
-from ..shared.words import plain
-from .widgets import widget
+from . import errors
+from .clicks import clicked
+from .judge_key import kept_form
+from .judge_widgets import widget
+from .wordnet import WORDNET_LOCK, wordnet
+from .words import plain
 
 SETS = {
     "paper": "Paper: word for word",

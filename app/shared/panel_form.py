@@ -7,10 +7,10 @@ from negrefine_core.judges.panel import RULES
 from negrefine_core.prompts import PAPER, PromptSet
 from negrefine_core.runs import Run
 
-from ..shared.cached import cached_by
-from ..shared.judge_key import kept_form
-from ..shared.words import plain
-from .widgets import widget
+from .cached import cached_by
+from .judge_key import kept_form
+from .judge_widgets import widget
+from .words import plain
 
 RULE_WORDS = {"majority": "More than half say yes", "any": "Any says yes"}
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
-from ..shared.judge_key import kept_form, note_server
+from .judge_key import kept_form, note_server
 
 Value = TypeVar("Value")
 
