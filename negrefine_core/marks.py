@@ -1,7 +1,7 @@
 """A person's marks on pictures that nobody had sorted: what each really shows, and the metrics that follow."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from .decisions import not_undone
 from .errors import NegRefineError
-from .metrics import Convention, Interval, Measured, evaluate
+from .metrics import Convention, Interval, Measured, auroc_interval, evaluate
 from .paths import file_state
 from .pictures import locate
 from .records import Mark, now
@@ -35,24 +35,27 @@ class Share:
         return Interval(float(low), float(high))
 
 
-def mark(run: Run, image_set: str, path: str, is_id: bool, who: str, id_label: str = "") -> Mark | None:
-    """Note what a picture shows: an ID class, one of them (no `id_label`), or none (not `is_id`).
+def mark(
+    run: Run, image_set: str, path: str, is_id: bool, who: str, id_label: str = "", not_label: str = ""
+) -> Mark | None:
+    """Note what a picture shows: an ID class, one of them (no `id_label`) but for `not_label`, or none (not `is_id`).
 
     None, and nothing is written, where it is marked so already.
 
     Raises NegRefineError for a picture that the set's scores do not name or whose file is gone, and for a class that
     is no ID label.
     """
-    if id_label and not (is_id and id_label in run.id_labels):
-        raise NegRefineError(f"{id_label!r} is no ID class of the run {run.name!r}")
+    for label in filter(None, (id_label, not_label)):
+        if not (is_id and label in run.id_labels):
+            raise NegRefineError(f"{label!r} is no ID class of the run {run.name!r}")
     if path not in set(run.scores(image_set)["path"]):
         raise NegRefineError(f"the image set {image_set!r} has no scored picture {path!r}")
     content = _content(locate(run, image_set, path))
     with run.locked():
         before = marked(run, image_set).get(path)
-        if before and (before.is_id, before.id_label) == (is_id, id_label):
+        if before and (before.is_id, before.id_label, before.not_label) == (is_id, id_label, not_label):
             return None
-        return run.append_mark(Mark(image_set, path, content, is_id, id_label, who, now()))
+        return run.append_mark(Mark(image_set, path, content, is_id, id_label, who, now(), not_label=not_label))
 
 
 def unmark(run: Run, image_set: str, who: str) -> Mark | None:
@@ -62,9 +65,7 @@ def unmark(run: Run, image_set: str, who: str) -> Mark | None:
         if not open_marks:
             return None
         last = open_marks[-1]
-        run.append_mark(
-            Mark(image_set, last.path, last.content, last.is_id, last.id_label, who, now(), undoes=last.number)
-        )
+        run.append_mark(replace(last, who=who, time=now(), undoes=last.number))
         return last
 
 
@@ -94,9 +95,29 @@ def measured(truth: pd.DataFrame, score: str, convention: Convention = "id-posit
     return evaluate(truth.assign(image_set="marked"), [score], convention, RESAMPLES)[0]
 
 
+def auroc_bounds(truth: pd.DataFrame, auroc: float) -> Interval:
+    """The 95% interval of a score's AUROC on the marked pictures."""
+    count = int(truth["is_id"].sum())
+    return auroc_interval(auroc, count, len(truth) - count)
+
+
 def right(truth: pd.DataFrame, score: str, threshold: float) -> Share:
     """How many marked pictures lie on their side of the threshold."""
     return Share(int(((truth[score] >= threshold) == truth["is_id"]).sum()), len(truth))
+
+
+def right_class(truth: pd.DataFrame, known: Mapping[str, Mark]) -> Share:
+    """How many marked pictures of the ID classes have their own class as the most similar one.
+
+    Of those of which that is known: the person named their class, or said that it is not that one.
+    """
+    inside = truth[truth["is_id"]]
+    said = [
+        known[path].id_label == labels[0]
+        for path, labels in zip(inside["path"], inside["id_labels"], strict=True)
+        if known[path].id_label or known[path].not_label == labels[0]
+    ]
+    return Share(sum(said), len(said))
 
 
 def _is_of(run: Run, entry: Mark) -> bool:

@@ -13,6 +13,7 @@ from .metrics import fpr_at_recall
 
 TPR95, YOUDEN = "tpr95", "youden"
 RULES = (TPR95, YOUDEN)  # other thresholds are numbers, set by hand
+MARKED = "marks"  # that of FPR@95 on the pictures of a set by itself which a person has marked
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ BY_CODE = {outcome.code: outcome for outcome in (*OUTCOMES, *UNKNOWN_OUTCOMES)}
 
 def rule_for(score: str, rule: str, set_for: str) -> str:
     """The rule that applies to a score: a number counts for the score that it was set for alone, else 95% of ID."""
-    return rule if rule in RULES or score == set_for else TPR95
+    is_number = rule not in (*RULES, MARKED)
+    return rule if rule in RULES or (is_number and score == set_for) else TPR95
 
 
 def threshold(table: pd.DataFrame, score: str, rule: str = TPR95) -> float:

@@ -102,7 +102,8 @@ class Override:
 class Mark:
     """A person's word on what a picture shows: one of the ID classes (`is_id`) or none of them.
 
-    `id_label` names the class, and is empty where the person did not say which. `content` is the hash of the picture's
+    `id_label` names the class, and is empty where the person did not say which; `not_label` is one that it was said not
+    to be. `content` is the hash of the picture's
     file: another picture under the same name is not marked. `number` is the line's name in `marks.jsonl`, counted
     upwards; a line that `undoes` another says again what that one said.
     """
@@ -118,6 +119,7 @@ class Mark:
     time: str
     undoes: int | None = None
     number: int = 0
+    not_label: str = ""
 
     @property
     def side(self) -> Literal["ID", "OOD"]:

@@ -17,6 +17,7 @@ from .records import Mark
 from .runs import Run
 
 NONE = "none of the classes"  # the folder of what looks like no ID class
+UNNAMED = "one of the classes"  # as a person said, without which
 _UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
 _LONGEST = 80  # characters of a folder's name
 
@@ -33,7 +34,8 @@ def sorted_table(
 
     Columns: `path`, `predicted` (the ID class, "" for none of them), the score under its own name, `threshold`,
     `id_label` and `id_similarity` (its first ID label and 100 x cosine), `negative_label` and `negative_similarity`
-    (its first negative label), and `marked` ("ID", "OOD" or "") with `marked_class`.
+    (its first negative label), and `marked` ("ID", "OOD" or "") with `marked_class`, or the class that it was said
+    not to be (`marked_not`).
     """
     ranked = scores.sort_values(score, ascending=False, kind="stable")
     found = [(marks or {}).get(path) for path in ranked["path"]]
@@ -49,6 +51,7 @@ def sorted_table(
             "negative_similarity": ranked["negative_sims"].str[0].to_numpy(),
             "marked": [entry.side if entry else "" for entry in found],
             "marked_class": [entry.id_label if entry else "" for entry in found],
+            "marked_not": [entry.not_label if entry else "" for entry in found],
         }
     )
 
@@ -114,8 +117,10 @@ def folder_names(labels: Iterable[str]) -> dict[str, str]:
 
 def _places(run: Run, image_set: str, table: pd.DataFrame) -> Iterator[tuple[Path, str]]:
     """(The picture's file, its place CLASS/PATH) of each row whose picture is there; what a person said goes first."""
-    marked = table["marked_class"].where(table["marked"] != "OOD", "")
-    labels = marked.where((table["marked"] == "OOD") | (marked != ""), table["predicted"])
+    is_out, named = table["marked"] == "OOD", table["marked_class"]
+    is_wrong = (table["predicted"] == "") | (table["predicted"] == table["marked_not"])
+    labels = table["predicted"].mask((table["marked"] == "ID") & is_wrong, UNNAMED)
+    labels = labels.mask(named != "", named).mask(is_out, "")
     names = folder_names(labels)
     for path, label in zip(table["path"], labels, strict=True):
         try:

@@ -183,4 +183,4 @@ def _threshold(view: CompareView, table: pd.DataFrame, side: Side, sets: Sets, c
     known = known_images(side.run, own)
     if known is not None and score not in known:
         known = None
-    return threshold_alone(view, table[column], score, known, own.id)
+    return threshold_alone(view, table, score, known, own.id, column)

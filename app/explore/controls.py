@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from negrefine_core.operating_point import RULES, TPR95
+from negrefine_core.operating_point import MARKED, RULES, TPR95
 from negrefine_core.runs import Run
 
 from ..shared.scored_images import ScoredImages, is_comparable, sets_by_themselves
@@ -64,7 +64,7 @@ def _choose_ood(view: ExploreView) -> None:
 def _choose_score(view: ExploreView) -> None:
     """A threshold set by hand means nothing on another scale."""
     rule = now(view).threshold
-    change(view, score=picked("score"), threshold=rule if rule in RULES else TPR95, **ANEW)
+    change(view, score=picked("score"), threshold=rule if rule in (*RULES, MARKED) else TPR95, **ANEW)
 
 
 def readable(image_set: str) -> str:

@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from negrefine_core.operating_point import TPR95
+from negrefine_core.operating_point import MARKED, TPR95
 from negrefine_core.show.charts import decimals
 
-from ..shared.operating_point import BY_HAND, RULES
+from ..shared.operating_point import BY_HAND, RULES, has_marks_enough
 from ..shared.scored_images import ScoredImages
 from ..shared.view import View, change, now
 
@@ -18,6 +18,8 @@ HELP = (
 HELP_ALONE = (
     "- **95% of ID kept**: carried over from the run’s set of your classes, of which 95% lie at or above it\n"
     "- **Median**: half of these pictures lie on either side, where there is no such set; it is only a start\n"
+    "- **From your marks**: the same rule on the pictures that you marked, once there are enough; marked in random "
+    "order, they stand for the whole set\n"
     "- **By hand**: with a slider"
 )
 
@@ -60,14 +62,15 @@ def threshold_slider(view: View, images: ScoredImages) -> None:
 
 
 def _is_by_hand(view: View, images: ScoredImages) -> bool:
-    return view.threshold not in RULES and view.score == images.score.column
+    return view.threshold not in (*RULES, MARKED) and view.score == images.score.column
 
 
 def _rules(images: ScoredImages) -> dict[str, str]:
-    """A set by itself has one rule: what its threshold is carried over from, else its own median."""
+    """A set by itself has the rule of what its threshold is carried over from, else its own median; and its marks."""
     if not images.is_alone:
         return RULES
-    return {TPR95: RULES[TPR95] if images.known is not None else "Median"}
+    rules = {TPR95: RULES[TPR95] if images.known is not None else "Median"}
+    return rules | ({MARKED: "From your marks"} if has_marks_enough(images.table) else {})
 
 
 def _by_hand(view: View) -> None:

@@ -44,7 +44,9 @@ def _draw(run: Run, view: ImageView) -> None:
         _back(view)
         return
     image = _find(images.table, view.image) if view.image else shown.iloc[0]
-    _walk(view, shown, _place(shown, image))
+    is_marking = images.is_alone and view.marked == "no"
+    walked = images.shown(replace(view, marked="")) if is_marking else shown  # the way back is over the marked ones
+    _walk(view, walked, _place(walked, image))
     left, right = st.columns([2, 3], gap="large")
     with left:
         _picture(run, image)
@@ -53,7 +55,7 @@ def _draw(run: Run, view: ImageView) -> None:
         _verdict(images, image)
         if images.is_alone:
             name_field()
-            mark_buttons(run, view, images, image, _after(shown, image))
+            mark_buttons(run, view, images, image, _after(walked, shown, image))
             marks_line(run, images)
         score_parts(run, image)
         matched_labels(run, view, images, image)
@@ -82,10 +84,14 @@ def _place(shown: pd.DataFrame, image: pd.Series) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def _after(shown: pd.DataFrame, image: pd.Series) -> str:
-    """The address of the next image in the gallery's order; "" after the last."""
-    place = _place(shown, image)
-    following = shown.iloc[place + 1 : place + 2] if place is not None else shown.iloc[:1]
+def _after(walked: pd.DataFrame, shown: pd.DataFrame, image: pd.Series) -> str:
+    """The address of the next image in the order that is walked, of those shown alone; the first of these after the
+    last, where they are not all; "" where none is left."""
+    place = _place(walked, image)
+    before, following = walked.iloc[: place or 0], walked.iloc[0 if place is None else place + 1 :]
+    if len(walked) > len(shown):
+        following = pd.concat([following, before])
+        following = following[following.index.isin(shown.index)]
     return "" if following.empty else str(Address.of(following.iloc[0]))
 
 

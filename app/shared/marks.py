@@ -17,8 +17,15 @@ from .cached import cached_by
 from .errors import told
 from .reviewer import reviewer
 from .scored_images import ScoredImages, marked, scores
-from .view import View, change
+from .view import View, change, now
 from .words import percent, plain
+
+CLASS = "mark_class"  # the key of the widget that names a picture's class, with its address
+FIGURES = (
+    "Of the marked pictures; marked in random order, they stand for the whole set. In brackets: 95% intervals; "
+    "Newcombe’s of AUROC, made for few pictures, and by resampling of FPR@95. Right class: how many of your classes "
+    "are most similar to their own, of those whose class was said."
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class _Choice:
     explained: str
     is_id: bool
     id_label: str = ""
+    not_label: str = ""
 
 
 def _choices(image: pd.Series) -> list[_Choice]:
@@ -42,7 +50,13 @@ def _choices(image: pd.Series) -> list[_Choice]:
     return [
         _Choice("Y", "Right", f"It shows {plain(label)}.", is_id=True, id_label=label),
         _Choice("N", "Wrong: none of my classes", "It shows something else (OOD).", is_id=False),
-        _Choice("A", "Another of my classes", f"It shows one of your classes, but not {plain(label)}.", is_id=True),
+        _Choice(
+            "A",
+            "Another of my classes",
+            f"It shows one of your classes, but not {plain(label)}. Choose it on the right to say which.",
+            is_id=True,
+            not_label=label,
+        ),
     ]
 
 
@@ -57,8 +71,9 @@ def mark_buttons(run: Run, view: View, images: ScoredImages, image: pd.Series, o
                 shortcut=choice.key,
                 help=choice.explained,
                 on_click=_mark,
-                args=(run, view, str(Address.of(image)), choice.is_id, choice.id_label, onward),
+                args=(run, view, str(Address.of(image)), choice, onward),
             )
+        _which_class(run, view, image, onward)
         st.button(
             "Undo",
             key="mark_U",
@@ -72,11 +87,30 @@ def mark_buttons(run: Run, view: View, images: ScoredImages, image: pd.Series, o
         st.caption(f":material/bookmark: Marked by {plain(entry.who)}: {said(entry)}.")
 
 
+def _which_class(run: Run, view: View, image: pd.Series, onward: str) -> None:
+    """Its class by name, which marks it, too: the most similar ones first, and none preset, for it would be a guess."""
+    first = [str(label) for label in image["id_labels"]]
+    address = str(Address.of(image))
+    st.selectbox(
+        "Which of my classes it shows",
+        [*first, *(label for label in run.id_labels if label not in first)],
+        index=None,
+        key=f"{CLASS}_{address}",
+        placeholder="It is one of my classes: …",
+        label_visibility="collapsed",
+        width=250,
+        on_change=_mark_class,
+        args=(run, view, address, onward),
+    )
+
+
 def said(entry: Mark) -> str:
     """What a mark says that the picture shows."""
     if not entry.is_id:
         return "none of your classes"
-    return f"shows *{plain(entry.id_label)}*" if entry.id_label else "shows one of your classes"
+    if entry.id_label:
+        return f"shows *{plain(entry.id_label)}*"
+    return "shows one of your classes" + (f", but not *{plain(entry.not_label)}*" if entry.not_label else "")
 
 
 def marks_line(run: Run, images: ScoredImages) -> None:
@@ -84,8 +118,8 @@ def marks_line(run: Run, images: ScoredImages) -> None:
     known = marked(run, images.sets.alone)
     if not known:
         st.caption(
-            f"Nothing is marked yet. Say of at least {ENOUGH} pictures that they show your classes, and of {ENOUGH} "
-            "that they do not: then there are metrics.",
+            f"Nothing is marked yet. Say of {ENOUGH} pictures that they show one of your classes, and of {ENOUGH} that "
+            "they do not: then there are figures, and a threshold from your marks.",
             width="content",
         )
         return
@@ -94,12 +128,21 @@ def marks_line(run: Run, images: ScoredImages) -> None:
     facts = [f"**{len(truth):,} marked**: {inside:,} of your classes, {len(truth) - inside:,} of none"]
     if len(truth):
         facts.append(f"right at this threshold {_share(marks.right(truth, images.score.column, images.threshold))}")
+    named = marks.right_class(truth, known)
+    if named.total:
+        unnamed = f", {inside - named.total:,} more of yours without a class" if inside > named.total else ""
+        facts.append(f"right class {_share(named)}{unnamed}")
     if marks.is_enough(known.values()):
-        facts += _figures(_measured(run, images.sets.alone, images.score.column))
-        kept = "The figures are of the marked pictures; marked in random order, they stand for the whole set."
+        facts += _figures(truth, _measured(run, images.sets.alone, images.score.column))
     else:
-        kept = f"Metrics come with {ENOUGH} marked pictures of each kind."
-    st.markdown(" · ".join(facts), help=f"{kept} In brackets: 95% intervals.", width="content")
+        facts.append(f"for AUROC and FPR@95 still to mark: {_missing(inside, len(truth) - inside)}")
+    st.markdown(" · ".join(facts), help=FIGURES, width="content")
+
+
+def _missing(inside: int, outside: int) -> str:
+    """How many pictures of which kind are to be marked before there are metrics."""
+    kinds = ((ENOUGH - inside, "of your classes"), (ENOUGH - outside, "of none of them"))
+    return " and ".join(f"**{count} {kind}**" for count, kind in kinds if count > 0)
 
 
 def _share(share: marks.Share) -> str:
@@ -107,11 +150,12 @@ def _share(share: marks.Share) -> str:
     return f"{share.count:,} of {share.total:,} ({percent(low)} to {percent(high)})"
 
 
-def _figures(row: Measured) -> list[str]:
+def _figures(truth: pd.DataFrame, row: Measured) -> list[str]:
+    area, (low, high) = marks.auroc_bounds(truth, row.auroc), row.intervals["fpr95_interval"]
+    spread = f"{percent(low)} to {percent(high)}" if low < high else "no interval: the marked ones do not overlap yet"
     return [
-        f"{name} **{percent(getattr(row, key))}** ({percent(low)} to {percent(high)})"
-        for name, key in (("AUROC", "auroc"), ("FPR@95", "fpr95"))
-        for low, high in (row.intervals[f"{key}_interval"],)
+        f"AUROC **{percent(row.auroc)}** ({percent(area.low)} to {percent(area.high)})",
+        f"FPR@95 **{percent(row.fpr95)}** ({spread})",
     ]
 
 
@@ -128,10 +172,23 @@ def _measured(run: Run, image_set: str, score: str) -> Measured:
 
 
 @told
-def _mark(run: Run, view: View, address: str, is_id: bool, id_label: str, onward: str) -> None:
+def _mark(run: Run, view: View, address: str, choice: _Choice, onward: str) -> None:
     picture = Address.parse(address)
-    marks.mark(run, picture.image_set, picture.path, is_id, reviewer(), id_label)
-    change(view, image=onward or address)
+    marks.mark(run, picture.image_set, picture.path, choice.is_id, reviewer(), choice.id_label, choice.not_label)
+    _go_on(view, address, onward)
+
+
+@told
+def _mark_class(run: Run, view: View, address: str, onward: str) -> None:
+    picture, label = Address.parse(address), st.session_state[f"{CLASS}_{address}"]
+    if label:
+        marks.mark(run, picture.image_set, picture.path, True, reviewer(), label)
+        _go_on(view, address, onward)
+
+
+def _go_on(view: View, address: str, onward: str) -> None:
+    """To the next picture; after the last one that was not marked yet to none, where the page says so."""
+    change(view, image=onward or ("" if now(view).marked == "no" else address))
 
 
 @told

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from negrefine_core import operating_point
-from negrefine_core.operating_point import TPR95, YOUDEN
+from negrefine_core.marks import ENOUGH
+from negrefine_core.operating_point import MARKED, TPR95, YOUDEN
 
 from .view import View
 from .words import percent, plain
@@ -46,23 +47,39 @@ def threshold(view: View, table: pd.DataFrame, score: str, column: str = "") -> 
     return operating_point.threshold(table, column or score, _rule(view, score))
 
 
-def threshold_alone(view: View, values: pd.Series, score: str, known: pd.DataFrame | None, id_set: str) -> Threshold:
-    """The threshold of an image set by itself: set by hand, or carried over from the `known` images of the ID set, with
-    the OOD images there are; without an ID set the median of its own values, which is only a start."""
+def threshold_alone(
+    view: View, table: pd.DataFrame, score: str, known: pd.DataFrame | None, id_set: str, column: str = ""
+) -> Threshold:
+    """The threshold of an image set by itself, whose values are in `column` if not the score's own: set by hand, taken
+    from its marks, or carried over from the `known` images of the ID set, with the OOD images there are; without an ID
+    set its median, which is only a start."""
     rule = _rule(view, score)
     if rule not in RULES:
         return Threshold(float(rule), "set by hand")
+    if view.threshold == MARKED and has_marks_enough(table):
+        truth = table[table["marked"] != ""]
+        truth = truth.assign(is_id=truth["marked"] == "ID")
+        return _keeping(truth, score, "from your marks", "marked pictures of your classes")
     if known is None:
         return Threshold(
-            float(values.median()),
+            float(table[column or score].median()),
             "the median of these pictures, only a start",
             "Half of them lie on either side, as the run has no set of your classes to take a threshold from: move it "
             "by hand.",
         )
-    at = operating_point.threshold(known, score, TPR95)
-    inside = known.loc[known["is_id"], score]
-    kept = f"{percent((inside >= at).mean())} of those {len(inside):,} ID images"
-    return Threshold(at, f"carried over from “{plain(id_set)}”: it keeps {kept}, the nearest to 95%")
+    return _keeping(known, score, f"carried over from “{plain(id_set)}”", "ID images")
+
+
+def has_marks_enough(table: pd.DataFrame) -> bool:
+    """Whether as many pictures of a set by itself are marked, of each kind, as figures ask for."""
+    return "marked" in table and all((table["marked"] == side).sum() >= ENOUGH for side in ("ID", "OOD"))
+
+
+def _keeping(truth: pd.DataFrame, score: str, origin: str, things: str) -> Threshold:
+    """The threshold of FPR@95 on images of which it is known what they show."""
+    at, inside = operating_point.threshold(truth, score, TPR95), truth.loc[truth["is_id"], score]
+    kept = f"{percent((inside >= at).mean())} of those {len(inside):,} {things}"
+    return Threshold(at, f"{origin}: it keeps {kept}, the nearest to 95%")
 
 
 def rule_words(view: View, score: str) -> str:

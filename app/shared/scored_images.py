@@ -185,4 +185,4 @@ def _with_marks(table: pd.DataFrame, known: dict[str, Mark]) -> pd.DataFrame:
 def _threshold(view: View, table: pd.DataFrame, sets: Sets, known: pd.DataFrame | None, score: str) -> Threshold:
     if not sets.alone:
         return Threshold(threshold(view, table, score), rule_words(view, score))
-    return threshold_alone(view, table[score], score, known, sets.id)
+    return threshold_alone(view, table, score, known, sets.id)

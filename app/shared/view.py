@@ -15,6 +15,7 @@ import streamlit as st
 from negrefine_core.methods import DEFAULT
 from negrefine_core.metrics import Convention
 from negrefine_core.operating_point import BY_CODE, RULES
+from negrefine_core.operating_point import MARKED as BY_MARKS
 
 from .links import PageName
 
@@ -119,9 +120,10 @@ class View:
 
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every set that was said to be OOD. `alone`
     names an image set that is looked at by itself, such as one of which nobody knows what it shows. `threshold` is a
-    rule or a number. `outcome`, `low` and `high` around the scores, the class that an image is `taken` for, the one
-    that it `shows`, a text in its `file`'s path and whether it is `marked` say which images are shown, `sort` and
-    `page` in what order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened from.
+    rule, "marks" or a number. `outcome`, `low` and `high` around the scores, the class that an image is `taken` for,
+    the one that it `shows`, a text in its `file`'s path and whether it is `marked` say which images are shown, `sort`
+    and `page` in what order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened
+    from.
 
     `carried` are the parameters of other pages, which are kept as they came: the way back finds them.
     """
@@ -131,7 +133,7 @@ class View:
     ood: tuple[str, ...] = names()
     alone: str = ""
     score: str = DEFAULT
-    threshold: str = choice_or_number(*RULES)
+    threshold: str = choice_or_number(*RULES, BY_MARKS)
     convention: Convention = choice(ID_POSITIVE, OOD_POSITIVE, PYTORCH_OOD)  # noqa: RUF009 - it makes a field
     outcome: str = choice("", *BY_CODE)
     low: float | None = number()

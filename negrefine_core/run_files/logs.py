@@ -22,7 +22,7 @@ Numbered = TypeVar("Numbered", Override, Mark)
 CHECK = b', "check": "'  # a line's last field
 _NEVER = object()
 # Fields that came later are written where they say something: older lines have none.
-_LATER = {"prompts": "paper", "p_yes": None, "p_yes_from": None}
+_LATER = {"prompts": "paper", "p_yes": None, "p_yes_from": None, "not_label": ""}
 _VERDICT, _REASON = TypeAdapter(Verdict), TypeAdapter(Reason)
 _OVERRIDE, _MARK = TypeAdapter(Override), TypeAdapter(Mark)
 

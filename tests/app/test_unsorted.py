@@ -72,6 +72,30 @@ def test_below_the_threshold_right_means_none_of_the_classes(run: Run) -> None:
     assert ": none of your classes." in texts(opened("image", image=f"trip/{path}", threshold="3"))
 
 
+def test_another_class_is_noted_as_not_the_one_shown_or_by_its_name_and_gives_the_share_of_right_classes(
+    run: Run,
+) -> None:
+    app = opened("image", alone="trip", threshold="0", sort="random", marked="no")
+    order = pd.Series(run.scores("trip")["path"]).iloc[
+        pd.util.hash_array(run.scores("trip")["path"].to_numpy(dtype=object)).argsort(kind="stable")
+    ].tolist()  # fmt: skip
+    app.button(key="mark_A").click().run()
+    app.selectbox(key=f"mark_class_trip/{order[1]}").select("owl").run()
+    app.button(key="mark_Y").click().run()
+    known = marks.marked(run, "trip")
+    assert [(known[path].id_label, known[path].not_label) for path in order[:3]] == [
+        ("", "cat"), ("owl", ""), ("cat", ""),
+    ]  # fmt: skip
+    assert "right class 1 of 3 (" in texts(app)
+    assert "still to mark: **2 of your classes** and **5 of none of them**" in texts(app)
+    assert "4 of 60" in texts(app)
+    app.button(key="step-1").click().run()  # over the pictures that are marked
+    assert query(app)["image"] == f"trip/{order[2]}"
+    assert "Marked by" in texts(app)
+    app.button(key="mark_N").click().run()
+    assert query(app)["image"] == f"trip/{order[3]}"
+
+
 def test_metrics_with_intervals_appear_once_there_are_five_marks_of_each_kind(run: Run) -> None:
     paths_of = {side: [p for p in run.scores("trip")["path"] if is_id(p) == side][:5] for side in (True, False)}
     for side, some in paths_of.items():
@@ -83,6 +107,8 @@ def test_metrics_with_intervals_appear_once_there_are_five_marks_of_each_kind(ru
     line = next(text for text in texts(app).splitlines() if "10 marked" in text)
     assert f"AUROC **{figures.auroc:.1%}** (" in line
     assert f"FPR@95 **{figures.fpr95:.1%}** (" in line
+    app.segmented_control(key="pick_rule").set_value("marks").run()
+    assert f"Threshold **{figures.threshold95:.3f}**: from your marks" in texts(app)
     right = sum((scores[p] >= 1.5) == side for side, some in paths_of.items() for p in some)
     assert f"right at this threshold {right} of 10 (" in line
 
@@ -147,4 +173,5 @@ def test_forty_pictures_are_marked_by_keys_and_metrics_appear_and_the_set_is_exp
         assert archive.testzip() is None
     there = [path for path in table["path"] if ".." not in path]  # one would leave its folder
     assert sorted(name.split("/", 1)[1] for name in names[1:]) == sorted(there)
-    assert {name.split("/")[0] for name in names[1:]} == {label or "none of the classes" for label in expected}
+    folders = {label or "none of the classes" for label in expected} | {"one of the classes"}  # marked so, below it
+    assert {name.split("/")[0] for name in names[1:]} == folders

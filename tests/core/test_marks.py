@@ -53,6 +53,19 @@ def test_taking_back_brings_the_mark_before(run: Run) -> None:
     assert len(run.marks) == 6
 
 
+def test_a_mark_says_which_class_it_is_or_which_it_is_not_and_lines_of_before_say_neither(run: Run) -> None:
+    marks.mark(run, "photos", "001.png", True, "ann", not_label="horse")  # which is its first class
+    marks.mark(run, "photos", "003.png", True, "ann")
+    marks.mark(run, "photos", "005.png", True, "ann", "horse")
+    known = marks.marked(run, "photos")
+    named = marks.right_class(marks.with_truth(run.scores("photos"), known), known)
+    assert (named.count, named.total) == (1, 2)
+    lines = run.path("marks.jsonl").read_text().splitlines()
+    assert ["not_label" in line for line in lines] == [True, False, False]
+    with pytest.raises(NegRefineError, match="no ID class"):
+        marks.mark(run, "photos", "007.png", False, "ann", not_label="horse")
+
+
 def test_a_mark_does_not_count_for_another_picture_under_the_same_name(run: Run) -> None:
     marks.mark(run, "photos", "000.png", True, "ann", "horse")
     file = run.image_root("photos") / "000.png"
@@ -90,8 +103,10 @@ def test_metrics_come_with_five_marks_of_each_kind_and_are_those_of_the_marked_p
     inside = [scores[f"{2 * i:03d}.png"] for i in range(5)]
     outside = [scores[f"{2 * i:03d}.png"] for i in range(5, 9)] + [scores["001.png"]]
     assert row.auroc == ood_metrics(inside, outside).auroc
-    low, high = row.intervals["auroc_interval"]
-    assert low <= row.auroc <= high
+    bounds = marks.auroc_bounds(truth, row.auroc)
+    assert bounds.low < row.auroc < bounds.high
+    named = marks.right_class(truth, found)  # the first class of those with an even number is the owl
+    assert (named.count, named.total) == (5, 5)
     assert (marks.right(truth, "negrefine", 1.6).count, marks.right(truth, "negrefine", 1.6).total) == (9, 10)
 
 

@@ -16,6 +16,7 @@ from negrefine_core.errors import NegRefineError
 from negrefine_core.metrics import (
     AVERAGE,
     Convention,
+    auroc_interval,
     bootstrap_draws,
     evaluate,
     fpr_at_recall,
@@ -241,3 +242,16 @@ def test_evaluate_needs_images_of_both_kinds_and_a_convention_that_there_is() ->
         with pytest.raises(NegRefineError, match="no convention 'auroc' of the metrics; there are id-pos"):
             measure("auroc")
     assert not evaluate(table, ["s"])[0].draws
+
+
+def test_the_interval_of_an_auroc_of_few_images_is_no_point_where_nothing_overlaps() -> None:
+    def spread(value: float, n: int, m: int) -> float:
+        """Hanley and McNeil's standard error with both counts replaced by their mean."""
+        first, second, count = value / (2 - value), 2 * value**2 / (1 + value), (n + m) / 2 - 1
+        return float(np.sqrt((value * (1 - value) + count * (first + second - 2 * value**2)) / (n * m)))
+
+    for auroc, n, m in ((1.0, 5, 5), (0.9, 5, 12), (0.3, 40, 7), (0.0, 6, 6)):
+        values = np.linspace(1e-6, 1 - 1e-6, 100_000)
+        near = [value for value in values if abs(value - auroc) <= 1.96 * spread(value, n, m)]
+        bounds = auroc_interval(auroc, n, m)
+        assert (bounds.low, bounds.high) == (pytest.approx(min(near), abs=1e-4), pytest.approx(max(near), abs=1e-4))

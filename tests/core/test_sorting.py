@@ -52,6 +52,20 @@ def test_the_table_is_ranked_and_a_picture_at_the_threshold_looks_like_its_class
     assert list(table["marked_class"]) == ["", "", "horse", ""]
 
 
+def test_a_picture_of_a_class_that_nobody_named_goes_neither_to_the_wrong_class_nor_to_none(
+    run: Run, tmp_path: Path
+) -> None:
+    marks = {
+        "000.png": Mark("photos", "000.png", "", True, "", "ann", ""),
+        "001.png": Mark("photos", "001.png", "", True, "", "ann", "", not_label="../owl"),
+        "003.png": Mark("photos", "003.png", "", True, "", "ann", ""),
+    }
+    table = sorting.sorted_table(run.scores("photos"), "negrefine", 1.0, marks)
+    sorting.copy_into_folders(run, "photos", table, tmp_path / "out")
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png"))
+    assert found == ["horse/003.png", "one of the classes/000.png", "one of the classes/001.png"]
+
+
 def test_each_picture_is_copied_under_its_class_and_nowhere_else(run: Run, table: pd.DataFrame, tmp_path: Path) -> None:
     assert sorting.copy_into_folders(run, "photos", table, tmp_path / "out") == 3  # one is gone
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.png"))
