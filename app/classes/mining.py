@@ -18,9 +18,10 @@ SAMPLE = 256  # words embedded to know how long the others take
 
 @dataclass(frozen=True)
 class Ahead:
-    """How many words mining embeds first, and for about how many seconds."""
+    """How many words mining embeds first, in how many texts, and for about how many seconds at this moment's pace."""
 
     words: int
+    texts: int
     seconds: float
 
 
@@ -81,15 +82,16 @@ def _ahead(folder: Path) -> Ahead | None:
         model, lists = features.encoder(run), _lists(run)
     except NegRefineError:
         return None
-    words, seconds = 0, 0.0
+    words, texts, seconds = 0, 0, 0.0
     for names, templates in lists:
         missing = model.missing(names, templates)
         sample = missing[:SAMPLE]
         start = perf_counter()
         model.encode_labels(sample, templates)
         words += len(missing) - len(sample)
+        texts += (len(missing) - len(sample)) * len(templates)
         seconds += (perf_counter() - start) / max(len(sample), 1) * (len(missing) - len(sample))
-    return Ahead(words, seconds)
+    return Ahead(words, texts, seconds)
 
 
 def _lists(run: Run) -> list[tuple[Sequence[str], Sequence[str]]]:

@@ -1,34 +1,25 @@
 """The model of the new run: the real choices up front, what each takes on this machine, and its download."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
 
 from negrefine_core import jobs
 from negrefine_core.errors import NegRefineError
-from negrefine_core.models import MODELS, Costs, gigabytes, is_toy
+from negrefine_core.models import Costs, gigabytes, is_toy
 from negrefine_core.runs import Settings
 
 from ..shared import background, errors
 from ..shared.clicks import clicked
 from ..shared.job_panel import job_panel
+from ..shared.machine import ROWS, Machine, downloads, this_machine
 from ..shared.toy import TOY
 from ..shared.words import duration, pace
 from . import draft
 from .draft import Base
 
 OTHER = "another"
-ROWS = {model.name: model for model in MODELS}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """`rate` is this machine's speed in GFLOP a second; `here` says of each model in the list whether it is here."""
-
-    rate: float
-    here: Mapping[str, bool]
+ALONE = "with nothing else at work here"
 
 
 def model_form(base: Base, chosen: Settings) -> None:
@@ -37,7 +28,7 @@ def model_form(base: Base, chosen: Settings) -> None:
     options, in_list = [*ROWS, OTHER], _is_in_list(chosen)
     st.session_state["new_model"] = chosen.model if in_list else OTHER
     place = st.container()
-    machine = _machine()
+    machine = this_machine()
     place.radio(
         "Model",
         options,
@@ -54,8 +45,9 @@ def model_form(base: Base, chosen: Settings) -> None:
         st.warning(TOY, icon=":material/toys:")
     if machine:
         st.caption(
-            ":material/timer: Times are estimates: each model’s arithmetic at the speed that was measured here, "
-            f"{machine.rate:,.0f} billion operations a second. Mining embeds the lexicon’s words, once for each model."
+            ":material/timer: Times are estimates for this computer with nothing else to do, and several times that "
+            f"beside other work: each model’s arithmetic at the {machine.rate:,.0f} billion operations a second that "
+            "were measured here. “Mined in” is what it took. Mining embeds the lexicon’s words, once for each model."
         )
     _download(chosen, machine)
 
@@ -75,15 +67,18 @@ def _caption(name: str, machine: Machine | None) -> str:
     place = "bundled" if model.is_toy else gigabytes(model.costs.download)
     if machine and not model.is_toy:
         place += ", here already" if machine.here[name] else " to download"
-    return f"{model.note}  \n{place} · {_takes(model.costs, machine)}"
+    return f"{model.note}  \n{place} · {_takes(model.costs, machine, name, None)}"
 
 
-def _takes(costs: Costs, machine: Machine | None) -> str:
+def _takes(costs: Costs, machine: Machine | None, model: str, pretrained: str | None) -> str:
     """Memory, and the time on this machine once its speed is known."""
     parts = [f"{gigabytes(costs.memory)} of memory"]
     if machine:
         parts.append(_speed(costs.images_per_second(machine.rate)))
-        parts.append(f"mines in about {duration(costs.mining_seconds(machine.rate))}")
+        if before := machine.mining_before(model, pretrained):
+            parts.append(f"mined in about {duration(before)}")
+        else:
+            parts.append(f"mines in about {duration(costs.mining_seconds(machine.rate))}")
     return " · ".join(parts)
 
 
@@ -91,14 +86,16 @@ def _speed(a_second: float) -> str:
     return f"about {pace(a_second, 'pictures')}" if a_second >= 1 else f"about {duration(1 / a_second)} a picture"
 
 
-def mining_time(chosen: Settings) -> float | None:
-    """Seconds that mining with a model from nothing takes here; None until it is known."""
-    machine = _machine()
+def mining_time(chosen: Settings) -> str:
+    """How long mining with a model from nothing takes here, in words; empty until it is known."""
+    machine = this_machine()
     try:
         costs = ROWS[chosen.model].costs if _is_in_list(chosen) else _costs(chosen)
     except NegRefineError:
-        return None  # told beside the name
-    return costs.mining_seconds(machine.rate) if machine and costs else None
+        return ""  # told beside the name
+    if machine and (before := machine.mining_before(chosen.model, chosen.pretrained)):
+        return f"about {duration(before)}, as before"
+    return f"about {duration(costs.mining_seconds(machine.rate))}, {ALONE}" if machine and costs else ""
 
 
 def _choose(base: Base) -> None:
@@ -128,7 +125,7 @@ def _another(base: Base, chosen: Settings, machine: Machine | None) -> None:
         errors.show(error, "warning")
         return
     if costs:
-        st.caption(f"{gigabytes(costs.download)} · {_takes(costs, machine)}")
+        st.caption(f"{gigabytes(costs.download)} · {_takes(costs, machine, chosen.model, chosen.pretrained)}")
 
 
 def _keep(base: Base, field: str) -> None:
@@ -148,19 +145,6 @@ def _counted(model: str, pretrained: str | None) -> Costs:
     return costs(model, pretrained)
 
 
-def _machine() -> Machine | None:
-    """Measured and looked up aside from the page, and again after each download."""
-    key = ("machine", *((job.id, job.state) for job in _downloads()[:1]))
-    return background.result(key, _looked_up, "Looking which models are here, and how quick this computer is …")
-
-
-def _looked_up() -> Machine:
-    from negrefine_core import weights
-    from negrefine_core.benchmarks.costs import machine_rate
-
-    return Machine(machine_rate(), {name: weights.is_here(name, None) for name in ROWS})
-
-
 def _is_here(chosen: Settings, machine: Machine | None, last: str) -> bool:
     """Whether nothing has to be downloaded; also while it is not known. `last` tells the last download from others."""
     if _is_in_list(chosen):
@@ -175,15 +159,10 @@ def _found(model: str, pretrained: str | None) -> bool:
     return weights.is_here(model, pretrained)
 
 
-def _downloads() -> list[jobs.Job]:
-    """The jobs that download alone, the newest first."""
-    return [job for job in jobs.all_jobs() if all(isinstance(step, jobs.Download) for step in job.spec.steps)]
-
-
 def _download(chosen: Settings, machine: Machine | None) -> None:
     """The chosen model's download: the button, or how far it is."""
     step = jobs.Download(model=chosen.model, pretrained=chosen.pretrained)
-    job = next((job for job in _downloads() if job.spec.steps == (step,)), None)
+    job = next((job for job in downloads() if job.spec.steps == (step,)), None)
     if job and job.state in jobs.ACTIVE:
         job_panel(job)
         return

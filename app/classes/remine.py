@@ -11,12 +11,13 @@ from negrefine_core.runs import Run, Settings, checked_settings, is_run_name, ru
 
 from ..shared import errors
 from ..shared.clicks import clicked
+from ..shared.machine import this_machine
 from ..shared.view import go_to_run
 from ..shared.words import duration, plain
 from . import draft
 from .draft import Base
 from .mining import ahead
-from .model_choice import mining_time
+from .model_choice import ALONE, mining_time
 
 WORDS = ("model", "pretrained", "sketch_templates")  # which decide what must be embedded
 CHOSEN = ("model", "pretrained", "fraction", "seed", "sketch_templates", "word_filter")
@@ -72,10 +73,10 @@ def tell_time(run: Run, chosen: Settings) -> None:
     """How long mining takes: next to nothing where every word is embedded."""
     words = tuple(getattr(run.settings, name) for name in WORDS)
     if words != tuple(getattr(chosen, name) for name in WORDS) or not run.info.fingerprint:
-        seconds = mining_time(chosen)
+        time = mining_time(chosen)
         st.caption(
             ":material/timer: Another model or other prompts: some 57,000 words are embedded first, once"
-            f"{f': about {duration(seconds)} here' if seconds else ''}. It can be cancelled and resumed."
+            f"{f': {time}' if time else ''}. It can be cancelled and resumed."
         )
         return
     first = ahead(run)
@@ -84,10 +85,11 @@ def tell_time(run: Run, chosen: Settings) -> None:
     if not first.words:
         st.caption(":material/timer: Every word is embedded already: mining takes about a second.")
     else:
-        st.caption(
-            f":material/timer: The lexicon’s words are embedded first, once for this model: about "
-            f"{duration(first.seconds)} here, with progress."
-        )
+        time, machine = f"about {duration(first.seconds)}, {ALONE}", this_machine()
+        before = machine and machine.mining_before(chosen.model, chosen.pretrained, first.texts)
+        if before and before > first.seconds:
+            time = f"about {duration(first.seconds)}, or {duration(before)} at the pace of the last time"
+        st.caption(f":material/timer: The lexicon’s words are embedded first, once for this model: {time}.")
 
 
 def _difference(run: Run, names: list[str]) -> None:

@@ -9,6 +9,7 @@ from negrefine_core import jobs
 from negrefine_core.jobs import Speed
 from negrefine_core.runs import Run
 
+from ..shared.machine import ROWS, this_machine
 from ..shared.words import duration, pace
 
 LATEST = 5  # scorings
@@ -39,7 +40,7 @@ def _measured(fingerprint: str, device: str) -> list[Speed]:
 
 
 def scoring_estimate(run: Run, device: str, images: int | None) -> None:
-    """The estimate in words."""
+    """The estimate in words: of what was measured, else by the model's arithmetic."""
     fingerprint = run.info.fingerprint
     found = estimate(fingerprint, device, images)
     if found:
@@ -47,5 +48,16 @@ def scoring_estimate(run: Run, device: str, images: int | None) -> None:
         time = f"At most about {duration(found.seconds)}: " if found.seconds else ""
         text = f"{time}{speed}, as earlier scorings took. Images that the cache knows take a fraction of the time."
     else:
-        text = "How long new images take with this model is not known here yet: the first ones will tell."
+        text = _by_arithmetic(run, device, images)
     st.caption(f":material/timer: {text}")
+
+
+def _by_arithmetic(run: Run, device: str, images: int | None) -> str:
+    """Of a model in the list, on the device that was measured."""
+    row = ROWS.get(run.settings.model) if not run.settings.pretrained else None
+    machine = this_machine() if row else None
+    if not row or not machine or machine.device.split(":")[0] != device:
+        return "How long new images take with this model is not known here yet: the first ones will tell."
+    rate = row.costs.images_per_second(machine.rate)
+    time = f"About {duration(images / rate)}: " if images else ""
+    return f"{time}{pace(rate, 'images')} with nothing else at work here, by the model’s arithmetic."

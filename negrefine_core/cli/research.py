@@ -260,8 +260,9 @@ def models(
         )
     tables.show(shown)
     typer.echo(
-        f"Images/s and minutes of mining, once for each model, are estimates: by each model's arithmetic, at the "
-        f"{rate:,.0f} GFLOP/s that were measured here just now. Any other model of open_clip works, too."
+        "Images/s and minutes of mining, once for each model, are estimates for a computer with nothing else to do: by "
+        f"each model's arithmetic, at the {rate:,.0f} GFLOP/s that were measured here just now. Any other model of "
+        "open_clip works, too."
     )
 
 

@@ -15,12 +15,14 @@ lives, with its process id), `cancelled` (a person ended it) and `log`. A judge'
 environment and is written nowhere.
 """
 
+from .plan import by_model as by_model
 from .queue import ACTIVE as ACTIVE
 from .queue import KEY as KEY
 from .queue import Job as Job
 from .queue import active as active
 from .queue import all_jobs as all_jobs
 from .queue import find as find
+from .queue import measured_rates as measured_rates
 from .queue import start as start
 from .spec import Download as Download
 from .spec import Evaluate as Evaluate

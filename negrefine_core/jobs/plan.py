@@ -17,6 +17,11 @@ USUAL: Mapping[Unit, float] = {  # a second, with the bundled model and WordNet 
 FULL = 0.99  # the bar's end until the job has ended: a step still writes its files when all is counted
 
 
+def by_model(unit: Unit, model: str, pretrained: str | None) -> str:
+    """The name of a model's pace."""
+    return f"{unit} by {model} {pretrained or ''}".strip()
+
+
 @dataclass(frozen=True)
 class Part:
     """A step: `amount` of its unit as it was expected, and `pace`, which names the work whose rate it goes by.

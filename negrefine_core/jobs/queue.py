@@ -190,6 +190,15 @@ def active() -> list[Job]:
     return [job for job in all_jobs() if job.state in ACTIVE]
 
 
+def measured_rates(device: str) -> dict[str, float]:
+    """What earlier jobs on the device measured, in items a second by pace: the newest of each."""
+    rates: dict[str, float] = {}
+    for progress in (job.progress for job in all_jobs()):
+        if progress.device == device:
+            rates = {**progress.rates, **rates}
+    return {pace: rate for pace, rate in rates.items() if rate > 0}
+
+
 def find(identity: str) -> Job | None:
     return next((job for job in all_jobs() if job.id == identity), None)
 

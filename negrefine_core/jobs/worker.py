@@ -20,8 +20,8 @@ from ..image_sets import ImageSet, open_image_set
 from ..judge import JudgeIdentity, Wait
 from ..models import MODELS
 from ..runs import Run
-from .plan import Part, Plan
-from .queue import KEY, STOPPED, Job, all_jobs, device_turn
+from .plan import Part, Plan, by_model
+from .queue import KEY, STOPPED, Job, device_turn, measured_rates
 from .spec import Download, Evaluate, Mine, Refine, Score, Spec, Speed
 
 if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs none
@@ -54,15 +54,21 @@ class Reporter:
     def report(self, step: str) -> Iterator["Progress"]:
         """A step's progress bar, as `pipeline` asks for it."""
         self.change(step=step, done=0, total=0, rate=None, waiting="")
-        seen: deque[tuple[float, int]] = deque()  # from the first call, which tells what was known before
+        seen: deque[tuple[float, int]] = deque()
+        first: tuple[float, int] | None = None  # the first call tells what was known before
 
         def progress(done: int, total: int) -> None:
+            nonlocal first
             now = time.monotonic()
+            first = first or (now, done)
+            began, known = first
             seen.append((now, done))
             while now - seen[0][0] > WINDOW and len(seen) > 2:
                 seen.popleft()
             start, before = seen[0]
             rate = (done - before) / (now - start) if done > before and now > start else None
+            if done == total:  # what later estimates go by: the whole step, and not its last seconds
+                rate = (done - known) / (now - began) if done > known and now - began > 1 else rate
             if now - self._written > WRITE_EVERY or done == total:
                 share, eta = self.plan.at(self.now.number - 1, done, total, rate)
                 self.change(done=done, total=total, rate=rate, share=share, eta=eta)
@@ -92,15 +98,6 @@ def work(job: Job) -> None:
         reporter.change(state="done", step="", share=1.0, eta=None, ended=time.time())
 
 
-def measured_rates(device: str) -> dict[str, float]:
-    """What earlier jobs on the device measured, the newest of each kind of work."""
-    rates: dict[str, float] = {}
-    for progress in (job.progress for job in all_jobs()):
-        if progress.device == device:
-            rates = {**progress.rates, **rates}
-    return {pace: rate for pace, rate in rates.items() if rate > 0}
-
-
 def _device(spec: Spec) -> str:
     """Where the work is done: downloads wait for one another alone."""
     if all(isinstance(step, Download) for step in spec.steps):
@@ -117,7 +114,7 @@ def _part(step: Download | Mine | Refine | Score | Evaluate, run: Run | None) ->
         return Part(step.unit, sizes[0] if sizes else USUAL_SIZE, step.unit, "server")
     if run is None:
         raise NegRefineError(NO_RUN)
-    pace = f"{step.unit} by {run.settings.model} {run.settings.pretrained or ''}".strip()
+    pace = by_model(step.unit, run.settings.model, run.settings.pretrained)
     match step:
         case Mine():
             return Part(step.unit, sum(_prompts(run)), pace, "model")

@@ -314,7 +314,7 @@ def test_how_long_mining_takes_is_said_before_it_begins(
     run: Run, encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ahead = mining_step._ahead(run.folder)
-    assert ahead == mining_step.Ahead(0, 0.0)  # they were embedded when it was mined
+    assert ahead == mining_step.Ahead(0, 0, 0.0)  # they were embedded when it was mined
     monkeypatch.setattr(features, "encoder", lambda _: CachedEncoder(encoder, tmp_path))
     monkeypatch.setattr(mining_step, "SAMPLE", 5)
     ahead = mining_step._ahead(run.folder)

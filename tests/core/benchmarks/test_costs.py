@@ -40,10 +40,10 @@ def test_mining_embeds_so_many_texts() -> None:
 
 def test_times_follow_from_the_arithmetic_and_this_machines_speed() -> None:
     shared = Costs(100_000_000, image_gflop=20.0, text_gflop=5.0, context=50, shares_prefixes=True)
-    assert shared.images_per_second(100.0) == 5.0
-    assert shared.mining_seconds(100.0) == pytest.approx(1_690_000 * 0.1 / 100)
+    assert shared.images_per_second(100.0) == pytest.approx(1 / (0.2 + 1 / 150))
+    assert shared.mining_seconds(100.0) == pytest.approx(1_690_000 * 0.1 / 100 + 477_000 / 15_000)
     whole = Costs(100_000_000, 20.0, 5.0, 50, shares_prefixes=False)
-    assert whole.mining_seconds(100.0) == pytest.approx(477_000 * 5 / 100)
+    assert whole.mining_seconds(100.0) == pytest.approx(477_000 * 5 / 100 + 477_000 / 15_000)
     assert shared.download == 400_000_000
     assert shared.memory == pytest.approx(1.7e9)
 
