@@ -73,12 +73,7 @@ def candidates(
     """
     lemmas = bundled_first_lemmas() if first_lemmas is None else tuple(first_lemmas)
     noun_files, adjective_files = frozenset(noun_files), frozenset(adjective_files)
-    unknown = (noun_files | adjective_files) - {lexname for _, lexname in lemmas}
-    if unknown:
-        raise NegRefineError(
-            f"WordNet has no lexicographer file {', '.join(sorted(unknown))}; "
-            f"its files are {', '.join(sorted({lexname for _, lexname in lemmas}))}"
-        )
+    check_files(noun_files | adjective_files, lemmas)
     taken = {label.casefold() for label in id_labels}
 
     def words(files: frozenset[str], excluded: set[str]) -> dict[str, None]:
@@ -90,6 +85,16 @@ def candidates(
     if not nouns and not adjectives:
         raise NegRefineError("no candidate words are left; choose more lexicographer files")
     return Candidates(tuple(nouns), tuple(adjectives), tuple(adjective_phrase(word, seed) for word in adjectives))
+
+
+def check_files(files: Iterable[str], first_lemmas: Iterable[tuple[str, str]] | None = None) -> None:
+    """Raise NegRefineError where these are not all lexicographer files of WordNet's."""
+    known = {lexname for _, lexname in first_lemmas or bundled_first_lemmas()}
+    unknown = set(files) - known
+    if unknown:
+        raise NegRefineError(
+            f"WordNet has no lexicographer file {', '.join(sorted(unknown))}; its files are {', '.join(sorted(known))}"
+        )
 
 
 @dataclass(frozen=True)

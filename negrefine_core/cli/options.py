@@ -33,6 +33,14 @@ Model = Annotated[
 ]
 Pretrained = Annotated[str | None, typer.Option(help="Weights of an open_clip model: a tag or a checkpoint file.")]
 Fraction = Annotated[float, typer.Option(help="Mined share of the nouns and of the adjectives.")]
+WordNetFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--wordnet-file",
+        help="WordNet's file of words, such as noun.artifact or adj.all, that negatives are mined from; repeat for "
+        "more. Default: the paper's 23.",
+    ),
+]
 Workers = Annotated[int, typer.Option(min=1, help="Threads that read images.")]
 JudgeName = Annotated[
     str | None,

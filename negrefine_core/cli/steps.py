@@ -23,6 +23,7 @@ from .options import (
     Prices,
     Prompts,
     RateLimit,
+    WordNetFiles,
     Workers,
     Yes,
     confirm_questions,
@@ -84,6 +85,7 @@ def run(
     pretrained: Pretrained = None,
     device: Device = "auto",
     fraction: Fraction = FRACTION,
+    wordnet_files: WordNetFiles = None,
     seed: Seed = 0,
     word_filter: WordFilter = None,
     alpha: Alpha = ALPHA,
@@ -116,6 +118,7 @@ def run(
             "model": model,
             "pretrained": pretrained,
             "fraction": fraction,
+            **_files(wordnet_files),
             "seed": seed,
             "word_filter": _filters_words(word_filter, model),
             "judge": asked.identity,
@@ -147,6 +150,7 @@ def mine(
     pretrained: Pretrained = None,
     device: Device = "auto",
     fraction: Fraction = FRACTION,
+    wordnet_files: WordNetFiles = None,
     seed: Seed = 0,
     word_filter: WordFilter = None,
     alpha: Alpha = ALPHA,
@@ -161,6 +165,7 @@ def mine(
             "model": model,
             "pretrained": pretrained,
             "fraction": fraction,
+            **_files(wordnet_files),
             "seed": seed,
             "word_filter": _filters_words(word_filter, model),
             "alpha": alpha,
@@ -309,6 +314,20 @@ def _classes(id_labels: str | None, class_folders: Path) -> "ClassList":
         classes = clean_class_list(folders, str(class_folders))
     print_notes(classes.notes)
     return classes
+
+
+def _files(wordnet_files: list[str] | None) -> dict[str, tuple[str, ...]]:
+    """The settings that say which of WordNet's files are mined from; by default none, which is the paper's."""
+    from ..lexicon import check_files
+
+    if not wordnet_files:
+        return {}
+    check_files(wordnet_files)
+    adjectives = tuple(file for file in wordnet_files if file.startswith("adj."))
+    return {
+        "noun_files": tuple(file for file in wordnet_files if file not in adjectives),
+        "adjective_files": adjectives,
+    }
 
 
 def _filters_words(wanted: bool | None, model: str) -> bool:

@@ -16,6 +16,7 @@ import pytest
 
 from negrefine_core import cli, lexicon, paths
 from negrefine_core.lexicon import bundled_first_lemmas
+from negrefine_core.runs import Run
 from tests.support.pictures import write_pictures
 from tests.support.project import ROOT
 
@@ -72,8 +73,11 @@ def plain(text: str) -> str:
 def test_the_steps_end_in_a_table_of_metrics(command, pictures: Path, tiny_model: str, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("dog\n\ncat\nDOG\n", encoding="utf-8")
     code, out, err = command("mine", "--name", "steps", "--id-labels", tmp_path / "ids.txt", "--model", tiny_model,
-                             "--device", "cpu", "--fraction", "0.5")  # fmt: skip
+                             "--device", "cpu", "--fraction", "0.5",
+                             "--wordnet-file", "noun.plant", "--wordnet-file", "adj.ppl")  # fmt: skip
     assert code == 0, err
+    settings = Run.open("steps").settings
+    assert (settings.noun_files, settings.adjective_files) == (("noun.plant",), ("adj.ppl",))
     assert "Note: blank lines left out: 1" in err
     assert "Note: duplicates left out: 1 ('DOG')" in err
     assert re.search(r"[\d,]+ nouns and [\d,]+ adjectives mined: .*initial_negatives\.csv", out)
@@ -115,6 +119,7 @@ def test_the_steps_end_in_a_table_of_metrics(command, pictures: Path, tiny_model
      (["mine", "--name", "bad", "--id-labels", "dog," * 200], "cannot read the class list"),
      (["mine", "--name", "bad", "--id-labels", "imagenet", "--fraction", "0"], "fraction"),
      (["mine", "--name", "bad", "--id-labels", "imagenet", "--fraction", "7"], "fraction"),
+     (["mine", "--name", "bad", "--id-labels", "imagenet", "--wordnet-file", "noun.ship"], "no lexicographer file"),
      (["mine", "--name", "bad", "--id-labels", "imagenet", "--model", "ViT-B-99"], "open_clip has no model 'ViT-B-99'"),
      (["mine", "--name", "bad", "--id-labels", "imagenet", "--model", "local-dir:/no"], "cannot load the weights"),
      (["run", "--name", "bad", "--id-images", "/no/such/folder"], "no folder /no/such/folder; check the path"),
