@@ -21,6 +21,10 @@ from .tiles import outcome_tile
 from .view import ExploreView
 
 _UNMARKED = ALL_IMAGES | {"marked": "no", "image": "", "back": "explore"}
+WHY = (
+    "On each picture: the class and the negative label that it is most similar to (100 × cosine). The score weighs all "
+    "labels, in groups, so that a picture may look like one of your classes though a single negative lies nearer."
+)
 SAID = {
     "ID": "It was said to show your classes (ID); a set of something else (OOD) is missing to compare it with.",
     "OOD": "It was said to show something else (OOD); a set of your classes (ID) is missing to compare it with.",
@@ -50,6 +54,7 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
     with st.container(key="beside"):
         left, right = st.columns([5, 3], gap="medium")
     with left:
+        st.caption(WHY)
         pictures(run, view, images, shown)
     with right:
         _histogram(view, images)

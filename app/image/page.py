@@ -144,7 +144,9 @@ def _every_score(images: ScoredImages, image: pd.Series) -> None:
     else:
         beside = beside[beside["is_id"]]
     st.markdown(
-        "**By every score**", help=f"{those} below: the share of these images with a lower score; near 0% looks OOD."
+        "**By every score**",
+        help=f"{those} below: the share of these images with a lower score; near 0% looks OOD.\n"
+        + "\n".join(f"- **{score.name}**: {score.meaning}" for score in images.offered),
     )
     rows = {
         score.name: {
@@ -182,7 +184,8 @@ def _taken_for(images: ScoredImages, image: pd.Series) -> None:
     st.subheader(f"{plain(described(image))}: {taken_for(image, accepted)}")
     st.info(
         f"{images.score.name} score **{images.text(value)}** {'≥' if accepted else '<'} threshold "
-        f"{images.text(images.threshold)}, {images.at.origin}. It is most similar to {reasons(image)}.  \n"
+        f"{images.text(images.threshold)}, {images.at.origin}. It is most similar to {reasons(image)}; "
+        "the score weighs all labels together.  \n"
         f"Number **{int((values > value).sum()) + 1:,}** of the {len(values):,} pictures of "
         f"“{plain(images.sets.alone)}”, the most in-distribution first.",
         icon=":material/check:" if accepted else ":material/close:",

@@ -30,32 +30,36 @@ def image_gallery(
     """One page of the images shown; `words` says of each what its score and outcome say otherwise, and `note`, after
     their number, which they are."""
     page = min(view.page, _pages(len(shown)))
-    _pager(view, page, len(shown), note)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        _turns(view, page, len(shown), "page")
+        first, last = (page - 1) * PAGE_SIZE + 1, min(page * PAGE_SIZE, len(shown))
+        st.markdown(f"{first:,} – {last:,} of **{len(shown):,}** {plural(len(shown), 'image')}{note}")
     start = (page - 1) * PAGE_SIZE
     with st.container(key="gallery"):
         for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
             with st.container(key=f"card_{kind(image)}_{position}"):
                 image_card(run, view, images, image, words(image) if words else None)
+    if _pages(len(shown)) > 1:
+        with st.container(horizontal=True, gap="small"):
+            _turns(view, page, len(shown), "page_below")
 
 
 def _pages(total: int) -> int:
     return max(1, -(-total // PAGE_SIZE))
 
 
-def _pager(view: View, page: int, total: int, note: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        for icon, words, step in (("chevron_left", "Previous page", -1), ("chevron_right", "Next page", 1)):
-            st.button(
-                f":material/{icon}:",
-                key=f"page{step}",
-                help=words,
-                disabled=not 0 < (page + step) <= _pages(total),
-                on_click=change,
-                args=(view,),
-                kwargs={"page": page + step},
-            )
-        first = (page - 1) * PAGE_SIZE + 1
-        st.markdown(f"{first:,} – {min(page * PAGE_SIZE, total):,} of **{total:,}** {plural(total, 'image')}{note}")
+def _turns(view: View, page: int, total: int, key: str) -> None:
+    """To the page before and the one after."""
+    for icon, words, step in (("chevron_left", "Previous page", -1), ("chevron_right", "Next page", 1)):
+        st.button(
+            f":material/{icon}:",
+            key=f"{key}{step}",
+            help=words,
+            disabled=not 0 < (page + step) <= _pages(total),
+            on_click=change,
+            args=(view,),
+            kwargs={"page": page + step},
+        )
 
 
 def image_card(run: Run, view: View, images: ScoredImages, image: pd.Series, words: str | None = None) -> None:
@@ -107,6 +111,6 @@ def reasons(image: pd.Series) -> str:
 
 
 def described(image: pd.Series) -> str:
-    """A picture in words: its class where its folder names one, else its file's name."""
-    kind = image["class"]
-    return str(kind) if isinstance(kind, str) and kind else str(image["path"]).rsplit("/", 1)[-1]
+    """A picture in words: its class where a folder below the set's own names one, else its file's name."""
+    kind, file = image["class"], str(image["path"]).rsplit("/", 1)[-1]
+    return kind if isinstance(kind, str) and kind not in ("", image["image_set"]) else file
