@@ -74,7 +74,7 @@ def test_the_way_to_ones_own_pictures_begins_with_an_empty_list_and_keeps_one_th
     assert not app.exception
     assert not app.error
     assert "Paste, upload or type your class names" in app.info[0].value
-    assert app.text_input(key="new_name").value == "my-classes"
+    assert app.text_input(key="new_name").value.startswith("my-classes")  # a number follows where a run has it
     assert app.button(key="mine_own").disabled
     draft.edit(draft.OWN, ["tabby", "poodle"])
     app = at("classes", run=BUNDLED_RUN, begin="own")
