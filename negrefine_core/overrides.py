@@ -310,6 +310,25 @@ def import_csv(
 
     Raises NegRefineError for a file that is no such CSV, or that decides twice on one label.
     """
+    wanted = read_decisions(file, name)
+    with run.locked():
+        known = {negative.label for negative in run.reviewable}
+        chosen = {label: (to, reason, by or who) for label, (to, reason, by) in wanted.items() if label in known}
+        added = _override(run, chosen)
+        alike: dict[tuple[str, str], list[str]] = {}
+        for label, (_, reason, person) in chosen.items():
+            alike.setdefault((person, reason), []).append(label)
+        for (person, reason), labels in alike.items():
+            added += confirm(run, labels, person, reason)
+    return added, [label for label in wanted if label not in known]
+
+
+def read_decisions(file: str | Path | IO[bytes], name: str | None = None) -> dict[str, tuple[str, str, str]]:
+    """label -> (decision, reason, who) of a CSV with the columns `negative`, `decision` and perhaps `reason` and `who`,
+    which are empty where the file does not say them.
+
+    Raises NegRefineError for a file that is no such CSV, or that decides twice on one label.
+    """
     name = name or str(file)
     try:
         table = pd.read_csv(file, keep_default_na=False, dtype=str, encoding_errors="strict")
@@ -324,15 +343,6 @@ def import_csv(
     reasons, people = (table[name] if name in table else [""] * len(table) for name in ("reason", "who"))
     wanted: dict[str, tuple[str, str, str]] = {}
     for label, decision, reason, person in zip(table["negative"], table["decision"], reasons, people, strict=True):
-        if wanted.setdefault(label, (decision, reason, person or who))[0] != decision:
+        if wanted.setdefault(label, (decision, reason, person))[0] != decision:
             raise NegRefineError(f"{name} says of {label[:80]!r} both that it is kept and that it is dropped")
-    with run.locked():
-        known = {negative.label for negative in run.reviewable}
-        chosen = {label: wish for label, wish in wanted.items() if label in known}
-        added = _override(run, chosen)
-        alike: dict[tuple[str, str], list[str]] = {}
-        for label, (_, reason, person) in chosen.items():
-            alike.setdefault((person, reason), []).append(label)
-        for (person, reason), labels in alike.items():
-            added += confirm(run, labels, person, reason)
-    return added, [label for label in wanted if label not in known]
+    return wanted

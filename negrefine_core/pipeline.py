@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import pandas as pd
 import torch
@@ -15,10 +16,11 @@ from .embedding import EmbeddedChunk, embed_images
 from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet
-from .judge import Judge, Panel, Question
+from .judge import Judge, JudgeIdentity, Panel, Question
 from .judges import prompt_book
 from .judges.cache import CachedJudge
 from .judges.estimate import LATENCY, Estimate, estimate, together
+from .judges.trial import Standard, Trial, trial, trial_chains
 from .labels import (
     ADJECTIVE_TEMPLATES,
     NEGLABEL_ADJECTIVE_TEMPLATES,
@@ -29,7 +31,7 @@ from .labels import (
 from .methods import Negatives
 from .metrics import Measured
 from .mining import Negative
-from .negfilter import Filtered, NegFilter, OnWait, Verdict, clean_negatives, question_chains
+from .negfilter import Filtered, NegFilter, OnWait, Verdict, judge_chains
 from .overrides import judged_negatives, write_final_negatives
 from .progress import Progress, in_turn
 from .records import Subject
@@ -89,10 +91,7 @@ def refine(
     """
     check_model(run, encoder)
     with run.doing("refine"):
-        for each in _each(judge):
-            wording = getattr(each, "wording", None)  # WordNet and a log are asked in no words
-            if wording:
-                prompt_book.keep(run, wording.prompts)
+        _keep_prompts(run, judge)
         known = run.verdicts
         with run.verdict_log() as log, report("Judging the negatives") as progress:
             filtered = NegFilter(judge, encoder).run(
@@ -104,6 +103,53 @@ def refine(
             run.note_judge(judge.identity)
             write_final_negatives(run)
     return filtered
+
+
+def try_judge(
+    run: Run,
+    encoder: CachedEncoder | None,
+    judge: Judge,
+    standard: Standard,
+    report: Report = silent,
+    on_wait: OnWait | None = None,
+) -> Trial:
+    """A judge on labels that people decided -> `verdicts.jsonl`, and how far it decides alike; who decides in the run
+    stays as it is. Questions this judge has answered are not asked again, then or when it refines the run.
+
+    Raises NegRefineError where too few labels are decided.
+    """
+    standard.check()
+    if encoder:
+        check_model(run, encoder)
+    with run.doing("refine"):
+        _keep_prompts(run, judge)
+        chains = trial_chains(run, standard.decided, encoder)
+        kept = _kept_replies(judge, chains)
+        asked = 0
+        with run.verdict_log() as log, report(f"Trying {JudgeIdentity.parse(judge.identity).short}") as progress:
+
+            def on_verdict(verdict: Verdict) -> None:
+                nonlocal asked
+                log.append(verdict)
+                is_asked = verdict.kind != "same" and not (isinstance(judge, Panel) and verdict.judge == judge.identity)
+                asked += is_asked and (verdict.judge, verdict.subject) not in kept
+
+            judge_chains(judge, chains, run.verdicts, on_verdict, progress, on_wait)
+    return replace(trial(run, standard, judge.identity), asked=asked)
+
+
+def _keep_prompts(run: Run, judge: Judge) -> None:
+    for each in _each(judge):
+        wording = getattr(each, "wording", None)  # WordNet and a log are asked in no words
+        if wording:
+            prompt_book.keep(run, wording.prompts)
+
+
+def _kept_replies(judge: Judge, chains: Iterable[Sequence[Question]]) -> set[tuple[str, Subject]]:
+    """(who, what) of the replies that were given in other runs, and are in the cache."""
+    questions = [question for chain in chains for question in chain]
+    cached = (each for each in _each(judge) if isinstance(each, CachedJudge))
+    return {(each.identity, subject) for each in cached for subject in each.cached(questions)}
 
 
 def check_model(run: Run, encoder: CachedEncoder) -> None:
@@ -122,11 +168,17 @@ def _each(judge: Judge) -> Sequence[Judge]:
 
 
 def question_estimate(
-    run: Run, encoder: CachedEncoder, judge: Judge, rate: float | None = None, prices: tuple[float, float] | None = None
+    run: Run,
+    encoder: CachedEncoder | None,
+    judge: Judge,
+    rate: float | None = None,
+    prices: tuple[float, float] | None = None,
+    standard: Standard | None = None,
 ) -> Estimate:
-    """What `refine` with this judge would ask, cost and send, before it asks anything; of a panel, what those of its
-    members would be sent that send text away, if it has any."""
-    chains = question_chains(encoder, clean_negatives(run.initial_negatives), run.id_labels)
+    """What `refine` with this judge would ask, cost and send, or `try_judge` on a standard, before it asks anything; of
+    a panel, what those of its members would be sent that send text away, if it has any."""
+    labels = standard.decided if standard else {negative.label for negative in run.reviewable}
+    chains = trial_chains(run, labels, encoder)
     if not isinstance(judge, Panel):
         return _estimate(run, chains, judge, rate, prices)
     said = _said(run, judge)

@@ -1,16 +1,12 @@
-"""The commands on who decided what: override, judges, import-reference."""
+"""The commands on who decided what: override, import-reference."""
 
 import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from . import tables
-from .options import Name, Yes, print_notes, progress_bar
-
-if TYPE_CHECKING:
-    import pandas as pd
+from .options import Name, Yes, print_notes
 
 commands = typer.Typer()
 
@@ -67,39 +63,6 @@ def override(
     typer.echo(f"{len(added):,} overrides made; {len(current.negatives):,} negatives kept. Score again to use them.")
 
 
-@commands.command(epilog="Example: negrefine judges --name pets wordnet")
-def judges(
-    name: Name,
-    other: Annotated[str, typer.Argument(help="wordnet, or another run, whose judge answered the same questions.")],
-    show: Annotated[int, typer.Option(min=0, help="How many doubtful rejections to print.")] = 10,
-) -> None:
-    """Compare a run's judge with another, and list the rejections that most deserve a second look."""
-    from ..judges.agreement import compare_judges, second_opinion, suspicions
-    from ..judges.wordnet import WordNetJudge
-    from ..lexicon import WordNet
-    from ..reference import logged_verdicts
-    from ..runs import Run
-
-    current = Run.open(name)
-    judge = current.judge
-    first = [verdict for verdict in current.verdicts if verdict.judge == judge]
-    if other == "wordnet":
-        with progress_bar("Asking WordNet") as progress:
-            second = second_opinion(WordNetJudge(), first, None, progress)
-    else:
-        second = logged_verdicts(other)
-    for kind in ("proper noun", "subcategory"):
-        result = compare_judges((v for v in first if v.kind == kind), (v for v in second if v.kind == kind))
-        kappa = "none" if result.kappa is None else f"{result.kappa:.3f}"
-        typer.echo(f"\n{kind}: {result.questions:,} questions, agreement {result.agreement:.1%}, kappa {kappa}")
-        _print_confusion(result.confusion, judge, other)
-    typer.echo("The most doubtful rejections:")
-    seconds = [second] if other != "wordnet" else []
-    doubtful = suspicions(current.rejections.values(), WordNet(), seconds, current.id_labels)
-    for suspicion in doubtful[:show]:
-        typer.echo(f"  {suspicion.score:.2f}  {suspicion.why}")
-
-
 @commands.command(epilog="Example: negrefine import-reference negrefine/output/imagenet/seed_0 --name paper")
 def import_reference(
     folder: Annotated[
@@ -126,11 +89,3 @@ def import_reference(
         f"{kinds.count('proper noun'):,} proper nouns, {kinds.count('subcategory'):,} subcategories. "
         f"The run is in {current.folder}"
     )
-
-
-def _print_confusion(confusion: "pd.DataFrame", judge: str, other: str) -> None:
-    """How often each pair of answers was given: a row an answer of `judge`, a column one of `other`."""
-    shown = tables.table([judge], [f"{other}: {answer}" for answer in confusion.columns])
-    for answer, counts in confusion.iterrows():
-        shown.add_row(str(answer), *(f"{count:,}" for count in counts))
-    tables.show(shown)

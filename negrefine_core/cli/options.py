@@ -17,6 +17,7 @@ from ..judges.choose import written_judges
 if TYPE_CHECKING:  # they import torch and pandas, which take seconds: `--help` should not
     from ..cache import CachedEncoder
     from ..judge import Judge
+    from ..judges.trial import Standard
     from ..progress import Progress
     from ..runs import Run, Settings
 
@@ -84,13 +85,15 @@ def run_encoder(settings: "Settings", id_labels: Sequence[str], device: str) -> 
 
 def confirm_questions(
     run: "Run",
-    encoder: "CachedEncoder",
+    encoder: "CachedEncoder | None",
     judge: "Judge",
     rate_limit: float | None,
     prices: str | None,
     yes: bool,
+    standard: "Standard | None" = None,
 ) -> None:
-    """Say what a judge that sends text away would be asked, and what that takes; ask before it is sent."""
+    """Say what a judge that sends text away would be asked, about the run's negatives or a standard's labels, and what
+    that takes; ask before it is sent."""
     from .. import pipeline
     from ..judge import Panel
     from ..judges.cache import CachedJudge
@@ -99,7 +102,7 @@ def confirm_questions(
     senders = [member for member in members if isinstance(member, CachedJudge)]
     if not senders:
         return
-    estimate = pipeline.question_estimate(run, encoder, judge, rate_limit, _two_prices(prices))
+    estimate = pipeline.question_estimate(run, encoder, judge, rate_limit, two_prices(prices), standard)
     typer.echo(f"To {' and '.join(sender.identity for sender in senders)}: {estimate}.", err=True)
     if estimate.questions and not yes:
         examples = " / ".join(estimate.examples)
@@ -111,7 +114,7 @@ def confirm_questions(
         typer.confirm("Send?", abort=True, err=True)
 
 
-def _two_prices(prices: str | None) -> tuple[float, float] | None:
+def two_prices(prices: str | None) -> tuple[float, float] | None:
     """Of a million tokens that are sent, and of a million that are received."""
     if not prices:
         return None

@@ -8,8 +8,8 @@
     job.resume()              # the same steps again, which go on where they stopped
     jobs.all_jobs()           # newest first; jobs.active() are the queued and running ones; jobs.find(ID)
 
-The steps are `Mine`, `Refine`, `Score` and `Evaluate`; the run must be there already (`Run.create`). `Download` needs
-no run. One job at a time runs on a device, or downloads; the others wait in their order. Under `data/jobs/ID/`:
+The steps are `Mine`, `Refine`, `Try`, `Score` and `Evaluate`; the run must be there already (`Run.create`). `Download`
+needs no run. One job at a time runs on a device, or downloads; the others wait in their order. Under `data/jobs/ID/`:
 `job.json` (the spec), `progress.json` (written by the worker alone), `lock` (held by the worker for as long as it
 lives, with its process id), `cancelled` (a person ended it) and `log`. A judge's key travels in the worker's
 environment and is written nowhere.
@@ -33,3 +33,4 @@ from .spec import Score as Score
 from .spec import Spec as Spec
 from .spec import Speed as Speed
 from .spec import State as State
+from .spec import Try as Try

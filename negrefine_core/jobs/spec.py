@@ -34,13 +34,25 @@ class Mine(_Step):
     step: Literal["mine"] = "mine"
 
 
-class Refine(_Step):
-    """Judge the run's negatives. `judge` is an identity such as `wordnet` or `openai:MODEL@URL`; empty: the run's."""
+class _Asking(_Step):
+    """`judge` is an identity such as `wordnet` or `openai:MODEL@URL`; empty: the run's."""
 
-    step: Literal["refine"] = "refine"
     judge: str = ""
     in_flight: int = Field(default=IN_FLIGHT, ge=1)
     rate_limit: float | None = Field(default=None, gt=0)
+
+
+class Refine(_Asking):
+    """Judge the run's negatives."""
+
+    step: Literal["refine"] = "refine"
+
+
+class Try(_Asking):
+    """Try the judge on labels that people decided: in the run, or in a CSV file (absolute path)."""
+
+    step: Literal["try"] = "try"
+    standard: str = ""
 
 
 class Score(_Step):
@@ -79,6 +91,9 @@ class Evaluate(_Step):
     id_set: str = ""
 
 
+Step = Download | Mine | Refine | Try | Score | Evaluate
+
+
 class Spec(BaseModel):
     """What a job does; `run` is empty where all it does is to download."""
 
@@ -86,7 +101,7 @@ class Spec(BaseModel):
 
     title: str
     run: str
-    steps: tuple[Annotated[Download | Mine | Refine | Score | Evaluate, Field(discriminator="step")], ...]
+    steps: tuple[Annotated[Step, Field(discriminator="step")], ...]
     device: str = "auto"
 
 

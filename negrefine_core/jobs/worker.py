@@ -22,10 +22,12 @@ from ..models import MODELS
 from ..runs import Run
 from .plan import Part, Plan, by_model
 from .queue import KEY, STOPPED, Job, device_turn, measured_rates
-from .spec import Download, Evaluate, Mine, Refine, Score, Spec, Speed
+from .spec import Download, Evaluate, Mine, Refine, Score, Spec, Speed, Step, Try
 
 if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs none
     from ..cache import CachedEncoder
+    from ..judge import Judge
+    from ..judges.trial import Standard
     from ..progress import Progress
 
 NO_RUN = "the job names no run to work on"
@@ -107,7 +109,7 @@ def _device(spec: Spec) -> str:
     return str(pick_device(spec.device))
 
 
-def _part(step: Download | Mine | Refine | Score | Evaluate, run: Run | None) -> Part:
+def _part(step: Step, run: Run | None) -> Part:
     """What a step is going to do, as far as that can be told before."""
     if isinstance(step, Download):
         sizes = [model.costs.download for model in MODELS if model.name == step.model and not step.pretrained]
@@ -118,10 +120,11 @@ def _part(step: Download | Mine | Refine | Score | Evaluate, run: Run | None) ->
     match step:
         case Mine():
             return Part(step.unit, sum(_prompts(run)), pace, "model")
-        case Refine():
+        case Refine() | Try():
             judge = step.judge or run.judge
             by: Literal["machine", "server"] = "server" if JudgeIdentity.parse(judge).servers else "machine"
-            return Part(step.unit, _labels(run), f"{step.unit} by {judge}", by)
+            labels = len(_standard(step, run).decided) if isinstance(step, Try) else _labels(run)
+            return Part(step.unit, labels, f"{step.unit} by {judge}", by)
         case Score():
             return Part(step.unit, _images(step), pace, "model")
         case Evaluate():
@@ -176,7 +179,7 @@ def _download(step: Download, reporter: Reporter) -> str:
 
 
 def _do(
-    step: Download | Mine | Refine | Score | Evaluate,
+    step: Step,
     run: Run | None,
     encoder: Callable[[], "CachedEncoder"],
     reporter: Reporter,
@@ -193,7 +196,7 @@ def _do(
     match step:
         case Mine():
             return f"{len(pipeline.mine(run, encoder(), reporter.report)):,} negatives mined"
-        case Refine():
+        case Refine() | Try():
             judge = open_judge(
                 step.judge or run.judge,
                 run.settings.wordnet,
@@ -201,6 +204,8 @@ def _do(
                 rate_limit=step.rate_limit,
                 book=PromptBook.of(run),
             )
+            if isinstance(step, Try):
+                return _try(step, run, judge, encoder, reporter)
             filtered = pipeline.refine(run, encoder(), judge, reporter.report, reporter.wait)
             malformed = sum(verdict.malformed for verdict in filtered.verdicts)
             note = f", {malformed:,} questions without a proper answer: refine again to ask them" if malformed else ""
@@ -218,6 +223,22 @@ def _do(
                 return "no metrics: no image set was said to show something else (OOD)"
             pipeline.evaluate(run, inside, outside, report=reporter.report)
             return f"metrics of {inside} against {', '.join(outside)}"
+
+
+def _standard(step: Try, run: Run) -> "Standard":
+    from ..judges.trial import read_standard
+
+    return read_standard(run, step.standard)
+
+
+def _try(step: Try, run: Run, judge: "Judge", encoder: Callable[[], "CachedEncoder"], reporter: Reporter) -> str:
+    from .. import pipeline
+    from ..judges.trial import needs_model
+
+    model = encoder() if needs_model(run) else None
+    found = pipeline.try_judge(run, model, judge, _standard(step, run), reporter.report, reporter.wait)
+    alike = found.decided - len(found.disagreements)
+    return f"{judge.identity} decides as people did on {alike:,} of {found.decided:,} labels"
 
 
 def _score(step: Score, run: Run, encoder: "CachedEncoder", reporter: Reporter) -> str:

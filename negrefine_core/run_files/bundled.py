@@ -19,18 +19,25 @@ PUBLISHED_RUN = "imagenet-qwen"
 
 @dataclass(frozen=True)
 class Bundled:
-    """A run that comes with the project: its name, its archive in `data/`, and what a picker calls it."""
+    """A run that comes with the project: its name, its archive in `data/`, and what a picker calls it; `decided` is
+    the file there of what the project itself decided on its labels, if it did."""
 
     name: str
     archive: str
     title: str
+    decided: str = ""
 
 
 BUNDLED_RUNS = {
     run.name: run
     for run in (
         Bundled(BUNDLED_RUN, "demo_run.zip", "demo"),
-        Bundled(PUBLISHED_RUN, "published/imagenet-qwen.zip", "ImageNet-1K, decided by Qwen2.5-14B (published)"),
+        Bundled(
+            PUBLISHED_RUN,
+            "published/imagenet-qwen.zip",
+            "ImageNet-1K, decided by Qwen2.5-14B (published)",
+            "published/decisions.csv",
+        ),
     )
 }
 
@@ -43,6 +50,12 @@ def bundled_runs() -> list[str]:
 def run_title(name: str) -> str:
     """What a picker calls a run: its name, unless it came with a better one."""
     return BUNDLED_RUNS[name].title if name in BUNDLED_RUNS else name
+
+
+def bundled_decisions(name: str) -> Path | None:
+    """The CSV file of what the project decided on a bundled run's labels; None where it did not."""
+    file = BUNDLED_RUNS[name].decided if name in BUNDLED_RUNS else ""
+    return BUNDLED / file if file else None
 
 
 def unpack_bundled_run(name: str, runs: Path = RUNS) -> None:

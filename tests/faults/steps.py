@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from negrefine_app.score import uploads
 
-from negrefine_core import marks, overrides, paths, sorting
+from negrefine_core import marks, overrides, paths, pipeline, sorting
 from negrefine_core.benchmarks import ablation, seeds
 from negrefine_core.benchmarks.experiments import Experiment
 from negrefine_core.benchmarks.export import export_scores
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import queue, worker
+from negrefine_core.judges import trial
 from negrefine_core.reference import import_reference
 from negrefine_core.run_files import bundled
 from negrefine_core.runs import remove_image_set
@@ -38,6 +39,7 @@ class Step:
 def prepare() -> None:
     """What steps read that no state holds."""
     ablation.SHARES = (0.75, 0.9, 0.95, 1.0)  # smaller shares of so few labels are none
+    trial.MIN_DECIDED = 10
     PUBLISHED.mkdir()
     (PUBLISHED / "initial_neg_labels_noun.txt").write_text("sky\nrock!\noslo\nmud\n", encoding="utf-8")
     (PUBLISHED / "initial_neg_labels_adj.txt").write_text("gooey place\n", encoding="utf-8")
@@ -151,6 +153,15 @@ def _undo_once(world: World) -> None:
         overrides.undo(run, "fay")
 
 
+def _try_judge(world: World) -> None:
+    """What `judges try` does, on decisions of a file."""
+    run, file = world.run(), WRITTEN / "standard.csv"
+    labels = [negative.label for negative in run.reviewable]
+    rows = [f"{label},{'dropped' if place % 3 else 'kept'}" for place, label in enumerate(labels)]
+    paths.write_atomically(file, "\n".join(["negative,decision", *rows]) + "\n")
+    pipeline.try_judge(run, world.encoder, judge("fixed:second"), trial.read_standard(run, file))
+
+
 def _unmark_once(world: World) -> None:
     """Take the last mark of the state `scored` back, once."""
     run = world.run()
@@ -172,6 +183,7 @@ STEPS: tuple[Step, ...] = (
     Step("mine, cold", "created", lambda world: world.mine()),
     Step("refine", "mined", World.refine),
     Step("refine by another", "scored", lambda world: world.refine("fixed:second")),
+    Step("try a judge", "scored", _try_judge),
     Step("score", "decided", lambda world: world.score("animals")),
     Step("score again", "changed", lambda world: world.score("animals", "food", "own")),
     Step("evaluate", "changed", World.evaluate),

@@ -1,0 +1,227 @@
+"""The commands on judges: judges compare, judges try."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import NegRefineError
+from ..hyperparameters import IN_FLIGHT
+from ..judges.choose import written_judges
+from . import tables
+from .options import (
+    BaseUrl,
+    Device,
+    InFlight,
+    JudgeModel,
+    Name,
+    Prices,
+    RateLimit,
+    Yes,
+    confirm_questions,
+    keeps,
+    print_beside_bar,
+    print_notes,
+    progress_bar,
+    run_encoder,
+    two_prices,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..judges.trial import Figure, Standard, Trial
+
+commands = typer.Typer()
+judges = typer.Typer(no_args_is_help=True, help="Compare judges, or try them on labels that people decided.")
+commands.add_typer(judges, name="judges")
+
+
+@judges.command(epilog="Example: negrefine judges compare --name pets wordnet")
+def compare(
+    name: Name,
+    other: Annotated[str, typer.Argument(help="wordnet, or another run, whose judge answered the same questions.")],
+    show: Annotated[int, typer.Option(min=0, help="How many doubtful rejections to print.")] = 10,
+) -> None:
+    """Compare a run's judge with another, and list the rejections that most deserve a second look."""
+    from ..judges.agreement import compare_judges, second_opinion, suspicions
+    from ..judges.wordnet import WordNetJudge
+    from ..lexicon import WordNet
+    from ..reference import logged_verdicts
+    from ..runs import Run
+
+    current = Run.open(name)
+    judge = current.judge
+    first = [verdict for verdict in current.verdicts if verdict.judge == judge]
+    if other == "wordnet":
+        with progress_bar("Asking WordNet") as progress:
+            second = second_opinion(WordNetJudge(), first, None, progress)
+    else:
+        second = logged_verdicts(other)
+    for kind in ("proper noun", "subcategory"):
+        result = compare_judges((v for v in first if v.kind == kind), (v for v in second if v.kind == kind))
+        kappa = "none" if result.kappa is None else f"{result.kappa:.3f}"
+        typer.echo(f"\n{kind}: {result.questions:,} questions, agreement {result.agreement:.1%}, kappa {kappa}")
+        _print_confusion(result.confusion, judge, other)
+    typer.echo("The most doubtful rejections:")
+    seconds = [second] if other != "wordnet" else []
+    doubtful = suspicions(current.rejections.values(), WordNet(), seconds, current.id_labels)
+    for suspicion in doubtful[:show]:
+        typer.echo(f"  {suspicion.score:.2f}  {suspicion.why}")
+
+
+@judges.command(
+    "try",
+    epilog="""Examples:
+
+    negrefine judges try --name pets --judge wordnet --judge openai:qwen2.5@http://127.0.0.1:8000/v1
+
+    negrefine judges try --name pets --judge openai:qwen2.5@http://127.0.0.1:8000/v1 --prompts paper --prompts glossed
+
+    negrefine judges try --name imagenet-qwen --standard data/published/decisions.csv --judge wordnet
+""",
+)
+@keeps("Every answer so far is in the run's verdicts.jsonl and is not asked for again.")
+def try_judges(
+    name: Name,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(help=f"A judge to try; repeat for more. {written_judges()}. Default: the run's own."),
+    ] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option(help="A prompt set to ask the language models in; repeat for more. Default: as each was asked."),
+    ] = None,
+    standard: Annotated[
+        str, typer.Option(help="What people decided: a CSV as `override --export` writes it. Default: the run's own.")
+    ] = "",
+    show: Annotated[int, typer.Option(min=0, help="How many disagreements of each judge to print.")] = 5,
+    judge_model: JudgeModel = "",
+    base_url: BaseUrl = "",
+    in_flight: InFlight = IN_FLIGHT,
+    rate_limit: RateLimit = None,
+    device: Device = "auto",
+    prices: Prices = None,
+    yes: Yes = False,
+) -> None:
+    """Try judges and prompt sets on labels that people decided, before thousands of questions are asked."""
+    from .. import pipeline
+    from ..judges.choose import open_judge
+    from ..judges.prompt_book import PromptBook
+    from ..judges.trial import needs_model, read_standard, trial
+    from ..negfilter import now_and_then
+    from ..runs import Run
+
+    current = Run.open(name)
+    decided = read_standard(current, standard)
+    if decided.unknown:
+        print_notes(
+            [f"{len(decided.unknown):,} labels are no negatives of this run; the first: {decided.unknown[0]!r}"]
+        )
+    decided.check()
+    book = PromptBook.of(current)
+    chosen = [
+        open_judge(who, current.settings.wordnet, judge_model, base_url, in_flight, rate_limit, words, book=book)
+        for who, words in _pairs(judge or [current.judge], prompts or [])
+    ]
+    encoder = run_encoder(current.settings, current.id_labels, device) if needs_model(current) else None
+    if encoder is None:
+        print_notes(
+            ["the questions are those of the published log, which ends with its yes: who says no there keeps the label"]
+        )
+    found, failed = [], []
+    for asked in {each.identity: each for each in chosen}.values():
+        confirm_questions(current, encoder, asked, rate_limit, prices, yes, decided)
+        try:
+            wait = now_and_then(print_beside_bar)
+            found.append(pipeline.try_judge(current, encoder, asked, decided, progress_bar, wait))
+        except NegRefineError as error:
+            failed.append(f"{asked.identity}: {error}")
+            found.append(trial(current, decided, asked.identity))
+    _print_trials(decided, found, two_prices(prices))
+    for each in found:
+        _print_disagreements(each, show)
+    if failed:
+        raise NegRefineError(f"{'; '.join(failed)}. What was answered is kept, and the same command goes on from there")
+
+
+def _pairs(judges: Sequence[str], prompts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(Judge, prompt set): one that is asked in no words is tried once."""
+    from ..judge import JudgeIdentity
+    from ..judges.choose import JUDGES
+
+    for who in judges:
+        kind = JUDGES.get(JudgeIdentity.parse(who).kind)
+        for words in prompts if prompts and kind and kind.reads_words else [""]:
+            yield who, words
+
+
+def _print_trials(standard: "Standard", found: Sequence["Trial"], prices: tuple[float, float] | None) -> None:
+    """A row a judge; what is undefined is a dash, with a note of why."""
+    from ..judge import JudgeIdentity
+
+    kept = len(standard.decided) - standard.dropped
+    typer.echo(
+        f"{len(standard.decided):,} labels that people decided ({standard.name}): {standard.dropped:,} dropped, "
+        f"{kept:,} kept. In brackets: 95% intervals. Precision and recall are of rejections."
+    )
+    figures = ["Labels", "Agreement", "Kappa", "Precision", "Recall", "Questions", "Asked now", "Unclear", "Seconds"]
+    shown = tables.table(["Judge"], [*figures, *(["Cost"] if prices else [])])
+    notes: dict[str, None] = {}
+    for each in found:
+        cost = each.cost(prices)
+        shown.add_row(
+            JudgeIdentity.parse(each.judge).short,
+            f"{each.decided:,}" if each.is_whole else f"{each.decided:,} of {each.labels:,}",
+            _share(each.agreement),
+            _kappa(each.kappa),
+            _share(each.precision),
+            _share(each.recall),
+            f"{each.questions:,}",
+            f"{each.asked:,}",
+            f"{each.unclear:,}",
+            f"{each.seconds:,.1f}",
+            *([] if cost is None else [f"{cost:,.4f}"]),
+        )
+        notes |= {
+            f"{name}: {figure.why}": None
+            for name, figure in (("kappa", each.kappa), ("precision", each.precision), ("recall", each.recall))
+            if figure.why
+        }
+    tables.show(shown)
+    print_notes(notes)
+
+
+def _share(figure: "Figure") -> str:
+    if figure.value is None:
+        return "-"
+    bounds = figure.bounds
+    interval = f" ({100 * bounds.low:.0f}-{100 * bounds.high:.0f})" if bounds else ""
+    return f"{100 * figure.value:.1f}%{interval}"
+
+
+def _kappa(figure: "Figure") -> str:
+    if figure.value is None:
+        return "-"
+    bounds = figure.bounds
+    return f"{figure.value:.2f}" + (f" ({bounds.low:.2f}-{bounds.high:.2f})" if bounds else "")
+
+
+def _print_disagreements(found: "Trial", most: int) -> None:
+    from ..judge import JudgeIdentity
+
+    if not found.disagreements or not most:
+        return
+    typer.echo(f"\n{JudgeIdentity.parse(found.judge).short} decides otherwise on {len(found.disagreements):,} labels:")
+    for each in found.disagreements[:most]:
+        asked = f"{each.verdict.kind} of {each.verdict.id_label}" if each.verdict.id_label else each.verdict.kind
+        said = f"{each.verdict.reply[:60]!r} to {asked}"
+        typer.echo(f"  {each.label}: {each.people} by people, {each.judge} by the judge ({said})")
+
+
+def _print_confusion(confusion: "pd.DataFrame", judge: str, other: str) -> None:
+    """How often each pair of answers was given: a row an answer of `judge`, a column one of `other`."""
+    shown = tables.table([judge], [f"{other}: {answer}" for answer in confusion.columns])
+    for answer, counts in confusion.iterrows():
+        shown.add_row(str(answer), *(f"{count:,}" for count in counts))
+    tables.show(shown)
