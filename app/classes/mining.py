@@ -71,9 +71,18 @@ def _all_mining_jobs() -> list[jobs.Job]:
 def ahead(run: Run) -> Ahead | None:
     """What mining with the run's model and prompts has to embed; None and a sign of waiting until it is known, and
     where the model cannot be had: the job then says why."""
+    return background.result(_ahead_key(run), partial(_ahead, run.folder), "Looking up which words are embedded")
+
+
+def sampled(run: Run) -> dict[str, float]:
+    """Seconds that mining takes with the run's model, by its name, once `ahead` has found it out; empty before."""
+    found: Ahead | None = background.known(_ahead_key(run))
+    return {run.settings.model: found.seconds} if found and not run.settings.pretrained else {}
+
+
+def _ahead_key(run: Run) -> tuple[object, ...]:
     last = next(((job.id, job.state) for job in _all_mining_jobs()), None)  # less is ahead after it
-    key = ("ahead", run.state("run.json"), last)
-    return background.result(key, partial(_ahead, run.folder), "Looking up which words are embedded")
+    return "ahead", run.state("run.json"), last
 
 
 def _ahead(folder: Path) -> Ahead | None:

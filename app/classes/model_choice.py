@@ -1,5 +1,6 @@
 """The model of the new run: the real choices up front, what each takes on this machine, and its download."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import streamlit as st
@@ -19,11 +20,14 @@ from . import draft
 from .draft import Base
 
 OTHER = "another"
-ALONE = "with nothing else at work here"
+PACE = "at this moment’s pace"
 
 
-def model_form(base: Base, chosen: Settings) -> None:
-    """The models in a list, and below it what there is to know and do about the chosen one."""
+def model_form(base: Base, chosen: Settings, sampled: Mapping[str, float]) -> None:
+    """The models in a list, and below it what there is to know and do about the chosen one.
+
+    `sampled` are the seconds that mining takes, by model, where they were sampled.
+    """
     st.subheader("Model", help="It decides what the new run can see. Another one means a new run; this one stays.")
     options, in_list = [*ROWS, OTHER], _is_in_list(chosen)
     st.session_state["new_model"] = chosen.model if in_list else OTHER
@@ -34,7 +38,7 @@ def model_form(base: Base, chosen: Settings) -> None:
         options,
         key="new_model",
         format_func=_title,
-        captions=[_caption(name, machine) for name in options],
+        captions=[_caption(name, machine, sampled.get(name)) for name in options],
         label_visibility="collapsed",
         on_change=_choose,
         args=(base,),
@@ -45,9 +49,9 @@ def model_form(base: Base, chosen: Settings) -> None:
         st.warning(TOY, icon=":material/toys:")
     if machine:
         st.caption(
-            ":material/timer: Times are estimates for this computer with nothing else to do, and several times that "
-            f"beside other work: each model’s arithmetic at the {machine.rate:,.0f} billion operations a second that "
-            "were measured here. “Mined in” is what it took. Mining embeds the lexicon’s words, once for each model."
+            ":material/timer: Times are estimates at this moment’s pace, and several times that beside more work: each "
+            f"model’s arithmetic at the {machine.rate:,.0f} billion operations a second that were measured here. "
+            "“Mined in” is what it took. Mining embeds the lexicon’s words, once for each model."
         )
     _download(chosen, machine)
 
@@ -60,22 +64,26 @@ def _title(name: str) -> str:
     return f"**{name}** · {ROWS[name].title}" if name in ROWS else "**another** of open_clip’s, or your own"
 
 
-def _caption(name: str, machine: Machine | None) -> str:
+def _caption(name: str, machine: Machine | None, mining: float | None) -> str:
     if name == OTHER:
         return "any architecture with its weights, a repository of Hugging Face’s, or a folder"
     model = ROWS[name]
     place = "bundled" if model.is_toy else gigabytes(model.costs.download)
     if machine and not model.is_toy:
         place += ", here already" if machine.here[name] else " to download"
-    return f"{model.note}  \n{place} · {_takes(model.costs, machine, name, None)}"
+    return f"{model.note}  \n{place} · {_takes(model.costs, machine, name, None, mining)}"
 
 
-def _takes(costs: Costs, machine: Machine | None, model: str, pretrained: str | None) -> str:
+def _takes(
+    costs: Costs, machine: Machine | None, model: str, pretrained: str | None, mining: float | None = None
+) -> str:
     """Memory, and the time on this machine once its speed is known."""
     parts = [f"{gigabytes(costs.memory)} of memory"]
     if machine:
         parts.append(_speed(costs.images_per_second(machine.rate)))
-        if before := machine.mining_before(model, pretrained):
+        if mining is not None:
+            parts.append(f"mines in about {duration(mining)}")
+        elif before := machine.mining_before(model, pretrained):
             parts.append(f"mined in about {duration(before)}")
         else:
             parts.append(f"mines in about {duration(costs.mining_seconds(machine.rate))}")
@@ -95,7 +103,7 @@ def mining_time(chosen: Settings) -> str:
         return ""  # told beside the name
     if machine and (before := machine.mining_before(chosen.model, chosen.pretrained)):
         return f"about {duration(before)}, as before"
-    return f"about {duration(costs.mining_seconds(machine.rate))}, {ALONE}" if machine and costs else ""
+    return f"about {duration(costs.mining_seconds(machine.rate))}, {PACE}" if machine and costs else ""
 
 
 def _choose(base: Base) -> None:

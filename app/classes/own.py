@@ -12,7 +12,7 @@ from ..shared.words import plain
 from . import draft
 from .draft import OWN
 from .editor import class_editor
-from .mining import mine_and_refine
+from .mining import mine_and_refine, sampled
 from .model_choice import model_form
 from .remine import advanced, free_name, name_field, name_problem, settings_of_successor, tell_time
 from .view import ClassesView
@@ -30,12 +30,12 @@ def own_classes(run: Run, view: ClassesView) -> None:
     st.subheader("Your classes")
     chosen = _settings(run)
     if view.first == "model":
-        model_form(OWN, chosen)
+        model_form(OWN, chosen, sampled(run))
         st.divider()
     names = class_editor(OWN, chosen)
     st.divider()
     if view.first != "model":
-        model_form(OWN, chosen)
+        model_form(OWN, chosen, sampled(run))
     _mine_and_refine(run, names, chosen)
     st.page_link(
         links.page("classes"),

@@ -16,7 +16,7 @@ from .carry_over import carry_over_button
 from .changes import what_changed
 from .editor import class_editor
 from .known_sets import score_known_sets
-from .mining import mined, mining_jobs, warm_up
+from .mining import mined, mining_jobs, sampled, warm_up
 from .model_choice import model_form
 from .own import own_classes
 from .refine import refine_form, refine_outcome
@@ -46,13 +46,13 @@ def _edit(run: Run, view: ClassesView) -> None:
     warm_up(run)
     chosen = settings_of_successor(run, run)
     if view.first == "model":
-        model_form(run, chosen)
+        model_form(run, chosen, sampled(run))
         st.divider()
     names = class_editor(run, chosen)
     _folders(run, names)
     st.divider()
     if view.first != "model":
-        model_form(run, chosen)
+        model_form(run, chosen, sampled(run))
     remine_form(run, names, chosen)
 
 

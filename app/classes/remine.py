@@ -17,7 +17,7 @@ from ..shared.words import duration, plain
 from . import draft
 from .draft import Base
 from .mining import ahead
-from .model_choice import ALONE, mining_time
+from .model_choice import PACE, mining_time
 
 WORDS = ("model", "pretrained", "sketch_templates")  # which decide what must be embedded
 CHOSEN = ("model", "pretrained", "fraction", "seed", "sketch_templates", "word_filter")
@@ -85,7 +85,7 @@ def tell_time(run: Run, chosen: Settings) -> None:
     if not first.words:
         st.caption(":material/timer: Every word is embedded already: mining takes about a second.")
     else:
-        time, machine = f"about {duration(first.seconds)}, {ALONE}", this_machine()
+        time, machine = f"about {duration(first.seconds)}, {PACE}", this_machine()
         before = machine and machine.mining_before(chosen.model, chosen.pretrained, first.texts)
         if before and before > first.seconds:
             time = f"about {duration(first.seconds)}, or {duration(before)} at the pace of the last time"

@@ -60,4 +60,4 @@ def _by_arithmetic(run: Run, device: str, images: int | None) -> str:
         return "How long new images take with this model is not known here yet: the first ones will tell."
     rate = row.costs.images_per_second(machine.rate)
     time = f"About {duration(images / rate)}: " if images else ""
-    return f"{time}{pace(rate, 'images')} with nothing else at work here, by the model’s arithmetic."
+    return f"{time}{pace(rate, 'images')} at this moment’s pace, by the model’s arithmetic."

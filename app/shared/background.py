@@ -41,6 +41,12 @@ def begin(key: tuple[Any, ...], work: Callable[[], Any]) -> Future[Any]:
     return future
 
 
+def known(key: tuple[Any, ...]) -> Any:
+    """What work that is done returned; None where it is not done, has failed or was never begun."""
+    future = _work().futures.get(key)
+    return future.result() if future and future.done() and not future.exception() else None
+
+
 def result(key: tuple[Any, ...], work: Callable[[], T], doing: str) -> T | None:
     """What `work` returns, kept by `key`; None and a sign of waiting until it is there.
 

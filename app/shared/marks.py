@@ -53,7 +53,7 @@ def _choices(image: pd.Series) -> list[_Choice]:
         _Choice(
             "A",
             "Another of my classes",
-            f"It shows one of your classes, but not {plain(label)}. Choose it on the right to say which.",
+            f"It shows one of your classes, but not {plain(label)}. Or choose it in the list, to say which.",
             is_id=True,
             not_label=label,
         ),

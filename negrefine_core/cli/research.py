@@ -260,8 +260,8 @@ def models(
         )
     tables.show(shown)
     typer.echo(
-        "Images/s and minutes of mining, once for each model, are estimates for a computer with nothing else to do: by "
-        f"each model's arithmetic, at the {rate:,.0f} GFLOP/s that were measured here just now. Any other model of "
+        "Images/s and minutes of mining, once for each model, are estimates, and several times that beside other work: "
+        f"by each model's arithmetic, at the {rate:,.0f} GFLOP/s that were measured here just now. Any other model of "
         "open_clip works, too."
     )
 

@@ -27,6 +27,7 @@ STATES = (
     "compare?compare=judges",
     "compare?differ=labels",
     "classes?step=refine",
+    "classes?begin=own",
     "score?source=files",
     "score?source=benchmark",
     "learn?lesson=scores",
