@@ -134,12 +134,16 @@ class NegRefineDetector:
             tables.append(self._score_chunk(chunk, progress, without))
         return pd.concat(tables, ignore_index=True) if tables else self._score_chunk(features, None, without)
 
-    def score_with(self, wanted: Sequence[Method], features: Tensor) -> pd.DataFrame:
-        """These scores alone of L2-normalised image features (B, D), a column each."""
+    def score_with(self, wanted: Sequence[Method], features: Tensor, nearest: str = "") -> pd.DataFrame:
+        """These scores alone of L2-normalised image features (B, D), a column each; with `nearest`, a column of that
+        name holds the top 5 negatives."""
         tables = []
         for chunk in torch.split(features, SCORE_CHUNK):
             images = self._similarities(chunk)
-            tables.append(pd.DataFrame({row.column: row.score(images).numpy() for row in wanted}))
+            table = pd.DataFrame({row.column: row.score(images).numpy() for row in wanted})
+            if nearest:
+                table[nearest] = _names(self.negatives, self._top(images.neg_sim)[1])
+            tables.append(table)
         return pd.concat(tables, ignore_index=True)
 
     def _score_chunk(self, features: Tensor, progress: Progress | None, without: Without) -> pd.DataFrame:

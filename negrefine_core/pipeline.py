@@ -296,7 +296,8 @@ def score(
 ) -> list[int]:
     """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score.
 
-    Where overrides change the negatives, `negrefine_judged` is NegRefine's score with the verdicts alone.
+    `mined_labels` are the top 5 of all that was mined: what pulls an image without the filter. Where overrides change
+    the negatives, `negrefine_judged` is NegRefine's score with the verdicts alone.
     Returns how many images of each were scored. Scores go to disk as they come: memory does not grow with the set.
     """
     with run.locked():  # one state of the run: a decision may come at any moment
@@ -334,7 +335,9 @@ def _score_chunks(
         skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
         table = scorer.score_features(chunk.features)
         others = [
-            baseline.score_with(methods.comparing_with(negatives), chunk.features)
+            baseline.score_with(
+                methods.comparing_with(negatives), chunk.features, "mined_labels" if negatives == "mined" else ""
+            )
             for negatives, baseline in baselines.items()
         ]
         table = pd.concat([table, *others], axis="columns")

@@ -122,7 +122,7 @@ def _done(command: Sequence[str]) -> None:
 def test_it_holds_what_is_bundled_and_takes_no_common_name(installed: Installed) -> None:
     data = installed.packages / "negrefine_data"
     assert {path.name for path in data.iterdir()} == {
-        "class_folders", "demo_run.zip", "experiments.toml", "images", "labels", "lexicon", "models",
+        "class_folders", "demo_run.zip", "experiments.toml", "food-drink.zip", "images", "labels", "lexicon", "models",
         "published",
     }  # fmt: skip
     assert len(list(data.glob("images/*/**/*.png"))) == len(list(ROOT.glob("data/images/*/**/*.png")))

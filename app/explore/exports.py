@@ -13,7 +13,7 @@ from ..shared.scored_images import ScoredImages, marked, scores
 from ..shared.words import plain
 
 LARGEST = 500_000_000  # bytes of pictures that the browser is sent in one archive
-LISTS = ["id_labels", "id_sims", "negative_labels", "negative_sims"]
+LISTS = ["id_labels", "id_sims", "negative_labels", "negative_sims", "mined_labels"]
 
 
 def exports(run: Run, images: ScoredImages, shown: pd.DataFrame) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import streamlit as st
 
-from negrefine_core.run_files.bundled import BUNDLED_RUN
+from negrefine_core.run_files.bundled import STORY_RUN
 from negrefine_core.runs import Run
 
 from ..shared import frame
@@ -21,7 +21,7 @@ def _draw(run: Run, view: LearnView) -> None:
     if not is_comparable(run):
         ask_for_known_sets(run, view, "The lessons compare pictures of your classes with others.")
         st.caption("The bundled run has both.")
-        st.button("Choose the bundled run", icon=":material/school:", on_click=go_to_run, args=(BUNDLED_RUN,))
+        st.button("Choose the bundled run", icon=":material/school:", on_click=go_to_run, args=(STORY_RUN,))
         return
     place = CODES.index(view.lesson)
     _steps(view)

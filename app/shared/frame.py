@@ -17,6 +17,7 @@ from .links import PageName
 from .outdated import outdated_notice
 from .scored_images import scores
 from .toy import toy_notice_on_own_pictures
+from .unlike_paper import unlike_paper_notice
 from .view import AnyView, View, current, go_to_run
 from .words import plain
 
@@ -43,6 +44,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
         if name in SHOW_SCORES:
             outdated_notice(run, view)
             toy_notice_on_own_pictures(run, view)
+            unlike_paper_notice(run)
         try:
             draw(run, view)
         except UnfinishedError:

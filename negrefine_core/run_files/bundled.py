@@ -14,6 +14,7 @@ from ..paths import BUNDLED, RUNS, temporary_folder, writing
 from .logs import with_checks, without_checks
 
 BUNDLED_RUN = "demo"
+STORY_RUN = "food-drink"  # what the app opens on
 PUBLISHED_RUN = "imagenet-qwen"
 
 
@@ -31,6 +32,7 @@ class Bundled:
 BUNDLED_RUNS = {
     run.name: run
     for run in (
+        Bundled(STORY_RUN, "food-drink.zip", "food and drink, where the filter matters"),
         Bundled(BUNDLED_RUN, "demo_run.zip", "demo"),
         Bundled(
             PUBLISHED_RUN,

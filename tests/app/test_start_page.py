@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from negrefine_core import paths
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.run_files.bundled import BUNDLED_RUN, PUBLISHED_RUN
+from negrefine_core.run_files.bundled import BUNDLED_RUN, PUBLISHED_RUN, STORY_RUN
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, go, query, texts
 from tests.support.browser import drawn, expect_text, expect_url
@@ -32,11 +32,12 @@ def test_a_bare_address_says_what_the_product_is_and_opens_four_doors() -> None:
         "A finished story", "Your own pictures", "Published decisions", "Learn",
     ]  # fmt: skip
     assert doors(app) == {
-        "Open the finished run": ("explore", "run=demo"),
+        "Open the finished run": ("explore", f"run={STORY_RUN}"),
         "Name your classes": ("classes", "run=demo&begin=own"),
         "Review its decisions": ("review", f"run={PUBLISHED_RUN}"),
-        "Begin with step 1": ("learn", "run=demo"),
+        "Begin with step 1": ("learn", f"run={STORY_RUN}"),
     }
+    assert "the paper takes the 15% least similar" in texts(app)
     assert not app.code
 
 
@@ -103,7 +104,7 @@ def test_a_bare_address_opens_the_first_page_and_an_old_link_leads_straight_to_i
     expect(page).to_have_title("Start · NegRefine Explorer")
     drawn(page)
     page.get_by_role("link", name="Open the finished run").click()
-    expect_url(page, r"/explore\?run=demo$")
+    expect_url(page, r"/explore\?run=food-drink$")
     expect(page.get_by_role("heading", level=1)).to_have_text("Explore")
     page.goto(f"{address}/?run={walked.name}&outcome=TP")
     expect_url(page, r"/explore\?run=walked&outcome=TP$")

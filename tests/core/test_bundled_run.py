@@ -7,13 +7,26 @@ import pytest
 
 from negrefine_core import pipeline
 from negrefine_core.cache import CachedEncoder
+from negrefine_core.comparison import metric_differences
 from negrefine_core.encoder import load_encoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.judges.doubts import doubts_of, work_out
-from negrefine_core.lexicon import WordNet
+from negrefine_core.lexicon import WordNet, candidates
+from negrefine_core.metrics import ood_metrics
+from negrefine_core.overrides import final_negatives
+from negrefine_core.paths import IMAGES
 from negrefine_core.reference import import_reference
-from negrefine_core.run_files.bundled import BUNDLED_RUN, BUNDLED_RUNS, PUBLISHED_RUN, pack, unpack, unpack_bundled_run
-from negrefine_core.runs import Run
+from negrefine_core.run_files.bundled import (
+    BUNDLED_RUN,
+    BUNDLED_RUNS,
+    PUBLISHED_RUN,
+    STORY_RUN,
+    pack,
+    unpack,
+    unpack_bundled_run,
+)
+from negrefine_core.runs import Run, class_list_hash
+from negrefine_core.show import scored
 from tests.support.project import ROOT
 
 FAR = ("food", "objects", "plants", "vehicles")
@@ -90,6 +103,60 @@ def test_at_least_a_hundred_id_pictures_and_eight_megabytes(shipped: Run) -> Non
 
 
 @pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return Run.open(STORY_RUN, tmp_path_factory.mktemp("story"))
+
+
+def test_in_the_story_the_filter_is_worth_two_points_of_auroc_beyond_chance(story: Run) -> None:
+    auroc = metric_differences(scored(story), "csp", "neglabel")[-2]
+    assert (auroc.ood_set, auroc.metric) == ("average", "auroc")
+    assert auroc.second - auroc.first >= 0.02
+    assert auroc.low > 0
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    first, second, low, high = (100 * value for value in (auroc.first, auroc.second, auroc.low, auroc.high))
+    assert f"{first:.1f} to {second:.1f} (+{second - first:.1f}, 95% interval {low:.1f} to {high:.1f})" in readme
+
+
+def test_the_storys_negatives_follow_from_all_words_of_its_files_and_the_judges_verdicts(story: Run) -> None:
+    settings = story.settings
+    words = candidates(
+        story.id_labels,
+        noun_files=settings.noun_files,
+        adjective_files=settings.adjective_files,
+        word_filter=settings.word_filter,
+    )
+    assert (story.id_labels, settings.fraction, settings.judge) == (["food", "drink"], 1.0, "wordnet")
+    assert {negative.label for negative in story.initial_negatives} == {*words.nouns}
+    assert story.negatives == final_negatives(story)
+    assert {verdict.judge for verdict in story.verdicts} == {"wordnet"}
+
+
+def test_the_storys_scores_follow_from_its_negatives_and_its_figures_from_its_scores(story: Run) -> None:
+    table, encoder = scored(story), CachedEncoder(load_encoder("demo", device="cpu"))
+    for name in story.scored_sets:
+        info = story.scores_info(name)
+        assert info is not None
+        assert info.fingerprint == encoder.fingerprint
+        assert info.scored_with is not None
+        assert info.scored_with.negatives == class_list_hash(negative.label for negative in story.negatives)
+        assert story.image_root(name) == IMAGES / name
+    np.testing.assert_allclose(table["negrefine"], table["neglabel"] + 2 * table["multi_matching"], atol=1e-5)
+    few = table.groupby("image_set").sample(2, random_state=0)
+    pictures = pipeline.image_features(story, encoder, few)  # (B, D)
+    for labels, similarities in (("id_labels", "id_sims"), ("negative_labels", "negative_sims")):
+        for i, picture in enumerate(pictures):
+            row = few.iloc[i]
+            fresh = 100 * encoder.encode_labels(list(row[labels]), pipeline.noun_templates(story)) @ picture  # (K,)
+            np.testing.assert_allclose(row[similarities], fresh, atol=1e-3)
+    inside = table[table["is_id"]]
+    for method in (("CSP", "csp"), ("NegRefine", "negrefine")):
+        for name in story.ood_sets:
+            found = ood_metrics(inside[method[1]], table.loc[table["image_set"] == name, method[1]])
+            written = story.metrics["methods"][method[0]][name]
+            assert (written["auroc"], written["fpr95"]) == pytest.approx((found.auroc, found.fpr95))
+
+
+@pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Run:
     runs = tmp_path_factory.mktemp("published")
     return Run.open(PUBLISHED_RUN, runs)
@@ -117,7 +184,7 @@ def test_the_doubts_that_come_with_the_published_run_are_a_fresh_computations(
 
 def test_the_published_run_is_under_a_megabyte_with_licence_and_origin_beside_it() -> None:
     folder = ROOT / "data" / "published"
-    assert (ROOT / "data" / BUNDLED_RUNS[PUBLISHED_RUN].archive).stat().st_size < 1e6
+    assert all((ROOT / "data" / BUNDLED_RUNS[name].archive).stat().st_size < 1e6 for name in (STORY_RUN, PUBLISHED_RUN))
     assert "Copyright (c) 2025 ah-ansari" in (folder / "LICENSE").read_text(encoding="utf-8")
     assert "ah-ansari/NegRefine" in (folder / "README.md").read_text(encoding="utf-8")
 
