@@ -18,9 +18,10 @@ from torch.nn import functional
 
 from . import text_tower
 from .errors import NegRefineError
-from .labels import BARE, fill
+from .labels import BARE
 from .models import PRESETS
 from .progress import Progress
+from .tokens import LabelTokens
 
 RANDOM_WEIGHTS = "random"  # `pretrained` for an architecture with seeded random weights: benchmarks and tests
 
@@ -64,12 +65,13 @@ class OpenClipEncoder:
         self.name = model if not pretrained else f"{model}/{Path(pretrained).name}"
         if model.startswith("local-dir:"):
             self.name = Path(model.removeprefix("local-dir:")).name
-        self.context_length = int(self._tokenizer.context_length)
+        self.tokens = LabelTokens(self._tokenizer)
+        self.context_length = self.tokens.context
         self._text_tower = text_tower.shares_prefixes(self._model)
         self._dtype = torch.float16 if self.precision == "fp16" else torch.float32
         shapes = (repr(self._preprocess), self.context_length, self.precision, *_tokenizer_of_its_own(self._tokenizer))
         self.fingerprint = _fingerprint(self._model, shapes)
-        self.dim = int(self._raw_text_features(["a"]).shape[1])
+        self.dim = int(self._raw_text_features(self.tokens.rows(["a"], BARE)).shape[1])
 
     @classmethod
     def from_preset(cls, preset: str, device: str = "auto") -> "OpenClipEncoder":
@@ -101,8 +103,8 @@ class OpenClipEncoder:
         features = torch.empty(len(labels), self.dim)  # (L, D)
         for start in range(0, len(labels), LABEL_CHUNK):
             chunk = labels[start : start + LABEL_CHUNK]
-            texts = [fill(template, label) for label in chunk for template in templates]
-            raw = self._raw_text_features(texts).view(len(chunk), len(templates), -1)  # (l, T, D)
+            raw = self._raw_text_features(self.tokens.rows(chunk, templates))  # (l x T, D)
+            raw = raw.view(len(chunk), len(templates), -1)  # (l, T, D)
             features[start : start + len(chunk)] = functional.normalize(raw.mean(1), dim=-1)  # (l, D)
             if progress:
                 progress(start + len(chunk), len(labels))
@@ -126,15 +128,12 @@ class OpenClipEncoder:
         return functional.normalize(features.float(), dim=-1).cpu()
 
     @torch.inference_mode()
-    def _raw_text_features(self, texts: Sequence[str]) -> Tensor:
-        """(N, D) features before normalisation."""
-        if not texts:
-            return torch.empty(0, self.dim)
-        tokens = self._tokenizer(list(texts))  # (N, context)
+    def _raw_text_features(self, tokens: Tensor) -> Tensor:
+        """(N, D) features of token rows (N, W) before normalisation."""
         if self._text_tower is not None:
             trees = torch.split(tokens, TREE_BATCH)
             return torch.cat([text_tower.text_features(self._text_tower, rows).float().cpu() for rows in trees])
-        return self._full_context_features(tokens)
+        return self._full_context_features(functional.pad(tokens, (0, self.context_length - tokens.shape[1])))
 
     @torch.inference_mode()
     def full_context_features(self, texts: Sequence[str]) -> Tensor:

@@ -19,7 +19,7 @@ from .. import scoring
 from ..cache import CachedEncoder
 from ..detector import DetectorConfig, NegRefineDetector
 from ..embedding import embed_images
-from ..encoder import Encoder, OpenClipEncoder, load_encoder
+from ..encoder import LABEL_CHUNK, Encoder, OpenClipEncoder, load_encoder
 from ..hyperparameters import IN_FLIGHT
 from ..image_sets import open_image_set, read_image
 from ..labels import NOUN_TEMPLATES, fill, read_class_list
@@ -33,6 +33,7 @@ from .memory import peak_memory
 
 N_NOUNS, N_ADJECTIVES = 4998, 1372  # the published run's final negatives
 RESCORED, IN_MEMORY = 10_000, 50_000  # images
+TOKEN_PAIRS, PLAIN_PAIRS = 10_000, 250
 LEXICON_SAMPLE, FULL_CONTEXT_SAMPLE = 512, 64  # labels; texts
 
 
@@ -62,6 +63,7 @@ def measure(model: str, pretrained: str | None, device: str, n_images: int, n_pl
     words = candidates(ids)
     with tempfile.TemporaryDirectory() as folder:
         yield from _scoring(encoder, ids, words, Path(folder), n_images, n_plain)
+        yield _token_rows(encoder, ids, words)
         yield _lexicon(encoder, words)
         yield _remining(encoder.dim, ids, words, Path(folder))
         yield _rescoring(encoder.dim, ids, words, Path(folder))
@@ -211,6 +213,24 @@ def _repeated_pairs() -> str:
     rows = itertools.chain.from_iterable(table.itertuples(index=False) for table in tables)
     pairs = [pair for ids, negatives in rows for pair in itertools.product(ids, negatives)]
     return f"in the bundled run {1 - len(set(pairs)) / len(pairs):.0%} of the pairs repeat"
+
+
+def _token_rows(model: OpenClipEncoder, ids: Sequence[str], words: Candidates) -> Measurement:
+    """The tokens of pairs that no two images share, whose words were met before; the plain way is open_clip's own."""
+    negatives = _negatives(words)
+    pairs = [f"{ids[i % len(ids)]} and {negatives[7 * i % len(negatives)]}" for i in range(TOKEN_PAIRS)]
+    few = pairs[:: TOKEN_PAIRS // PLAIN_PAIRS]
+    texts = [fill(template, pair) for pair in few for template in NOUN_TEMPLATES]
+    plain = _timed(lambda: model.tokens.tokenizer(texts)) * len(pairs) / len(few)
+    chunks = [pairs[start : start + LABEL_CHUNK] for start in range(0, len(pairs), LABEL_CHUNK)]
+
+    def split() -> None:
+        for chunk in chunks:
+            model.tokens.rows(chunk, NOUN_TEMPLATES)
+
+    split()  # meets each word
+    count = len(pairs) * len(NOUN_TEMPLATES)
+    return Measurement("token rows of pairs", count, "texts", _timed(split), plain, "plain = open_clip's tokenizer")
 
 
 def _lexicon(model: OpenClipEncoder, words: Candidates) -> Measurement:

@@ -46,6 +46,7 @@ def test_every_measurement_is_made_and_the_judges_beside_one_question_at_a_time(
     monkeypatch.setattr(bench.speed_judge, "judging_seconds", judging_seconds)
     monkeypatch.setattr(bench, "RESCORED", 200)
     monkeypatch.setattr(bench, "LEXICON_SAMPLE", 16)
+    monkeypatch.setattr(bench, "TOKEN_PAIRS", 500)
     monkeypatch.setattr(bench.speed_judge, "LABELS", 200)
     monkeypatch.setattr(bench.speed_judge, "LABELS_ONE_BY_ONE", 5)
     rows = {row.name: row for row in bench.measure("demo", None, "cpu", n_images=4, n_plain=1)}
@@ -54,6 +55,7 @@ def test_every_measurement_is_made_and_the_judges_beside_one_question_at_a_time(
         "scoring, cold",
         "scoring, pairs known",
         "scoring, all known",
+        "token rows of pairs",
         "embedding the lexicon, cold",
         "judging",
     ]
