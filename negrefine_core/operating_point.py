@@ -52,6 +52,21 @@ def threshold(table: pd.DataFrame, score: str, rule: str = TPR95) -> float:
     return float(rule)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A threshold, and the share of the `n_id` ID images that it came from which lie at or above it."""
+
+    threshold: float
+    share: float
+    n_id: int
+
+
+def keeping(table: pd.DataFrame, score: str) -> Kept:
+    """The threshold nearest to 95% of the ID images, to be carried over to other images."""
+    at, inside = threshold(table, score, TPR95), table.loc[table["is_id"], score]
+    return Kept(at, float((inside >= at).mean()), len(inside))
+
+
 def outcomes(table: pd.DataFrame, score: str, at: float) -> pd.Series:
     """Each image's outcome code: TP, FN, FP or TN; IN or OUT where nobody knows what the images show."""
     accepted = table[score] >= at

@@ -77,9 +77,9 @@ def has_marks_enough(table: pd.DataFrame) -> bool:
 
 def _keeping(truth: pd.DataFrame, score: str, origin: str, things: str) -> Threshold:
     """The threshold of FPR@95 on images of which it is known what they show."""
-    at, inside = operating_point.threshold(truth, score, TPR95), truth.loc[truth["is_id"], score]
-    kept = f"{percent((inside >= at).mean())} of those {len(inside):,} {things}"
-    return Threshold(at, f"{origin}: it keeps {kept}, the nearest to 95%")
+    kept = operating_point.keeping(truth, score)
+    said = f"{percent(kept.share)} of those {kept.n_id:,} {things}"
+    return Threshold(kept.threshold, f"{origin}: it keeps {said}, the nearest to 95%")
 
 
 def rule_words(view: View, score: str) -> str:

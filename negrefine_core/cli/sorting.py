@@ -53,10 +53,10 @@ def sort(
 
 
 def _carried_over(run: "Run", scores: "pd.DataFrame", score: str) -> float:
-    """The threshold that keeps 95% of the run's ID images; without any the median of the pictures themselves."""
+    """The threshold nearest to 95% of the run's ID images; without any the median of the pictures themselves."""
     import pandas as pd
 
-    from ..operating_point import threshold
+    from ..operating_point import keeping
 
     if run.id_set is None:
         at = float(scores[score].median())
@@ -64,6 +64,7 @@ def _carried_over(run: "Run", scores: "pd.DataFrame", score: str) -> float:
         return at
     sets = (run.id_set, *run.ood_sets)
     known = pd.concat([run.scores(name).assign(is_id=name == run.id_set) for name in sets], ignore_index=True)
-    at = threshold(known, score)
-    typer.echo(f"Threshold {at:.4f}: it keeps 95% of the ID images of {run.id_set!r}.")
-    return at
+    kept = keeping(known, score)
+    share = f"{kept.share:.1%} of the {kept.n_id:,} ID images of {run.id_set!r}"
+    typer.echo(f"Threshold {kept.threshold:.4f}: it keeps {share}, the nearest to 95%.")
+    return kept.threshold
