@@ -277,14 +277,15 @@ def _images_of_classes(random: RandomEncoder, count: int) -> Tensor:
 def _memory(dim: int) -> Measurement:
     """Peak memory of scoring many images' features, in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        seconds, peak = pool.apply(_score_in_memory, (dim,))
+        seconds, peak = pool.apply(_score_in_memory, (dim, IN_MEMORY))
     return Measurement("scoring known features", IN_MEMORY, "images", seconds, note=f"peak memory {peak / 1e9:.2f} GB")
 
 
-def _score_in_memory(dim: int) -> tuple[float, int]:
+def _score_in_memory(dim: int, count: int) -> tuple[float, int]:
+    """(Seconds, the process's peak memory in bytes) of scoring so many images' features."""
     random = RandomEncoder(dim)
     detector = NegRefineDetector(random, [str(i) for i in range(1000)], [str(i) for i in range(N_NOUNS + N_ADJECTIVES)])
-    images = _images_of_classes(random, IN_MEMORY)
+    images = _images_of_classes(random, count)
     seconds = _timed(lambda: detector.score_features(images))
     return seconds, peak_memory()
 

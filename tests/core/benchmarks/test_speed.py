@@ -45,6 +45,7 @@ def test_every_measurement_is_made_and_the_judges_beside_one_question_at_a_time(
     really_judging_seconds = bench.speed_judge.judging_seconds
     monkeypatch.setattr(bench.speed_judge, "judging_seconds", judging_seconds)
     monkeypatch.setattr(bench, "RESCORED", 200)
+    monkeypatch.setattr(bench, "IN_MEMORY", 500)
     monkeypatch.setattr(bench, "LEXICON_SAMPLE", 16)
     monkeypatch.setattr(bench, "TOKEN_PAIRS", 500)
     monkeypatch.setattr(bench.speed_judge, "LABELS", 200)
