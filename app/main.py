@@ -7,6 +7,7 @@ from negrefine_app.classes.page import classes
 from negrefine_app.compare.page import compare
 from negrefine_app.explore.page import explore
 from negrefine_app.image.page import image
+from negrefine_app.judges.page import judges
 from negrefine_app.learn.page import learn
 from negrefine_app.review.page import review
 from negrefine_app.score.page import score
@@ -20,6 +21,7 @@ PAGES = {
     explore: ("Explore", "bar_chart"),
     image: ("Image", "image"),
     review: ("Review", "rate_review"),
+    judges: ("Judges", "gavel"),
     compare: ("Compare", "compare_arrows"),
     classes: ("ID classes", "label"),
     score: ("Score", "play_circle"),

@@ -12,10 +12,11 @@ from negrefine_core.runs import Run
 
 from ..shared import background, links
 from ..shared.cached import cached_by
+from ..shared.review_link import review_column, review_url
 from ..shared.view import bound
 from ..shared.wordnet import WORDNET_LOCK
 from ..shared.words import percent, plain
-from .labels import review_column, review_url, search
+from .labels import search
 from .sides import other_runs
 from .view import CompareView
 

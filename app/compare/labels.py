@@ -1,15 +1,12 @@
 """The negatives that only one of two sides compares with, and why the other lacks them."""
 
-from urllib.parse import urlencode
-
 import pandas as pd
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
 from negrefine_core.comparison import label_diff
-from negrefine_core.runs import Run
 
 from ..shared.cached import cached_by
+from ..shared.review_link import review_column, review_url
 from ..shared.view import bound
 from ..shared.words import plain
 from .sides import Sides
@@ -81,17 +78,6 @@ def search(table: pd.DataFrame, view: CompareView) -> pd.DataFrame:
         return table
     texts = table["label"] + "\n" + table["id_label"].fillna("")
     return table[texts.str.contains(view.find, case=False, regex=False)]
-
-
-def review_url(view: CompareView, run: Run, label: str) -> str:
-    """The Review page's address on a label, relative to this page's."""
-    return f"review?{urlencode(view.query(run=run.name, queue='all', search='', id_class='', label=label))}"
-
-
-def review_column() -> ColumnConfig:
-    return st.column_config.LinkColumn(
-        "Review", display_text="open", help="Why the judge decided so, in a new tab; there you can override it."
-    )
 
 
 def _state(sides: Sides) -> tuple[object, ...]:

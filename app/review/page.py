@@ -23,6 +23,8 @@ def _draw(run: Run, view: ReviewView) -> None:
     name_field()
     verdicts = judged(run)
     _choose(run, view, verdicts)
+    if view.sample:
+        _sample(view)
     queue = review_queue(run, view, _impact(run) if view.order == "impact" else None)
     _progress(view, queue)
     row = _row(view, queue)
@@ -42,6 +44,18 @@ def _draw(run: Run, view: ReviewView) -> None:
         with effect:
             effect_of_decision(run, view, row)
             _outdated_scores(run, view)
+
+
+def _sample(view: ReviewView) -> None:
+    """That only a sample is gone through, and the ways on."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**A sample of {len(view.sample):,} labels**, to try judges on what you decide")
+        st.page_link(
+            links.page("judges"), label="Back to Judges", icon=":material/gavel:", query_params=view.query(sample=())
+        )
+        st.page_link(
+            links.page("review"), label="All labels", icon=":material/list:", query_params=view.query(sample=())
+        )
 
 
 def _impact(run: Run) -> pd.Series:

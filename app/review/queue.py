@@ -118,6 +118,8 @@ def review_queue(run: Run, view: ReviewView, impact: pd.Series | None = None) ->
     table = table.iloc[_sorted_rows(table, view.order)].reset_index(drop=True)
     scope = np.zeros(len(table), dtype=bool)
     scope[select(table, KINDS.get(view.queue, ""), view.id_class, view.search).index] = True
+    if view.sample:
+        scope &= table["label"].isin(view.sample).to_numpy()
     if view.queue == "rejected":
         scope &= (table["verdict"] != KEPT).to_numpy()
     if view.queue == "overridden":

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..shared.view import View, choice
+from ..shared.view import View, choice, lines
 
 QUEUES = {
     "rejected": "All rejections",
@@ -26,10 +26,12 @@ ORDERS = {
 
 @dataclass(frozen=True)
 class ReviewView(View):
-    """`queue`, `order`, `search` and `id_class` choose the negatives to review; `label` is the one on the card."""
+    """`queue`, `order`, `search` and `id_class` choose the negatives to review, `sample` only some of
+    them; `label` is the one on the card."""
 
     queue: str = choice(*QUEUES)
     order: str = choice(*ORDERS)
     search: str = ""
     id_class: str = ""
+    sample: tuple[str, ...] = lines()
     label: str = ""

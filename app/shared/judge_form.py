@@ -43,6 +43,11 @@ class Choice:
     def step(self) -> jobs.Refine:
         return jobs.Refine(judge=str(self.identity), in_flight=self.in_flight, rate_limit=self.rate_limit)
 
+    def trial(self, standard: str) -> jobs.Try:
+        """On the decisions of a CSV file, or of the run where it is empty."""
+        judge = str(self.identity)
+        return jobs.Try(judge=judge, in_flight=self.in_flight, rate_limit=self.rate_limit, standard=standard)
+
     def judge(self, run: Run, key: str) -> Judge:
         """The judge, to ask what it knows already. Raises NegRefineError when it cannot be."""
         return open_judge(

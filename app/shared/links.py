@@ -6,7 +6,7 @@ from typing import Literal
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-PageName = Literal["start", "explore", "image", "review", "compare", "classes", "score", "learn"]
+PageName = Literal["start", "explore", "image", "review", "judges", "compare", "classes", "score", "learn"]
 _pages: dict[str, StreamlitPage] = {}
 
 

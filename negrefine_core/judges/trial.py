@@ -279,5 +279,5 @@ def _measures(people: NDArray[np.bool_], rejects: NDArray[np.bool_]) -> dict[str
     chance = p * r + (1 - p) * (1 - r)
     is_varied = (p > 0) & (p < 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        kappa = np.where(is_varied, (alike - chance) / (1 - chance), np.nan)
+        kappa = np.where(is_varied, np.round((alike - chance) / (1 - chance), 12) + 0.0, np.nan)  # no -0.00
         return {"agreement": alike, "kappa": kappa, "precision": both / r, "recall": both / p}

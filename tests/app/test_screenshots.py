@@ -17,8 +17,8 @@ from tests.support.browser import WAIT, drawn, expect_text
 pytestmark = pytest.mark.browser
 
 PAGES = {
-    "start": "NegRefine Explorer", "explore": "Explore", "image": "Image", "review": "Review", "compare": "Compare",
-    "classes": "ID classes", "score": "Score", "learn": "Learn",
+    "start": "NegRefine Explorer", "explore": "Explore", "image": "Image", "review": "Review", "judges": "Judges",
+    "compare": "Compare", "classes": "ID classes", "score": "Score", "learn": "Learn",
 }  # fmt: skip
 LAST_WORDS = {"start": "Begin with step 1"}  # the other pages end in their foot
 STATES = (

@@ -23,7 +23,7 @@ client_secret = "theirs"
 server_metadata_url = "http://127.0.0.1:9/.well-known/openid-configuration"
 """
 CLAIMS: dict[str, object] = {"is_logged_in": True, "name": "Ada <b>L.</b>", "email": "ada@example.org", "sub": "17"}
-PAGES = ["explore", "image", "review", "compare", "classes", "score", "learn"]
+PAGES = ["explore", "image", "review", "judges", "compare", "classes", "score", "learn"]
 
 
 @pytest.fixture

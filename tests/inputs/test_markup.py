@@ -21,6 +21,7 @@ PAGES = {
     "explore": ({}, {"show": "metrics"}, {"show": "unreadable"}, {"outcome": "TP"}),
     "image": ({"image": f"{NAME}/{NAME}/{NAME} 0.png"}, {"image": f"{MARKUP}/{MARKUP}"}),
     "review": ({}, {"queue": "all"}, {"label": MARKUP, "search": MARKUP}, {"queue": "overridden"}),
+    "judges": ({}, {"tried": MARKUP, "standard": MARKUP}),
     "compare": ({"first": "mcm", "flip": "right"}, {"differ": "labels"}, *({"compare": mode} for mode in MODES)),
     "classes": ({},),
     "score": ({}, {"source": "server"}, {"source": "benchmark"}),

@@ -12,7 +12,7 @@ from tests.support.app_driver import at
 from tests.support.markup import MARKUP, shown
 from tests.support.runs import write_hostile_run
 
-PAGES = ["explore", "image", "review", "compare", "classes", "score", "learn"]
+PAGES = ["explore", "image", "review", "judges", "compare", "classes", "score", "learn"]
 VALUES = [
     MARKUP, "", " ", "..", "/", "../../etc/passwd", "nan", "-1", "1e999", "9" * 30, "٣", "%00", "\0", "%2C,", ",,",
     "\n",
