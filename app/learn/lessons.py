@@ -1,12 +1,13 @@
 """The lessons of the Learn page: each one picture or plot, a few sentences, and figures of the run itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
-from negrefine_core.operating_point import TPR95
+from negrefine_core.operating_point import TPR95, YOUDEN
 from negrefine_core.overrides import DROPPED, KEPT, changes
 from negrefine_core.records import Verdict
 from negrefine_core.runs import Run
@@ -24,6 +25,7 @@ from ..shared.words import equals, percent, plain
 from .view import LearnView
 
 PICTURES = 6
+SOME = 8  # labels
 
 
 def _with(run: Run, view: LearnView, score: str, **changes: object) -> tuple[LearnView, ScoredImages]:
@@ -42,11 +44,17 @@ def _histogram(images: ScoredImages, key: str) -> None:
     )
 
 
-def _grid(run: Run, view: LearnView, images: ScoredImages, shown: pd.DataFrame) -> None:
+def _grid(
+    run: Run,
+    view: LearnView,
+    images: ScoredImages,
+    shown: pd.DataFrame,
+    words: Callable[[pd.Series], str] | None = None,
+) -> None:
     with st.container(key="gallery_lesson"):
         for position, (_, image) in enumerate(shown.iloc[:PICTURES].iterrows()):
             with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
-                image_card(run, view, images, image)
+                image_card(run, view, images, image, words(image) if words else None)
 
 
 def _what_changes(run: Run, view: LearnView, first: str, second: str) -> None:
@@ -92,11 +100,11 @@ def negatives(run: Run, view: LearnView) -> None:
     nouns = [negative.label for negative in mined if negative.pos == "noun"]
     phrases = [negative.label for negative in mined if negative.pos == "adjective"]
     st.markdown(
-        "The remedy: give the picture other names to go to. From the nouns and adjectives of WordNet, keep the "
-        f"{percent(run.settings.fraction)} that are least similar to any ID class. This run has **{len(nouns):,} "
-        f"nouns** such as {_some(nouns)}, and **{len(phrases):,} adjective phrases** such as {_some(phrases)}. The "
-        "NegLabel score is the share of the similarity that stays with the ID classes when these **negative labels** "
-        "compete."
+        f"The remedy: give the picture other names to go to, {_share(run.settings.fraction)} of WordNet. This run has "
+        f"**{len(nouns):,} nouns** such as {_some(nouns)}"
+        + (f", and **{len(phrases):,} adjective phrases** such as {_some(phrases)}" if phrases else "")
+        + ". The NegLabel score is the share of the similarity that stays with the ID classes when these **negative "
+        "labels** compete."
     )
     _, images = _with(run, view, "csp")
     _histogram(images, "lesson_csp")
@@ -105,16 +113,19 @@ def negatives(run: Run, view: LearnView) -> None:
 
 
 def harm(run: Run, view: LearnView) -> None:
-    _, images = _with(run, view, "negrefine")
-    table = images.table
-    counts = table.loc[table["is_id"], "negative_labels"].explode().value_counts()
+    here, images = _with(run, view, "neglabel", threshold=YOUDEN)
+    table, column = images.table, _mined_column(images.table)
     st.markdown(
         "A negative should attract OOD images and leave ID images alone. Two kinds do harm: **proper nouns** (a city’s "
         "name goes with pictures of anything found there) and **subcategories** of an ID class (a breed competes with "
-        "its own animal). The plot shows which negatives of this run come nearest to ID images."
+        "its own animal)."
     )
+    if "csp" in table:
+        _lost(run, here, images)
+    inside = table[table["is_id"]]
+    counts = inside[column].explode().value_counts()
     st.plotly_chart(
-        charts.attracted(table),
+        charts.attracted(table.assign(negative_labels=table[column])),
         key="lesson_attracted",
         config={"displayModeBar": False},
         alt="Negatives that are most often among the top ones of ID images",
@@ -123,9 +134,7 @@ def harm(run: Run, view: LearnView) -> None:
         return
     label = str(counts.index[0])
     st.markdown(
-        f"“{plain(label)}” is among the top negatives of **{int(counts.iloc[0]):,}** of "
-        f"{int(table['is_id'].sum()):,} ID images. Whether it does harm depends on how many OOD images it catches in "
-        "return: its review works that out."
+        f"“{plain(label)}” is among the top negatives of **{int(counts.iloc[0]):,}** of {len(inside):,} ID images."
     )
     st.page_link(
         links.page("review"),
@@ -133,6 +142,41 @@ def harm(run: Run, view: LearnView) -> None:
         icon=":material/rate_review:",
         query_params=view.query(queue="all", label=label),
     )
+
+
+def _share(fraction: float) -> str:
+    return "words" if fraction == 1 else f"the {100 * fraction:g}% of words least similar to any ID class"
+
+
+def _mined_column(table: pd.DataFrame) -> str:
+    """Of the labels that an image is nearest to, of all that was mined; older scores know only what was left."""
+    return "mined_labels" if "mined_labels" in table else "negative_labels"
+
+
+def _lost(run: Run, view: LearnView, images: ScoredImages) -> None:
+    """The ID images that only the filter brings above the threshold, and the word that each loses to without it."""
+    table, at = images.table, images.threshold
+    saved = table[(table["csp"] < at) & (table["neglabel"] >= at)]
+    lost = saved[saved["is_id"]]
+    if lost.empty:
+        st.markdown("In this run no ID image falls below the threshold for want of the filter.")
+        return
+    inside, outside = int(table["is_id"].sum()), int((~table["is_id"]).sum())
+    st.markdown(
+        f"Without the filter **{len(lost):,} of {inside:,}** ID images fall below the threshold that tells the two "
+        f"apart best ({images.text(at)}), and so do {len(saved) - len(lost):,} of {outside:,} OOD images, rightly. The "
+        "score without it and with it, and the word that the picture was lost to:"
+    )
+    rejected, column = run.rejections, _mined_column(table)
+
+    def words(image: pd.Series) -> str:
+        labels = [str(label) for label in image[column]]
+        word = next((label for label in labels if label in rejected), "")
+        moved = f"{images.text(image['csp'])} → **{images.text(image['neglabel'])}**"
+        return f"{moved}  \n“{plain(word)}”" if word else moved
+
+    gain = (lost["neglabel"] - lost["csp"]).sort_values(ascending=False, kind="stable")
+    _grid(run, view, images, lost.loc[gain.index], words)
 
 
 @dataclass(frozen=True)
@@ -163,6 +207,12 @@ def _filtered(run: Run) -> _Filtered:
     return _Filtered(identity, sum(verdict.judge == identity for verdict in run.verdicts), steps, example)
 
 
+def _taken_out(run: Run, table: pd.DataFrame) -> list[str]:
+    """The rejected labels that ID images are nearest to, those of the most images first."""
+    near = table.loc[table["is_id"], _mined_column(table)].explode().value_counts()
+    return [str(label) for label in near.index[near.index.isin(list(run.rejections))]]
+
+
 def judge(run: Run, view: LearnView) -> None:
     found = _filtered(run)
     st.markdown(
@@ -176,7 +226,10 @@ def judge(run: Run, view: LearnView) -> None:
         config={"displayModeBar": False},
         alt="How many labels the filter takes and leaves",
     )
-    example = found.example
+    taken_out = _taken_out(run, _with(run, view, "neglabel")[1].table)
+    example = run.rejections[taken_out[0]] if taken_out else found.example
+    if len(taken_out) > 1:
+        st.markdown("Out went what most ID images were near to: " + ", ".join(map(_quoted, taken_out[:SOME])) + ".")
     if example is not None:
         st.markdown(
             f"For example: “{plain(example.prompt)}” – “{plain(example.reply or example.answer)}”. Is it right?"
@@ -273,7 +326,11 @@ def _one_picture(run: Run, image: pd.Series) -> None:
 def _some(labels: list[str], count: int = 3) -> str:
     """A few, spread over the list."""
     step = max(len(labels) // count, 1)
-    return ", ".join(f"“{plain(label)}”" for label in labels[::step][:count]) or "none"
+    return ", ".join(map(_quoted, labels[::step][:count])) or "none"
+
+
+def _quoted(label: str) -> str:
+    return f"“{plain(label)}”"
 
 
 LESSONS = {

@@ -4,6 +4,7 @@ import streamlit as st
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
+from negrefine_core.operating_point import YOUDEN
 from negrefine_core.run_files.bundled import BUNDLED_RUN, PUBLISHED_RUN, STORY_RUN
 from negrefine_core.runs import Run
 
@@ -57,14 +58,14 @@ def _story(runs: list[str]) -> None:
     _words(
         "A finished story",
         "auto_stories",
-        "Two broad classes, food and drink, against animals, plants and things. Without the filter a peach loses to "
-        "“peach”: which pictures that costs, and what the judge took out.",
+        "Two broad classes, food and drink, against animals, plants and things. Without the filter a lemon loses to "
+        "“lemon”: which pictures that costs, and what the judge took out.",
     )
     if runs:
         run = STORY_RUN if STORY_RUN in runs else runs[0]
         if words := _unlike_paper(run):
             st.caption(words)
-        _door("explore", "Open the finished run", run=run)
+        _door("compare", "Open the finished run", run=run, first="csp", second="neglabel", threshold=YOUDEN)
     else:
         st.caption("There is no finished run yet. This makes one of the bundled model and pictures:")
         st.code(frame.MAKE_RUN, language="bash")

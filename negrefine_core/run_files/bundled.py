@@ -32,7 +32,7 @@ class Bundled:
 BUNDLED_RUNS = {
     run.name: run
     for run in (
-        Bundled(STORY_RUN, "food-drink.zip", "food and drink, where the filter matters"),
+        Bundled(STORY_RUN, "food-drink.zip", "food and drink"),
         Bundled(BUNDLED_RUN, "demo_run.zip", "demo"),
         Bundled(
             PUBLISHED_RUN,

@@ -8,7 +8,10 @@ from streamlit.testing.v1 import AppTest
 
 from negrefine_core import paths, pipeline
 from negrefine_core.metrics import fpr_at_recall
+from negrefine_core.operating_point import YOUDEN, threshold
+from negrefine_core.run_files.bundled import STORY_RUN
 from negrefine_core.runs import Run, Settings
+from negrefine_core.show import scored
 from tests.support.app_driver import at, query, settled, texts
 from tests.support.runs import N_IMAGES, refined, write_run
 
@@ -60,3 +63,22 @@ def test_a_run_without_images_leads_to_the_bundled_one(tmp_path: Path) -> None:
     refined(Run.create("untaught", Settings(), ["cat", "*dog*"]))
     app = at("learn", run="untaught")
     assert "no set of your classes and no set of something else" in texts(app)
+
+
+def test_the_story_shows_which_pictures_only_the_filter_saves_and_the_words_they_were_lost_to() -> None:
+    table = scored(Run.open(STORY_RUN))
+    best = threshold(table, "neglabel", YOUDEN)
+    saved = table[(table["csp"] < best) & (table["neglabel"] >= best)]
+    inside, outside = int(saved["is_id"].sum()), int((~saved["is_id"]).sum())
+    app = settled(at("learn", run=STORY_RUN, lesson="harm"))
+    assert not app.error
+    said = texts(app)
+    assert f"Without the filter **{inside} of 114** ID images" in said
+    assert f"{outside} of 438 OOD images, rightly" in said
+    cards = [element.proto.label for element in app.get("page_link") if "→" in element.proto.label]
+    assert len(cards) == 6
+    assert any("lemon" in card and "“lemon”" in card for card in cards)
+    assert "the paper takes the 15% least similar of 23 other files" in said
+    said = texts(settled(at("learn", run=STORY_RUN, lesson="judge")))
+    assert "“banana bread”" in said
+    assert "NegLabel part is better" in said

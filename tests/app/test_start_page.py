@@ -32,7 +32,7 @@ def test_a_bare_address_says_what_the_product_is_and_opens_four_doors() -> None:
         "A finished story", "Your own pictures", "Published decisions", "Learn",
     ]  # fmt: skip
     assert doors(app) == {
-        "Open the finished run": ("explore", f"run={STORY_RUN}"),
+        "Open the finished run": ("compare", f"run={STORY_RUN}&threshold=youden&first=csp&second=neglabel"),
         "Name your classes": ("classes", "run=demo&begin=own"),
         "Review its decisions": ("review", f"run={PUBLISHED_RUN}"),
         "Begin with step 1": ("learn", f"run={STORY_RUN}"),
@@ -104,8 +104,10 @@ def test_a_bare_address_opens_the_first_page_and_an_old_link_leads_straight_to_i
     expect(page).to_have_title("Start · NegRefine Explorer")
     drawn(page)
     page.get_by_role("link", name="Open the finished run").click()
-    expect_url(page, r"/explore\?run=food-drink$")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Explore")
+    expect_url(page, r"/compare\?run=food-drink&threshold=youden&first=csp&second=neglabel$")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare")
+    expect_text(page, "NegLabel part is better")
+    expect_text(page, "green apple")
     page.goto(f"{address}/?run={walked.name}&outcome=TP")
     expect_url(page, r"/explore\?run=walked&outcome=TP$")
     expect_text(page, r"of \d+ images")
