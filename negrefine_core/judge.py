@@ -103,7 +103,11 @@ class JudgeIdentity:
 
     @property
     def short(self) -> str:
-        """For the head of a column: a language model without its server."""
+        """For the head of a column: language models without their servers."""
+        if self.members:
+            inside = [JudgeIdentity.parse(member) for member in self.members]
+            names = [str(member) if member.kind == "panel" else member.short for member in inside]  # there is none
+            return f"panel:{self.rule}({', '.join(names)})"
         if self.kind != "openai":
             return str(self)
         return self.model if self.prompts == PAPER.name else f"{self.model} ({self.prompts})"

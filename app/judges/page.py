@@ -19,7 +19,7 @@ def _draw(run: Run, view: JudgesView) -> None:
         "Which judge, asked in which words? Each is tried on labels that people decided, and the one that decides most "
         "like them refines the run."
     )
-    is_at_work = _job(run, view)
+    is_at_work = _job(run)
     if not run.is_refined:
         if not is_at_work:
             st.info(
@@ -40,21 +40,13 @@ def _draw(run: Run, view: JudgesView) -> None:
         try_form(run, standard, file)
 
 
-def _job(run: Run, view: JudgesView) -> bool:
+def _job(run: Run) -> bool:
     """The run's latest job that asks a judge, while it is at work or did not get through. Whether one is at work."""
     its = [job for job in jobs.all_jobs() if job.spec.run == run.name]
     asking = [job for job in its if any(isinstance(step, jobs.Try | jobs.Refine) for step in job.spec.steps)]
     for job in asking[:1]:
         if job.state != "done":
             job_panel(job, api_key)
-        elif any(isinstance(step, jobs.Refine) for step in job.spec.steps):
-            job_panel(job)
-            st.page_link(
-                links.page("review"),
-                label="Review what it decided",
-                icon=":material/rate_review:",
-                query_params=view.query(),
-            )
     return any(job.state in jobs.ACTIVE for job in its)
 
 

@@ -14,7 +14,7 @@ from negrefine_core.judges.prompt_book import PromptBook
 from negrefine_core.judges.trial import Figure, Standard, Trial, needs_model, trials
 from negrefine_core.runs import Run
 
-from ..shared import background, errors
+from ..shared import background, errors, links
 from ..shared.judge_form import Choice
 from ..shared.judge_key import api_key, kept_form, key_for
 from ..shared.refining import refine_button
@@ -55,7 +55,7 @@ def results(run: Run, view: JudgesView, standard: Standard, file: str) -> None:
         **bound(view, "tried", shown.judge),
     )
     _disagreements(run, view, shown)
-    _use(run, shown)
+    _use(run, view, shown)
 
 
 def _trials(folder: Path, standard: Standard) -> list[Trial]:
@@ -157,10 +157,18 @@ def _disagreements(run: Run, view: JudgesView, trial: Trial) -> None:
     )
 
 
-def _use(run: Run, trial: Trial) -> None:
+def _use(run: Run, view: JudgesView, trial: Trial) -> None:
     """Refine the run with a judge that was tried; an error leaves the rest of the page as it is."""
     identity = JudgeIdentity.parse(trial.judge)
-    if trial.judge == run.judge or identity.kind not in JUDGES:
+    if trial.judge == run.judge:
+        st.page_link(
+            links.page("review"),
+            label="It refined this run: review what it decided",
+            icon=":material/rate_review:",
+            query_params=view.query(),
+        )
+        return
+    if identity.kind not in JUDGES:
         return
     st.subheader("Use this judge", help="Refines all the run’s negatives with it. What it answered is not asked again.")
     if not needs_model(run):

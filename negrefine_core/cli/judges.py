@@ -204,7 +204,7 @@ def _kappa(figure: "Figure") -> str:
     if figure.value is None:
         return "-"
     bounds = figure.bounds
-    return f"{figure.value:.2f}" + (f" ({bounds.low:.2f}-{bounds.high:.2f})" if bounds else "")
+    return f"{figure.value:.2f}" + (f" ({bounds.low:.2f} to {bounds.high:.2f})" if bounds else "")
 
 
 def _print_disagreements(found: "Trial", most: int) -> None:

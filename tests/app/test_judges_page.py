@@ -95,4 +95,4 @@ def test_judges_are_tried_on_what_people_decided_and_the_best_is_used(run: Run, 
     until(lambda: not any(job.is_alive for job in jobs.all_jobs()))
     assert run.judge == f"openai:m@{server.url}"
     assert len(server.asked) == asked  # nothing was asked twice
-    assert "Review what it decided" in [link.proto.label for link in page().get("page_link")]
+    assert "It refined this run: review what it decided" in [link.proto.label for link in page().get("page_link")]
