@@ -17,10 +17,12 @@ def unlike_paper(settings: Settings) -> str:
     ours, papers = (*settings.noun_files, *settings.adjective_files), (*NOUN_FILES, *ADJECTIVE_FILES)
     named = " and ".join(map(plain, ours)) if len(ours) <= FILES else f"{len(ours)} of its files"
     share = "all words" if settings.fraction == 1 else f"the {100 * settings.fraction:g}% least similar words"
+    extra = [plain(file) for file in ours if file not in papers]
+    without = f", without {' and '.join(extra)}" if extra else ""
     if set(ours) != set(papers):
         return (
             f"Not the paper’s settings: the negatives are {share} of WordNet’s {named}; the paper takes the "
-            f"{100 * FRACTION:g}% least similar of {len(papers)} other files."
+            f"{100 * FRACTION:g}% least similar of {len(papers)} files{without}."
         )
     if settings.fraction != FRACTION:
         return f"Not the paper’s settings: {share} are negatives; the paper takes {100 * FRACTION:g}%."
