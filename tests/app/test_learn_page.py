@@ -78,7 +78,7 @@ def test_the_story_shows_which_pictures_only_the_filter_saves_and_the_words_they
     cards = [element.proto.label for element in app.get("page_link") if "→" in element.proto.label]
     assert len(cards) == 6
     assert any("lemon" in card and "“lemon”" in card for card in cards)
-    assert "the paper takes the 15% least similar of 23 files, without noun.food" in said
+    assert "the paper takes the 15% least similar of 23 files, without noun" in said
     said = texts(settled(at("learn", run=STORY_RUN, lesson="judge")))
     assert "“banana bread”" in said
     assert "NegLabel part is better" in said
