@@ -136,6 +136,7 @@ class Job:
             raise NegRefineError(f"cannot start the job in {self.folder} ({error}); delete that folder") from error
 
     def _resume(self, api_key: str) -> None:
+        paths.sweep(self.folder.parent)  # of what the first start left where it was killed
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         with open(lock, "r+b", buffering=0) as file:
             deadline = time.monotonic() + LEAVE
