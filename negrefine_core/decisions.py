@@ -5,9 +5,9 @@ from typing import TypeVar
 
 from .judge import PUBLISHED
 from .negfilter import clean_negatives
-from .records import Mark, Negative, Override, Verdict
+from .records import Mark, Negative, Override, Review, Verdict
 
-Numbered = TypeVar("Numbered", Override, Mark)
+Numbered = TypeVar("Numbered", Override, Review, Mark)
 
 KEPT, DROPPED = "kept", "dropped"
 
@@ -37,7 +37,7 @@ def not_undone(log: Sequence[Numbered]) -> list[Numbered]:
     return [entry for entry in log if entry.undoes is None and entry.number not in undone]
 
 
-def next_number(log: Sequence[Override] | Sequence[Mark]) -> int:
+def next_number(log: Sequence[Override] | Sequence[Review] | Sequence[Mark]) -> int:
     """The number of the line that comes after these."""
     return log[-1].number + 1 if log else 0
 

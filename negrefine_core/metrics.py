@@ -122,6 +122,25 @@ def interval(draws: NDArray[np.float64], level: float = 0.95) -> Interval:
     return Interval(float(low), float(high))
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A share or kappa with its 95% interval; without a value `why` says what it lacks."""
+
+    value: float | None
+    bounds: Interval | None = None
+    why: str = ""
+
+
+def cohen_kappa(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How far two agree beyond chance in what they say yes to, over the last axis; nan where both say but one thing."""
+    alike = (first == second).mean(axis=-1)
+    p, q = first.mean(axis=-1), second.mean(axis=-1)
+    chance = p * q + (1 - p) * (1 - q)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: NDArray[np.float64] = np.where(chance < 1, np.round((alike - chance) / (1 - chance), 12) + 0.0, np.nan)
+    return found  # + 0.0: no -0.00
+
+
 def auroc_interval(auroc: float, n_id: int, n_ood: int) -> Interval:
     """The 95% interval of an AUROC of few images; where none of them overlap it is no point, as resampling makes it.
 

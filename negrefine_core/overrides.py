@@ -184,8 +184,18 @@ def override(
         return _override(run, dict.fromkeys(labels, (decision, reason, who)))
 
 
-def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Override]:
-    """Override by label -> (decision, reason, who), all of them or none, while the run is held."""
+def override_or_confirm(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Override]:
+    """Decide by label -> (decision, reason, who), all of them or none: a line each, whatever was decided before.
+
+    Raises NegRefineError as `override` does.
+    """
+    with run.locked():
+        return _override(run, wanted, confirming=True)
+
+
+def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]], confirming: bool = False) -> list[Override]:
+    """Override by label -> (decision, reason, who), all of them or none, while the run is held; where that is
+    `confirming`, a line is written of what is decided so already, too."""
     wrong = [decision for decision, _, _ in wanted.values() if decision not in (KEPT, DROPPED)]
     if wrong:
         raise NegRefineError(f"a decision is '{KEPT}' or '{DROPPED}', not {wrong[0]!r}")
@@ -193,7 +203,7 @@ def _override(run: Run, wanted: Mapping[str, tuple[str, str, str]]) -> list[Over
     added = [
         Override(label, current[label], decision, reason, who, now())
         for label, (decision, reason, who) in wanted.items()
-        if current[label] != decision
+        if confirming or current[label] != decision
     ]
     if KEPT not in (current | {entry.negative: entry.new for entry in added}).values():
         raise NegRefineError("that would drop every negative; keep at least one to score with")

@@ -1,4 +1,5 @@
-"""What the steps hand to each other and a run keeps: mined negatives, verdicts, a person's overrides and marks."""
+"""What the steps hand to each other and a run keeps: mined negatives, verdicts, a person's overrides, reviews
+and marks."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,6 +95,26 @@ class Override:
     reason: str
     who: str
     time: str
+    undoes: int | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True)
+class Review:
+    """A person's own decision on a negative, "kept" or "dropped", which the run does not follow until it is merged.
+
+    `until` is the number that the next line of `overrides.jsonl` had then. `number` is the line's name in
+    `reviews.jsonl`, counted upwards; a line that `undoes` another says again what that one said.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    negative: str
+    decision: str
+    reason: str
+    who: str
+    time: str
+    until: int
     undoes: int | None = None
     number: int = 0
 

@@ -15,7 +15,7 @@ from .errors import NegRefineError, UnfinishedError, UnknownIdSetError
 from .image_sets import is_set_name
 from .judge import PUBLISHED
 from .paths import from_portable, portable, temporary_folder, write_atomically, writing
-from .records import Mark, Negative, Override, Reason, Verdict
+from .records import Mark, Negative, Override, Reason, Review, Verdict
 from .run_files import logs, tables
 from .run_files.checks import digest
 from .run_files.folder import RunFolder
@@ -123,7 +123,7 @@ class Run(RunFolder):
             if before not in ((), (new,)):
                 self.update_info(hashes={**hashes, name: (new,)})
 
-    # --- verdicts, reasons, overrides and marks -------------------------------------------------------------------
+    # --- verdicts, reasons, overrides, reviews and marks ----------------------------------------------------------
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -160,6 +160,22 @@ class Run(RunFolder):
             added = [replace(override, number=first + i) for i, override in enumerate(overrides)]
             logs.append(self.path("overrides.jsonl"), added)
             self.update_info(overrides=first + len(added))
+        return added
+
+    @property
+    def reviews(self) -> list[Review]:
+        """Everyone's own decisions. Raises NegRefineError where lines that were there are lost."""
+        log = logs.read_reviews(self.path("reviews.jsonl"))
+        self._check_end("reviews", decisions.next_number(log), self.info.reviews)
+        return log
+
+    def append_reviews(self, reviews: Iterable[Review]) -> list[Review]:
+        """Append decisions under numbers of their own, and return them as they were written."""
+        with self.locked():
+            first = decisions.next_number(self.reviews)
+            added = [replace(review, number=first + i) for i, review in enumerate(reviews)]
+            logs.append(self.path("reviews.jsonl"), added)
+            self.update_info(reviews=first + len(added))
         return added
 
     @property

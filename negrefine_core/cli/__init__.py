@@ -3,7 +3,7 @@
 import typer
 
 from ..errors import NegRefineError
-from . import decisions, explorer, judges, prompts, research, sorting, steps
+from . import decisions, explorer, judges, prompts, research, reviews, sorting, steps
 
 app = typer.Typer(
     name="negrefine",
@@ -30,7 +30,7 @@ Step by step:
     negrefine evaluate --name pets --id pets --ood other
 """,
 )
-for module in (steps, explorer, sorting, decisions, judges, prompts, research):
+for module in (steps, explorer, sorting, decisions, reviews, judges, prompts, research):
     app.add_typer(module.commands)
 
 

@@ -36,7 +36,7 @@ def override(
     yes: Yes = False,
 ) -> None:
     """Decide otherwise than the judge: on labels, or on all that the filters choose. Nothing is ever overwritten."""
-    from .. import overrides
+    from .. import overrides, reviews
     from ..runs import Run
 
     current = Run.open(name)
@@ -60,6 +60,7 @@ def override(
             if not yes:
                 typer.confirm(f"{len(chosen):,} negatives to {to}?", abort=True, err=True)
         added = overrides.override(current, chosen, to, who, reason, seen)
+        added += reviews.settle(current, chosen, to, who, reason)
     typer.echo(f"{len(added):,} overrides made; {len(current.negatives):,} negatives kept. Score again to use them.")
 
 

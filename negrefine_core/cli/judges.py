@@ -30,7 +30,7 @@ from .options import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..judges.trial import Figure, Standard, Trial
+    from ..judges.trial import Standard, Trial
 
 commands = typer.Typer()
 judges = typer.Typer(no_args_is_help=True, help="Compare judges, or try them on labels that people decided.")
@@ -173,10 +173,10 @@ def _print_trials(standard: "Standard", found: Sequence["Trial"], prices: tuple[
         shown.add_row(
             JudgeIdentity.parse(each.judge).short,
             f"{each.decided:,}" if each.is_whole else f"{each.decided:,} of {each.labels:,}",
-            _share(each.agreement),
-            _kappa(each.kappa),
-            _share(each.precision),
-            _share(each.recall),
+            tables.share(each.agreement),
+            tables.kappa(each.kappa),
+            tables.share(each.precision),
+            tables.share(each.recall),
             f"{each.questions:,}",
             f"{each.asked:,}",
             f"{each.unclear:,}",
@@ -190,21 +190,6 @@ def _print_trials(standard: "Standard", found: Sequence["Trial"], prices: tuple[
         }
     tables.show(shown)
     print_notes(notes)
-
-
-def _share(figure: "Figure") -> str:
-    if figure.value is None:
-        return "-"
-    bounds = figure.bounds
-    interval = f" ({100 * bounds.low:.0f}-{100 * bounds.high:.0f})" if bounds else ""
-    return f"{100 * figure.value:.1f}%{interval}"
-
-
-def _kappa(figure: "Figure") -> str:
-    if figure.value is None:
-        return "-"
-    bounds = figure.bounds
-    return f"{figure.value:.2f}" + (f" ({bounds.low:.2f} to {bounds.high:.2f})" if bounds else "")
 
 
 def _print_disagreements(found: "Trial", most: int) -> None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ..decisions import DROPPED, KEPT, in_force
 from ..errors import NegRefineError
 from ..judge import PUBLISHED, JudgeIdentity, Question
-from ..metrics import Interval, interval
+from ..metrics import Figure as Figure
+from ..metrics import cohen_kappa, interval
 from ..negfilter import N_NEAREST, question_chains
 from ..overrides import read_decisions
 from ..records import Negative, Subject, Verdict
@@ -100,15 +101,6 @@ def trial_chains(run: Run, labels: Collection[str], encoder: "Encoder | None") -
     logged, _ = by_judge(run)
     verdicts = [logged.get(negative.label, []) for negative in negatives]
     return [[Question(v.negative, v.kind, v.id_label, v.similarity) for v in chain] for chain in verdicts]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A share or kappa with its 95% interval; without a value `why` says what it lacks."""
-
-    value: float | None
-    bounds: Interval | None = None
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -276,8 +268,6 @@ def _measures(people: NDArray[np.bool_], rejects: NDArray[np.bool_]) -> dict[str
     both = (people & rejects).mean(axis=-1)
     alike = (people == rejects).mean(axis=-1)
     p, r = people.mean(axis=-1), rejects.mean(axis=-1)
-    chance = p * r + (1 - p) * (1 - r)
-    is_varied = (p > 0) & (p < 1)
+    kappa = np.where((p > 0) & (p < 1), cohen_kappa(people, rejects), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        kappa = np.where(is_varied, np.round((alike - chance) / (1 - chance), 12) + 0.0, np.nan)  # no -0.00
         return {"agreement": alike, "kappa": kappa, "precision": both / r, "recall": both / p}

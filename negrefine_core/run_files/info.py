@@ -98,6 +98,7 @@ class RunInfo(_Part):
     verdicts: int = Field(default=0, ge=0)  # lines of the log when the judge had answered every question
     verdict_log: str = ""  # the digest of what they say: another run's log has another
     overrides: int = Field(default=0, ge=0)  # the number that the next line of the log gets
+    reviews: int = Field(default=0, ge=0)  # likewise
     marks: int = Field(default=0, ge=0)  # likewise
     permutation: tuple[int, ...] = ()  # of the final negatives into their scoring groups
     image_sets: Mapping[str, str] = {}

@@ -1,4 +1,4 @@
-"""The append-only logs of a run: verdicts, reasons, overrides and marks, a JSON object a line with its check."""
+"""The append-only logs of a run: verdicts, reasons, overrides, reviews, marks; a JSON object a line with its check."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -12,19 +12,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import NegRefineError
 from ..paths import file_state
-from ..records import Mark, Override, Reason, Verdict
+from ..records import Mark, Override, Reason, Review, Verdict
 from .checks import digest
 from .info import first_fault
 
-R = TypeVar("R", Verdict, Reason, Override, Mark)
-Numbered = TypeVar("Numbered", Override, Mark)
+R = TypeVar("R", Verdict, Reason, Override, Review, Mark)
+Numbered = TypeVar("Numbered", Override, Review, Mark)
 
 CHECK = b', "check": "'  # a line's last field
 _NEVER = object()
 # Fields that came later are written where they say something: older lines have none.
 _LATER = {"prompts": "paper", "p_yes": None, "p_yes_from": None, "not_label": ""}
 _VERDICT, _REASON = TypeAdapter(Verdict), TypeAdapter(Reason)
-_OVERRIDE, _MARK = TypeAdapter(Override), TypeAdapter(Mark)
+_OVERRIDE, _REVIEW, _MARK = TypeAdapter(Override), TypeAdapter(Review), TypeAdapter(Mark)
 
 
 class VerdictLog:
@@ -74,12 +74,17 @@ def read_overrides(path: Path) -> list[Override]:
     return list(_parsed_overrides(path, file_state(path)))
 
 
+def read_reviews(path: Path) -> list[Review]:
+    """Raises NegRefineError naming the first line that is damaged or stands in another's place."""
+    return list(_parsed_reviews(path, file_state(path)))
+
+
 def read_marks(path: Path) -> list[Mark]:
     """Raises NegRefineError naming the first line that is damaged or stands in another's place."""
     return list(_parsed_marks(path, file_state(path)))
 
 
-def append(path: Path, records: Iterable[Reason | Override | Mark]) -> None:
+def append(path: Path, records: Iterable[Reason | Override | Review | Mark]) -> None:
     with _appending(path) as file:
         for record in records:
             file.write(_line(record))
@@ -109,6 +114,12 @@ def _parsed_reasons(path: Path, state: tuple[int, int, int]) -> tuple[Reason, ..
 def _parsed_overrides(path: Path, state: tuple[int, int, int]) -> tuple[Override, ...]:
     del state
     return tuple(_numbered(path, _OVERRIDE))
+
+
+@lru_cache(maxsize=8)
+def _parsed_reviews(path: Path, state: tuple[int, int, int]) -> tuple[Review, ...]:
+    del state
+    return tuple(_numbered(path, _REVIEW))
 
 
 @lru_cache(maxsize=8)
@@ -166,7 +177,7 @@ def _damaged(path: Path, place: int, reason: str) -> NegRefineError:
     )
 
 
-def _line(record: Verdict | Reason | Override | Mark) -> bytes:
+def _line(record: Verdict | Reason | Override | Review | Mark) -> bytes:
     said = {name: value for name, value in vars(record).items() if _LATER.get(name, _NEVER) != value}
     content = json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace")
     return _checked(content) + b"\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from negrefine_core import overrides, paths, pipeline
+from negrefine_core import overrides, paths, pipeline, reviews
 from negrefine_core.errors import NegRefineError, UnfinishedError
 from negrefine_core.judge import Question
 from negrefine_core.records import Answer, Negative, Verdict
@@ -290,6 +290,7 @@ FILES = (
     "negatives.csv",
     "verdicts.jsonl",
     "overrides.jsonl",
+    "reviews.jsonl",
     "scores/pets.parquet",
     "skipped.csv",
     "metrics.json",
@@ -302,6 +303,7 @@ def finished(run: Run) -> Run:
         score(run, image_set)
     run.set_role("pets", "ID")
     decide(run.folder, ["granite"])
+    reviews.decide(run, "ann", {"granite": ("dropped", "a stone")})
     pipeline.evaluate(run, "pets", ["cars"], n_bootstrap=5)
     return run
 
@@ -310,7 +312,14 @@ def everything(run: Run) -> list[object]:
     """All that a finished run of pets and cars says, to be compared."""
     found = Run.open(run.folder)
     tables = [found.scores(image_set).to_dict() for image_set in ("pets", "cars")]
-    labels = [found.id_labels, found.negatives, found.neglabel_negatives, found.overrides, found.verdicts]
+    labels = [
+        found.id_labels,
+        found.negatives,
+        found.neglabel_negatives,
+        found.overrides,
+        found.reviews,
+        found.verdicts,
+    ]
     return [*labels, str(tables), found.metrics, found.info, overrides.outdated_scores(found), found.skipped.to_dict()]
 
 

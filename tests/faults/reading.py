@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from negrefine_core import marks, methods, metrics, overrides, paths, pipeline
+from negrefine_core import marks, methods, metrics, overrides, paths, pipeline, reviews
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import queue
+from negrefine_core.records import Review
 from negrefine_core.runs import Run
 from tests.faults.world import BOOTSTRAP, OTHER, World
 
@@ -105,6 +106,10 @@ def _review(run: Run) -> object:
     return _rows(overrides.review_table(run).drop(columns=["time"]))
 
 
+def _two(said: Mapping[str, list[Review]]) -> list[object]:
+    return [(label, [(r.who, r.decision, r.reason) for r in each]) for label, each in said.items()]
+
+
 def _marks(run: Run) -> object:
     found = {name: marks.marked(run, name) for name in run.scored_sets}
     return {name: {p: (m.side, m.id_label, m.who) for p, m in known.items()} for name, known in found.items()}
@@ -135,6 +140,10 @@ READERS: Mapping[str, Callable[[Run], object]] = {
     "review": lambda run: _review(run) if run.is_mined else "not mined",
     "negatives": lambda run: [vars(n) for n in run.negatives] if run.is_refined else "not refined",
     "outdated": overrides.outdated_scores,
+    "review log": lambda run: [(r.negative, r.decision, r.reason, r.who, r.undoes is not None) for r in run.reviews],
+    "reviews": lambda run: (
+        _two(reviews.agreed(run)) + _two(reviews.disagreements(run)) if run.is_mined else "not mined"
+    ),
     "scores": _scores,
     "mark log": lambda run: [(m.image_set, m.path, m.side, m.who, m.undoes is not None) for m in run.marks],
     "marks": _marks,

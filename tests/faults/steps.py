@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from negrefine_app.score import uploads
 
-from negrefine_core import marks, overrides, paths, pipeline, sorting
+from negrefine_core import marks, overrides, paths, pipeline, reviews, sorting
 from negrefine_core.benchmarks import ablation, seeds
 from negrefine_core.benchmarks.experiments import Experiment
 from negrefine_core.benchmarks.export import export_scores
@@ -162,6 +162,18 @@ def _try_judge(world: World) -> None:
     pipeline.try_judge(run, world.encoder, judge("fixed:second"), trial.read_standard(run, file))
 
 
+def _review(world: World) -> None:
+    """A third person decides blind."""
+    reviews.decide(world.run(), "eve", dict.fromkeys(world.labels("kept")[4:6], ("dropped", "mine")))
+
+
+def _unreview_once(world: World) -> None:
+    """Take the last blind decision of the state `scored` back, once."""
+    run = world.run()
+    if all(entry.undoes is None for entry in run.reviews):
+        reviews.undo(run, "ann")
+
+
 def _unmark_once(world: World) -> None:
     """Take the last mark of the state `scored` back, once."""
     run = world.run()
@@ -193,6 +205,9 @@ STEPS: tuple[Step, ...] = (
     Step("undo", "scored", _undo_once),
     Step("import decisions", "scored", _import_decisions),
     Step("export decisions", "scored", lambda world: overrides.export_csv(world.run(), WRITTEN / "decisions.csv")),
+    Step("review blind", "scored", _review),
+    Step("take a review back", "scored", _unreview_once),
+    Step("merge reviews", "scored", lambda world: reviews.merge(world.run())),
     Step("say the role", "scored", lambda world: world.run().set_role("food", "ID")),
     Step("mark", "scored", lambda world: world.mark(2, is_id=True)),
     Step("take a mark back", "scored", _unmark_once),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from negrefine_core import marks, overrides, paths
+from negrefine_core import marks, overrides, paths, reviews
 from negrefine_core.runs import Run
 from tests.faults.changes import Change, Changes
 from tests.faults.children import Child, Ended, forked
@@ -40,6 +40,10 @@ def _undo(who: str) -> Callable[[World], object]:
 
 def _confirm(world: World) -> None:
     overrides.confirm(world.run(), world.labels("kept")[2:4], "ivy", "fine")
+
+
+def _review(who: str) -> Callable[[World], object]:
+    return lambda world: reviews.decide(world.run(), who, {world.labels("kept")[6]: ("dropped", who)})
 
 
 def _unmark(world: World) -> None:
@@ -74,6 +78,8 @@ PAIRS: Mapping[str, Pair] = {
     "role, score": Pair("scored", _role, _score("animals")),
     "remove, score": Pair("scored", _remove, _score("food")),
     "evaluate, override": Pair("changed", World.evaluate, _drop(7, "bob")),
+    "review, merge": Pair("scored", _review("ann"), lambda world: reviews.merge(world.run())),
+    "review, review": Pair("scored", _review("ann"), _review("bob")),
     "mark, mark": Pair("scored", lambda world: world.mark(2, True, "ann"), lambda world: world.mark(3, False, "bob")),
     "mark, take back": Pair("scored", lambda world: world.mark(2, True, "ann"), _unmark),
     "mine, mine": Pair("created", lambda world: world.mine(), lambda world: world.mine()),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import sklearn.metrics  # noqa: F401 - the forked processes find loaded what the steps import when they need it
 import torch
 
-from negrefine_core import marks, overrides, paths, pipeline
+from negrefine_core import marks, overrides, paths, pipeline, reviews
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.image_sets import ImageSet, open_image_set
@@ -144,7 +144,7 @@ class World:
         pipeline.refine(self.run(), self.encoder, judge(identity))
 
     def decide(self) -> None:
-        """Two dropped, one restored, one confirmed; one more that is taken back."""
+        """Two dropped, one restored, one confirmed, one more that is taken back; two people review blind."""
         run = self.run()
         kept, dropped = self.labels("kept"), self.labels("dropped")
         overrides.override(run, kept[:2], "dropped", "ann", "too near")
@@ -152,6 +152,9 @@ class World:
         overrides.confirm(run, kept[2:3], "ann", "looks right")
         overrides.override(run, kept[3:4], "dropped", "bob")
         overrides.undo(run, "bob")
+        agreed, differs = (kept[4], ("dropped", "near")), kept[5]
+        reviews.decide(run, "ann", dict([agreed, (differs, ("dropped", ""))]))
+        reviews.decide(run, "bob", dict([agreed, (differs, ("kept", "far"))]))
 
     def labels(self, decision: str) -> list[str]:
         """The negatives that the verdicts alone keep or drop."""
