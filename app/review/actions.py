@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from negrefine_core import overrides
+from negrefine_core import overrides, reviews
 from negrefine_core.overrides import DROPPED, KEPT, DecidedMeanwhileError, Seen
 from negrefine_core.records import Override
 from negrefine_core.runs import Run
@@ -15,17 +15,22 @@ from ..shared.errors import told
 from ..shared.reviewer import reviewer
 from ..shared.view import change, now
 from ..shared.words import plain
+from . import blind
 from .queue import Queue
 from .view import ReviewView
 
 BULK = "review_bulk"  # (run, number after the log's last, lines that one bulk action wrote): one undo takes them all
-OWN = "review_own"  # (run, number) of the lines that this session wrote
+OPEN, BLIND = "overrides", "reviews"  # the log that a decision goes to
+OWN = "review_own"  # (run, log, number) of the lines that this session wrote
 
 
 def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -> None:
     """The row of buttons; each names its key."""
     label, kept = row["label"], row["decision"] == KEPT
-    seen, last = queue.seen(row.to_frame().T), overrides.not_undone(queue.overrides)[-_at_once(run, queue.until) :]
+    seen, last = (
+        queue.seen(row.to_frame().T),
+        overrides.not_undone(queue.overrides)[-_at_once(run, view, queue.until) :],
+    )
     onward = queue.open_after(label) or queue.neighbour(label, 1) or label
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
     with st.container(horizontal=True, gap="xsmall"):
@@ -57,7 +62,7 @@ def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -
         _button(
             "Undo",
             "U",
-            _undo_help(last),
+            blind.undo_help(last) if view.blind else _undo_help(last),
             _undo,
             (run, view, seen.until),
             disabled=not last,
@@ -122,11 +127,15 @@ def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str, 
     """
     reason, own = str(st.session_state.get("review_reason", "")).strip(), own_lines()
     try:
-        written = overrides.decide(run, label, decision, reviewer(), reason, seen)
-        own.update(numbers(run, written))
+        if view.blind:
+            written = blind.decide(run, label, decision, reason, seen)
+        else:
+            written = overrides.decide(run, label, decision, reviewer(), reason, seen)
+            written = written or reviews.settle(run, [label], decision, reviewer(), reason)
+        own.update(numbers(run, written, view.blind))
         said = _done(written, label, decision)
     except DecidedMeanwhileError as error:
-        if not error.lines or not own.issuperset(numbers(run, error.lines)):
+        if not error.lines or not own.issuperset(numbers(run, error.lines, view.blind)):
             change(view, label=label)
             raise
         said = f"“{plain(label)}” is decided already: a key was pressed twice."
@@ -139,6 +148,8 @@ def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str, 
 def _done(written: list[Override], label: str, decision: str) -> str:
     if not written:
         return f"“{plain(label)}” was reviewed before; nothing new is written."
+    if not written[0].old:
+        return f"Noted as yours: “{plain(label)}” is {decision}. U takes it back."
     done = {KEPT: "Restored", DROPPED: "Dropped"}[decision] if written[0].old != decision else "Left as it is:"
     return f"{done} “{plain(label)}”. U takes it back."
 
@@ -147,10 +158,15 @@ def _done(written: list[Override], label: str, decision: str) -> str:
 def _undo(run: Run, view: ReviewView, until: int) -> None:
     """Nothing where somebody else decided since the button was drawn: the last decision is then another."""
     own = own_lines()
-    while (run.name, until) in own:
-        until += 1
-    undone = overrides.undo(run, reviewer(), _at_once(run, until), until)
-    own.update(numbers(run, undone))
+    if view.blind:
+        undone = blind.undo(
+            run, max([until, *(line + 1 for name, log, line in own if (name, log) == (run.name, BLIND))])
+        )
+    else:
+        while (run.name, OPEN, until) in own:
+            until += 1
+        undone = overrides.undo(run, reviewer(), _at_once(run, view, until), until)
+    own.update(numbers(run, undone, view.blind))
     st.session_state.pop(BULK, None)
     if undone:
         change(view, label=undone[-1].negative)
@@ -158,17 +174,17 @@ def _undo(run: Run, view: ReviewView, until: int) -> None:
         st.toast(f"Took back {what}.")
 
 
-def _at_once(run: Run, until: int) -> int:
+def _at_once(run: Run, view: ReviewView, until: int) -> int:
     """How many decisions an undo takes back: all of a bulk action, where nothing came after it."""
     name, end, count = st.session_state.get(BULK, ("", 0, 1))
-    return int(count) if (name, end) == (run.name, until) else 1
+    return int(count) if (name, end) == (run.name, until) and not view.blind else 1
 
 
-def own_lines() -> set[tuple[str, int]]:
+def own_lines() -> set[tuple[str, str, int]]:
     """What this session wrote, as `numbers` says it: its person knows of it before the page is drawn again."""
-    own: set[tuple[str, int]] = st.session_state.setdefault(OWN, set())
+    own: set[tuple[str, str, int]] = st.session_state.setdefault(OWN, set())
     return own
 
 
-def numbers(run: Run, lines: Sequence[Override]) -> set[tuple[str, int]]:
-    return {(run.name, entry.number) for entry in lines}
+def numbers(run: Run, lines: Sequence[Override], is_blind: bool = False) -> set[tuple[str, str, int]]:
+    return {(run.name, BLIND if is_blind else OPEN, entry.number) for entry in lines}

@@ -99,7 +99,7 @@ def _decide_on_all(run: Run, labels: list[str], action: str, seen: Seen) -> None
     else:
         added = overrides.override(run, labels, action, who, reason, seen)
     own.update(numbers(run, added))
-    _written(run, added)
+    written_at_once(run, added)
 
 
 @told
@@ -110,14 +110,15 @@ def _import(run: Run) -> None:
     own = own_lines()
     added, unknown = overrides.import_csv(run, file, reviewer(), file.name)
     own.update(numbers(run, added))
-    _written(run, added)
+    written_at_once(run, added)
     if unknown:
         raise NegRefineError(
             f"{len(unknown):,} labels of {file.name} are no negatives of this run; the first: {unknown[0][:80]!r}"
         )
 
 
-def _written(run: Run, added: list[Override]) -> None:
+def written_at_once(run: Run, added: list[Override]) -> None:
+    """Say how many decisions were written, and have one undo take them all back."""
     count = len(added)
     if count:
         st.session_state[BULK] = (run.name, next_number(added), count)

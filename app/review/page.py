@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from negrefine_core import reviews
 from negrefine_core.overrides import KEPT
 from negrefine_core.runs import Run
 
@@ -11,37 +12,47 @@ from ..shared.outdated import outdated, since
 from ..shared.reviewer import name_field
 from ..shared.view import bound
 from ..shared.words import plain
+from . import blind
 from .actions import decision_buttons, reason_field
 from .bulk import bulk_actions
 from .card import asked_questions, definitions, negative_card
 from .effect import effect_of_decision, images_by_label
+from .people import both_words, two_people
 from .queue import Judged, Queue, judged, review_queue, stored_impact
 from .view import ORDERS, QUEUES, ReviewView
 
 
 def _draw(run: Run, view: ReviewView) -> None:
     name_field()
+    blind.switch(view)
     verdicts = judged(run)
     _choose(run, view, verdicts)
     if view.sample:
         _sample(view)
-    queue = review_queue(run, view, _impact(run) if view.order == "impact" else None)
+    queue = review_queue(run, view, _impact(run) if view.order == "impact" and not view.blind else None)
+    differ = {} if view.blind else reviews.disagreements(run)
     _progress(view, queue)
     row = _row(view, queue)
     if row is not None:
         _heading(view, queue, row)
+        both_words(differ.get(row["label"], []))
         decision_buttons(run, view, queue, row)
         reason_field()
         left, right = st.columns([11, 9], gap="medium")
         with left:
             words = negative_card(run, verdicts, row)
         effect, questions = right.container(), st.container()
-    bulk_actions(run, queue)
+    if not view.blind:
+        bulk_actions(run, queue)
+        two_people(run, view, differ)
     if row is not None:  # last: everything else is there before WordNet and the model are
         definitions(words)
         with questions:
             asked_questions(run, verdicts, row)
         with effect:
+            if view.blind:
+                st.caption(blind.HIDDEN)
+                return
             effect_of_decision(run, view, row)
             _outdated_scores(run, view)
 
@@ -89,7 +100,7 @@ def _choose(run: Run, view: ReviewView, verdicts: Judged) -> None:
         help="Labels that were rejected as a subcategory of this class, or as the same word.",
         **bound(view, "id_class", view.id_class if view.id_class in classes else "", label=""),
     )
-    lacking = set() if run.scored_sets else {"impact"}
+    lacking = set() if run.scored_sets and not view.blind else {"impact"}
     if verdicts.table["unsure"].isna().all():
         lacking.add("unsure")
     offered = [order for order in ORDERS if order not in lacking]
@@ -105,7 +116,7 @@ def _choose(run: Run, view: ReviewView, verdicts: Judged) -> None:
 def _progress(view: ReviewView, queue: Queue) -> None:
     reviewed, total = queue.progress
     if total:
-        st.progress(reviewed / total, f"**{reviewed:,} of {total:,}** reviewed")
+        st.progress(reviewed / total, f"**{reviewed:,} of {total:,}** reviewed" + (" by you" if view.blind else ""))
 
 
 def _outdated_scores(run: Run, view: ReviewView) -> None:
@@ -154,6 +165,8 @@ def _heading(view: ReviewView, queue: Queue, row: pd.Series) -> None:
         badges.append(":blue-badge[overridden]")
     elif row["reviewed"]:
         badges.append(":blue-badge[reviewed]")
+    if view.blind:
+        badges.append(":violet-badge[:material/visibility_off: blind]")
     with st.container(horizontal=True, vertical_alignment="center"):
         if view.image:
             st.page_link(

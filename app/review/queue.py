@@ -15,6 +15,7 @@ from negrefine_core.runs import Run
 from ..shared.cached import cached_by
 from ..shared.scored_images import scores
 from ..shared.wordnet import WORDNET_LOCK, wordnet
+from .blind import own_log
 from .view import ReviewView
 
 KINDS = {"proper": "proper noun", "subcategory": "subcategory", "same": "same", "kept": KEPT}
@@ -111,8 +112,9 @@ class Queue:
 
 
 def review_queue(run: Run, view: ReviewView, impact: pd.Series | None = None) -> Queue:
-    """The view's queue. `impact` is the number of images by label, where it is known."""
-    log = run.overrides
+    """The view's queue, by the run's decisions or, blind, by the reviewer's own. `impact` is the number of images by
+    label, where it is known."""
+    log = own_log(run) if view.blind else run.overrides
     table = decided(judged(run).table, log)
     table["impact"] = table["label"].map(impact).fillna(0).astype(int) if impact is not None else 0
     table = table.iloc[_sorted_rows(table, view.order)].reset_index(drop=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..shared.view import View, choice, lines
+from ..shared.view import View, choice, flag, lines
 
 QUEUES = {
     "rejected": "All rejections",
@@ -27,7 +27,7 @@ ORDERS = {
 @dataclass(frozen=True)
 class ReviewView(View):
     """`queue`, `order`, `search` and `id_class` choose the negatives to review, `sample` only some of
-    them; `label` is the one on the card."""
+    them; `label` is the one on the card. `blind` goes through them by a person's own decisions alone."""
 
     queue: str = choice(*QUEUES)
     order: str = choice(*ORDERS)
@@ -35,3 +35,4 @@ class ReviewView(View):
     id_class: str = ""
     sample: tuple[str, ...] = lines()
     label: str = ""
+    blind: bool = flag()

@@ -69,6 +69,11 @@ def number() -> float | None:
     return _written(nothing, _Form(_finite))
 
 
+def flag() -> bool:
+    """On or off."""
+    return _written(False, _Form(lambda text: text == "on", lambda is_on: "on" if is_on else ""))
+
+
 def count() -> int:
     """A number from 1."""
     return _written(1, _Form(_counted))
