@@ -20,18 +20,17 @@ from .queue import Queue
 from .view import ReviewView
 
 BULK = "review_bulk"  # (run, number after the log's last, lines that one bulk action wrote): one undo takes them all
-OPEN, BLIND = "overrides", "reviews"  # the log that a decision goes to
-OWN = "review_own"  # (run, log, number) of the lines that this session wrote
+OWN, OWN_BLIND = "review_own", "review_own_blind"  # (run, number) of the lines that this session wrote in each log
 
 
-def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series) -> None:
-    """The row of buttons; each names its key."""
+def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series, onward: str = "") -> None:
+    """The row of buttons; each names its key. `onward` is the label that comes after, if not the queue's next."""
     label, kept = row["label"], row["decision"] == KEPT
     seen, last = (
         queue.seen(row.to_frame().T),
         overrides.not_undone(queue.overrides)[-_at_once(run, view, queue.until) :],
     )
-    onward = queue.open_after(label) or queue.neighbour(label, 1) or label
+    onward = onward or queue.open_after(label) or queue.neighbour(label, 1) or label
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
     with st.container(horizontal=True, gap="xsmall"):
         _button(
@@ -125,17 +124,17 @@ def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str, 
 
     A key that is pressed twice may end the first callback wherever that uses Streamlit: what it wrote is noted before.
     """
-    reason, own = str(st.session_state.get("review_reason", "")).strip(), own_lines()
+    reason, own = str(st.session_state.get("review_reason", "")).strip(), own_lines(view.blind)
     try:
         if view.blind:
             written = blind.decide(run, label, decision, reason, seen)
         else:
             written = overrides.decide(run, label, decision, reviewer(), reason, seen)
             written = written or reviews.settle(run, [label], decision, reviewer(), reason)
-        own.update(numbers(run, written, view.blind))
+        own.update(numbers(run, written))
         said = _done(written, label, decision)
     except DecidedMeanwhileError as error:
-        if not error.lines or not own.issuperset(numbers(run, error.lines, view.blind)):
+        if not error.lines or not own.issuperset(numbers(run, error.lines)):
             change(view, label=label)
             raise
         said = f"“{plain(label)}” is decided already: a key was pressed twice."
@@ -157,16 +156,14 @@ def _done(written: list[Override], label: str, decision: str) -> str:
 @told
 def _undo(run: Run, view: ReviewView, until: int) -> None:
     """Nothing where somebody else decided since the button was drawn: the last decision is then another."""
-    own = own_lines()
+    own = own_lines(view.blind)
     if view.blind:
-        undone = blind.undo(
-            run, max([until, *(line + 1 for name, log, line in own if (name, log) == (run.name, BLIND))])
-        )
+        undone = blind.undo(run, max([until, *(line + 1 for name, line in own if name == run.name)]))
     else:
-        while (run.name, OPEN, until) in own:
+        while (run.name, until) in own:
             until += 1
         undone = overrides.undo(run, reviewer(), _at_once(run, view, until), until)
-    own.update(numbers(run, undone, view.blind))
+    own.update(numbers(run, undone))
     st.session_state.pop(BULK, None)
     if undone:
         change(view, label=undone[-1].negative)
@@ -180,11 +177,11 @@ def _at_once(run: Run, view: ReviewView, until: int) -> int:
     return int(count) if (name, end) == (run.name, until) and not view.blind else 1
 
 
-def own_lines() -> set[tuple[str, str, int]]:
+def own_lines(is_blind: bool = False) -> set[tuple[str, int]]:
     """What this session wrote, as `numbers` says it: its person knows of it before the page is drawn again."""
-    own: set[tuple[str, str, int]] = st.session_state.setdefault(OWN, set())
+    own: set[tuple[str, int]] = st.session_state.setdefault(OWN_BLIND if is_blind else OWN, set())
     return own
 
 
-def numbers(run: Run, lines: Sequence[Override], is_blind: bool = False) -> set[tuple[str, str, int]]:
-    return {(run.name, BLIND if is_blind else OPEN, entry.number) for entry in lines}
+def numbers(run: Run, lines: Sequence[Override]) -> set[tuple[str, int]]:
+    return {(run.name, entry.number) for entry in lines}

@@ -17,7 +17,7 @@ from .actions import decision_buttons, reason_field
 from .bulk import bulk_actions
 from .card import asked_questions, definitions, negative_card
 from .effect import effect_of_decision, images_by_label
-from .people import both_words, two_people
+from .people import both_words, next_to_settle, two_people
 from .queue import Judged, Queue, judged, review_queue, stored_impact
 from .view import ORDERS, QUEUES, ReviewView
 
@@ -35,10 +35,12 @@ def _draw(run: Run, view: ReviewView) -> None:
     row = _row(view, queue)
     if row is not None:
         _heading(view, queue, row)
-        both_words(differ.get(row["label"], []))
-        decision_buttons(run, view, queue, row)
+        both_words(differ, row["label"])
+        decision_buttons(run, view, queue, row, next_to_settle(differ, row["label"]))
         reason_field()
-        left, right = st.columns([11, 9], gap="medium")
+        if view.blind:
+            st.caption(blind.HIDDEN)
+        left, right = (st.container(), st.container()) if view.blind else st.columns([11, 9], gap="medium")
         with left:
             words = negative_card(run, verdicts, row)
         effect, questions = right.container(), st.container()
@@ -49,12 +51,10 @@ def _draw(run: Run, view: ReviewView) -> None:
         definitions(words)
         with questions:
             asked_questions(run, verdicts, row)
-        with effect:
-            if view.blind:
-                st.caption(blind.HIDDEN)
-                return
-            effect_of_decision(run, view, row)
-            _outdated_scores(run, view)
+        if not view.blind:
+            with effect:
+                effect_of_decision(run, view, row)
+                _outdated_scores(run, view)
 
 
 def _sample(view: ReviewView) -> None:

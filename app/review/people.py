@@ -21,20 +21,33 @@ from .view import ReviewView
 
 LISTED = 30  # disagreements that are shown at once
 PAIR = "people_pair"
+Differ = Mapping[str, Sequence[Review]]  # what each person said of every label that is still to be settled
 
 
-def both_words(said: Sequence[Review]) -> None:
+def both_words(differ: Differ, label: str) -> None:
     """What each person decided on the label on the card, where they disagree still."""
-    if not said:
+    if label not in differ:
         return
     with st.container(border=True, gap="xsmall", key="both_words"):
-        st.markdown(f"{_names(said)} disagree. Your decision settles it; write the reason beside it.")
-        for entry in said:
+        place = f"{list(differ).index(label) + 1:,} of {len(differ):,}"
+        st.markdown(
+            f"{_names(differ[label])} disagree ({place}). Your decision settles it; write the reason beside it."
+        )
+        for entry in differ[label]:
             reason = f": “{plain(entry.reason)}”" if entry.reason else ""
             st.markdown(f"**{plain(entry.who)}** says {entry.decision}{reason}")
 
 
-def two_people(run: Run, view: ReviewView, differ: Mapping[str, Sequence[Review]]) -> None:
+def next_to_settle(differ: Differ, label: str) -> str:
+    """The label after this one on which people disagree, from the top again after the last; empty where there is none
+    or they agree on this one."""
+    labels = list(differ)
+    if label not in differ or len(labels) < 2:
+        return ""
+    return labels[(labels.index(label) + 1) % len(labels)]
+
+
+def two_people(run: Run, view: ReviewView, differ: Differ) -> None:
     people = reviews.by_person(run)
     with st.expander("Two people", icon=":material/group:"):
         counts = [f"**{plain(who)}** {len(own):,} {plural(len(own), 'label')}" for who, own in people.items()]
@@ -71,8 +84,8 @@ def _agreement(run: Run, people: Sequence[str]) -> None:
         f"Cohen’s kappa **{_kappa(found.kappa)}**"
         if found.kappa.value is not None
         else f"No kappa: {plain(found.kappa.why)}.",
-        help="How far they agree beyond chance: 1 is always, 0 as often as chance would. In brackets the 95% interval, "
-        "by bootstrap over the labels.",
+        help="How far they agree beyond chance: 1 is always, 0 as often as chance would. In brackets, here and above, "
+        "95% intervals by bootstrap over the labels.",
     )
 
 
@@ -85,13 +98,13 @@ def _found(run: Run, first: str, second: str) -> Agreement:
 
 
 def _share(figure: Figure) -> str:
-    between = f", {100 * figure.bounds.low:.0f} to {100 * figure.bounds.high:.0f}" if figure.bounds else ""
+    between = f", {100 * figure.bounds.low:.0f} to {100 * figure.bounds.high:.0f}%" if figure.bounds else ""
     return f"{percent(figure.value or 0.0)}{between}"
 
 
 def _kappa(figure: Figure) -> str:
     between = f" ({figure.bounds.low:.2f} to {figure.bounds.high:.2f})" if figure.bounds else ""
-    return f"{figure.value:.2f}{between}"
+    return f"{figure.value:.2f}{between}".replace("-", "−")
 
 
 def _merging(run: Run, still: int) -> None:
@@ -115,7 +128,7 @@ def _merge(run: Run, count: int) -> None:
     written_at_once(run, merged)
 
 
-def _disagreements(view: ReviewView, differ: Mapping[str, Sequence[Review]]) -> None:
+def _disagreements(view: ReviewView, differ: Differ) -> None:
     """A link to the card of each label that is still to be settled."""
     if not differ:
         st.markdown("No disagreement is open.")
