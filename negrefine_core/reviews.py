@@ -215,11 +215,8 @@ def settle(run: Run, labels: Iterable[str], decision: str, who: str, reason: str
     """
     with run.locked():
         still = disagreements(run)
-        return (
-            override_or_confirm(run, {label: (decision, reason, who) for label in labels if label in still})
-            if still
-            else []
-        )
+        wanted = {label: (decision, reason, who) for label in labels if label in still}
+        return override_or_confirm(run, wanted) if wanted else []
 
 
 def import_csv(

@@ -65,12 +65,11 @@ def two_people(run: Run, view: ReviewView, differ: Differ) -> None:
 
 
 def _agreement(run: Run, people: Sequence[str]) -> None:
-    pairs = list(combinations(people, 2))
+    pairs = {f"{first} and {second}": (first, second) for first, second in combinations(people, 2)}
     if st.session_state.get(PAIR) not in pairs:
         st.session_state.pop(PAIR, None)
-    first, second = pairs[0]
-    if len(pairs) > 1:
-        first, second = st.selectbox("Which two", pairs, format_func=lambda pair: f"{pair[0]} and {pair[1]}", key=PAIR)
+    chosen = st.selectbox("Which two", list(pairs), key=PAIR) if len(pairs) > 1 else next(iter(pairs))
+    first, second = pairs[chosen]
     found = _found(run, first, second)
     if not found.labels:
         st.markdown(f"{plain(found.share.why)}. They go through the same queue in the same order.")

@@ -82,6 +82,13 @@ def test_two_people_review_blind_merge_what_they_agree_on_and_settle_the_rest(ru
     assert f"**{BEN}** says dropped: “no herb”" in said
     press(app, "K", "it is none")  # what is decided already, and so settled
     assert [(e.who, e.new, e.reason) for e in run.overrides][1:] == [("Cy", "dropped", "it is none")]
+    reviews.decide(run, "Dee", {"oslo": ("kept", ""), first: ("kept", "")})  # a third person has their say
     app = opened(run, "Cy", label=first)
-    assert "says kept" not in texts(app)
+    assert f"**{ADA}**, **{BEN}** and **Dee** disagree (1 of 2)" in texts(app).replace("\\", "")
+    pair = app.selectbox(key="people_pair")
+    assert pair.options == [f"{ADA} and {BEN}", f"{ADA} and Dee", f"{BEN} and Dee"]
+    app = settled(pair.select_index(2).run())
+    assert f"{BEN} and Dee both decided on **2** labels: **0** alike" in texts(app).replace("\\", "")
+    app = press(press(app, "S"), "S")  # one is settled, and the other is next
     assert "No disagreement is open" in texts(app)
+    assert reviews.disagreements(run) == {}

@@ -65,6 +65,7 @@ def test_what_people_disagree_on_is_open_until_somebody_settles_it(tmp_path: Pat
     assert overrides.override(run, ["velvet", "oslo"], "kept", "Cy", "soft")[0].negative == "oslo"
     reviews.settle(run, ["velvet", "oslo"], "kept", "Cy", "soft")
     assert said(run)[-1] == ("velvet", "kept", "soft", "Cy")
+    assert reviews.settle(run, ["velvet", "granite"], "dropped", "Cy") == []
     assert reviews.disagreements(run) == {}
     assert list(reviews.agreed(run)) == ["granite"]  # oslo was decided since by Cy
     reviews.decide(run, "Dee", {"velvet": ("kept", "")})  # a third person says a word afterwards
