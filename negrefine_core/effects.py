@@ -1,9 +1,9 @@
-"""What one verdict does: the exact change in every image's score when one negative is dropped or restored.
+"""What verdicts do: the exact change in every image's score when a negative, or all of a class's, comes or goes.
 
 All other negatives keep their groups, so that the difference is that label's alone (paper, section 4.2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,6 +17,7 @@ from .progress import Progress
 from .records import Negative
 
 CHUNK = 512  # images compared with all negatives at once
+PAIRS = 4096  # (image, negative) compared with their pairs at once
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,78 @@ class Effects:
             margin[attracted, m - 1] = -torch.inf  # the last of the top M makes way
         return Effect(negative.label, self.before, self._negrefine(self.neglabel + change, margin), attracted)
 
+    def restore_all(self, sets: Mapping[str, Sequence[Negative]]) -> dict[str, Effect]:
+        """With all labels of a set more, for each set by itself; the effects are named as the sets.
+
+        The labels of a set are dealt out to the groups in turn, and the effect is the mean over the G groups that the
+        first could go to: for a set of one label that is what `restore` does.
+        """
+        everything = [negative for negatives in sets.values() for negative in negatives]
+        for label in (negative.label for negative in everything if negative.label in self._place):
+            raise NegRefineError(f"{label!r} is among the negatives already")
+        if not everything:
+            return {
+                name: Effect(name, self.before, self.before, torch.zeros_like(self.before, dtype=torch.bool))
+                for name in sets
+            }
+        sizes = [len(negatives) for negatives in sets.values()]
+        numbers = torch.split(torch.arange(len(everything)), sizes)  # (R,) each
+        features = self._label_features(everything)  # (R, D) of all sets
+        joined = [self._joined(features[each], each) for each in numbers]
+        best = self._best_margins(torch.cat([each.entering for each in joined]), everything, features)  # (E,)
+        margins_of = torch.split(best, [len(each.entering) for each in joined])
+        found = {}
+        for name, each, margins in zip(sets, joined, margins_of, strict=True):
+            rows = each.entering[:, 0]
+            margin = each.margin.scatter_reduce(0, rows, margins, "amax")  # (B,)
+            attracted = torch.zeros(len(margin), dtype=torch.bool).index_fill(0, rows, value=True)
+            after = self._negrefine(each.neglabel, margin.unsqueeze(1))
+            found[name] = Effect(name, self.before, after, attracted)
+        return found
+
+    def _joined(self, features: Tensor, numbers: Tensor) -> "_Joined":
+        """A set's labels, of features (R, D) and these numbers (R,) among all sets', beside the negatives."""
+        parts = []
+        m = self._margin.shape[1]
+        size = min(self.detector.config.top_k, m + len(features))  # top negatives then
+        for start in range(0, len(self.features), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            sim = scoring.similarity(self.features[chunk], features)  # (b, R)
+            dealt = torch.zeros(len(sim), min(self.n_groups, len(features)))  # (b, J): odds that go to one group
+            new = torch.exp(sim - self._positive[chunk])
+            dealt.index_add_(1, torch.arange(len(features)) % self.n_groups, new)
+            neglabel = self.neglabel[chunk] + sum(
+                self._neglabel_change(self._odds[chunk], odds.unsqueeze(1)) for odds in dealt.unbind(1)
+            )  # (b,)
+            top_sim, top = sim.topk(min(size, len(features)))  # (b, r)
+            both = torch.cat([self._neg_sim[chunk, :m], top_sim], 1)  # (b, M + r)
+            is_top = torch.zeros_like(both, dtype=torch.bool)
+            is_top.scatter_(1, both.argsort(dim=1, descending=True, stable=True)[:, :size], value=True)
+            margin = self._margin[chunk].masked_fill(~is_top[:, :m], -torch.inf).amax(1)  # (b,)
+            row, place = torch.nonzero(is_top[:, m:], as_tuple=True)  # (e,)
+            parts.append((neglabel, margin, torch.stack([row + start, numbers[top[row, place]]], 1)))
+        return _Joined(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def _best_margins(self, entering: Tensor, negatives: Sequence[Negative], features: Tensor) -> Tensor:
+        """(E,) margins of the best pair of an image with a negative, of numbers `entering` (E, 2); each pair once."""
+        detector = self.detector
+        rows, labels = entering.unbind(1)
+        codes = self._top_pos[rows] * len(negatives) + labels.unsqueeze(1)  # (E, K)
+        unique, position = torch.unique(codes, return_inverse=True)  # (U,), (E, K)
+        pairs = [
+            f"{detector.id_labels[code // len(negatives)]} and {negatives[code % len(negatives)].label}"
+            for code in unique.tolist()
+        ]
+        pair_features = detector.encoder.encode_labels(pairs, detector.config.noun_templates)  # (U, D)
+        margins = torch.empty(len(entering))
+        for start in range(0, len(entering), PAIRS):
+            part = slice(start, start + PAIRS)
+            images = self.features[rows[part]]  # (e, D)
+            pair_sim = torch.einsum("ed,ekd->ek", images, pair_features[position[part]])  # (e, K)
+            sim = torch.einsum("ed,ed->e", images, features[labels[part]])  # (e,)
+            margins[part] = scoring.LOGIT_SCALE * (pair_sim.amax(1) - sim)
+        return margins
+
     def ranking(self, negatives: Sequence[Negative], threshold: float | None = None) -> pd.DataFrame:
         """How many images each rejected label would attract if it were restored, the most attractive first.
 
@@ -169,3 +242,13 @@ class Effects:
             rows = [i for i, negative in enumerate(negatives) if negative.pos == pos]
             features[rows] = encoder.encode_labels([negatives[i].label for i in rows], templates)
         return features
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """What a set of labels makes of B images: NegLabel (B,), the best margin (B,) of the negatives that stay among the
+    top ones, and (E, 2) which image has which of the set's labels among its top negatives."""
+
+    neglabel: Tensor
+    margin: Tensor
+    entering: Tensor

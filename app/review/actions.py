@@ -28,7 +28,7 @@ def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series, o
     label, kept = row["label"], row["decision"] == KEPT
     seen, last = (
         queue.seen(row.to_frame().T),
-        overrides.not_undone(queue.overrides)[-_at_once(run, view, queue.until) :],
+        overrides.not_undone(queue.overrides)[-at_once(run, view, queue.until) :],
     )
     onward = onward or queue.open_after(label) or queue.neighbour(label, 1) or label
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
@@ -162,7 +162,7 @@ def _undo(run: Run, view: ReviewView, until: int) -> None:
     else:
         while (run.name, until) in own:
             until += 1
-        undone = overrides.undo(run, reviewer(), _at_once(run, view, until), until)
+        undone = overrides.undo(run, reviewer(), at_once(run, view, until), until)
     own.update(numbers(run, undone))
     st.session_state.pop(BULK, None)
     if undone:
@@ -171,7 +171,7 @@ def _undo(run: Run, view: ReviewView, until: int) -> None:
         st.toast(f"Took back {what}.")
 
 
-def _at_once(run: Run, view: ReviewView, until: int) -> int:
+def at_once(run: Run, view: ReviewView, until: int) -> int:
     """How many decisions an undo takes back: all of a bulk action, where nothing came after it."""
     name, end, count = st.session_state.get(BULK, ("", 0, 1))
     return int(count) if (name, end) == (run.name, until) and not view.blind else 1

@@ -1,4 +1,6 @@
-"""Review: one negative at a time, why the judge kept or rejected it, what that does, and a person's decision."""
+"""Review: what the judge kept and rejected, by class or one negative at a time, and a person's decisions."""
+
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
@@ -10,22 +12,31 @@ from negrefine_core.runs import Run
 from ..shared import frame, links
 from ..shared.outdated import outdated, since
 from ..shared.reviewer import name_field
+from ..shared.scored_images import is_comparable
 from ..shared.view import bound
 from ..shared.words import plain
 from . import blind
 from .actions import decision_buttons, reason_field
 from .bulk import bulk_actions
 from .card import asked_questions, definitions, negative_card
+from .classes import by_class
 from .effect import effect_of_decision, images_by_label
 from .people import both_words, next_to_settle, two_people
 from .queue import Judged, Queue, judged, review_queue, stored_impact
-from .view import ORDERS, QUEUES, ReviewView
+from .view import LEVELS, ORDERS, QUEUES, ReviewView
 
 
 def _draw(run: Run, view: ReviewView) -> None:
     name_field()
     blind.switch(view)
     verdicts = judged(run)
+    level = _level(run, view)
+    if not view.blind:
+        _switch_level(view, level)
+    if level == "class":
+        by_class(run, view, review_queue(run, replace(view, queue="all", search="", id_class="", sample=())))
+        _outdated_scores(run, view)
+        return
     _choose(run, view, verdicts)
     if view.sample:
         _sample(view)
@@ -55,6 +66,27 @@ def _draw(run: Run, view: ReviewView) -> None:
             with effect:
                 effect_of_decision(run, view, row)
                 _outdated_scores(run, view)
+
+
+def _level(run: Run, view: ReviewView) -> str:
+    """The level that the URL names; else by class where that shows effects, and nothing asks for single labels."""
+    chosen = (view.queue, view.order, view.search, view.id_class, view.sample, view.label)
+    nothing = ReviewView()
+    is_bare = chosen == (nothing.queue, nothing.order, "", "", (), "")
+    if view.blind or view.level == "label" or (not view.level and not (is_bare and is_comparable(run))):
+        return "label"
+    return "class"
+
+
+def _switch_level(view: ReviewView, level: str) -> None:
+    st.segmented_control(
+        "What is reviewed",
+        list(LEVELS),
+        format_func=LEVELS.__getitem__,
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, "level", level),
+    )
 
 
 def _sample(view: ReviewView) -> None:

@@ -22,13 +22,20 @@ ORDERS = {
     "alphabet": ("A to Z", "by the negative’s name"),
     "mined": ("As mined", "least similar to the ID classes first, nouns before adjectives; or the published order"),
 }
+LEVELS = {"class": "By class", "label": "Label by label"}
+PROPER_NOUNS = " "  # the row of the proper nouns: no class is named by white space alone
 
 
 @dataclass(frozen=True)
 class ReviewView(View):
-    """`queue`, `order`, `search` and `id_class` choose the negatives to review, `sample` only some of
-    them; `label` is the one on the card. `blind` goes through them by a person's own decisions alone."""
+    """`level` is one of `LEVELS`, or empty for the one that suits; `row` is the class that is looked at.
 
+    `queue`, `order`, `search` and `id_class` choose the negatives to review, `sample` only some of them; `label` is the
+    one on the card. `blind` goes through them by a person's own decisions alone.
+    """
+
+    level: str = choice("", *LEVELS)
+    row: str = ""
     queue: str = choice(*QUEUES)
     order: str = choice(*ORDERS)
     search: str = ""

@@ -6,18 +6,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from negrefine_app.shared import features
 from negrefine_app.shared.view import View
 from streamlit.testing.v1 import AppTest
 
 from negrefine_core import overrides, paths, pipeline
 from negrefine_core.cache import CachedEncoder
+from negrefine_core.effects import Effects
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import ImageSet
 from negrefine_core.judge import JudgeIdentity
+from negrefine_core.metrics import ood_metrics
 from negrefine_core.mining import Negative
 from negrefine_core.run_files.bundled import PUBLISHED_RUN
 from negrefine_core.runs import Run, Settings
@@ -406,3 +411,60 @@ def test_a_server_that_is_gone_is_said_on_the_card_and_can_be_asked_again(
     assert "cannot reach" in app.error[0].value
     assert run.reasons == []
     assert ask_why_button(settled(app.run()))
+
+
+def by_class(app: AppTest) -> pd.DataFrame:
+    """The table of the classes, by class."""
+    (table,) = app.dataframe
+    shown: pd.DataFrame = table.value.set_index("ID class")
+    return shown
+
+
+def test_by_class_says_what_all_rejections_of_each_did_and_shows_the_pictures_that_flip(scored: Run) -> None:
+    app = opened(scored)
+    assert app.segmented_control(key="pick_level").value == "class"
+    rows = by_class(app)
+    rejected = scored.rejections
+    assert dict(rows["Rejected"]) == {"safe": 1, "bear": 1, "cat": 1, "Proper nouns": 1}
+    groups = {"Proper nouns": {n for n, v in rejected.items() if v.kind == "proper noun"}}
+    groups |= {name: {n for n, v in rejected.items() if v.id_label == name} for name in ("safe", "bear", "cat")}
+    pictures = [features.image_features(scored, name) for name in scored.scored_sets]
+    effects = Effects(features.detector(scored), torch.cat([each.features for each in pictures]))
+    found = effects.restore_all({k: [n for n in scored.reviewable if n.label in v] for k, v in groups.items()})
+    is_id = np.repeat([each.image_set == "animals" for each in pictures], [len(each.paths) for each in pictures])
+    for name, effect in found.items():
+        now, then = (ood_metrics(s[is_id].numpy(), s[~is_id].numpy()) for s in (effect.before, effect.after))
+        assert rows.loc[name, "Δ AUROC"] == pytest.approx(100 * (now.auroc - then.auroc), abs=1e-3)
+        assert rows.loc[name, "Δ FPR@95"] == pytest.approx(100 * (now.fpr95 - then.fpr95), abs=1e-3)
+    assert rows["Δ AUROC"].abs().is_monotonic_decreasing
+    assert f"**{int(rows['Images that flip'].iloc[0])} image" in texts(app)
+    assert "queue=proper" in rows.loc["Proper nouns", "Queue"]
+    link = dict(parse_qsl(rows.loc["bear", "Queue"].partition("?")[2]))
+    assert card(settled(at("review", **link))) == "bear garden"
+
+
+def test_a_whole_class_is_restored_after_a_question_and_taken_back_at_once(scored: Run) -> None:
+    before = [negative.label for negative in scored.negatives]
+    app = opened(scored, row="bear")
+    assert app.selectbox(key="pick_row").value == "bear"
+    app = settled(app.button(key="row_restore").click().run())
+    assert "bear garden" in [negative.label for negative in scored.negatives]
+    assert by_class(app).loc["bear", "Overridden"] == 1
+    assert "All of these labels are restored" in texts(app)
+    assert not [button for button in app.button if button.key == "row_restore"]
+    app = settled(app.button(key="row_undo").click().run())
+    assert [negative.label for negative in scored.negatives] == before
+    assert by_class(app).loc["bear", "Overridden"] == 0
+    overrides.override(scored, ["bear garden"], "kept", "ben")
+    app = settled(app.button(key="row_restore").click().run())
+    assert "meanwhile ben decided that 'bear garden' is kept" in texts(app)
+    overrides.undo(scored, "ben")
+    assert [negative.label for negative in scored.negatives] == before
+
+
+def test_by_class_of_a_run_without_images_counts_and_says_why_that_is_all(run: Run) -> None:
+    assert card(opened(run)) == "common sage"
+    app = opened(run, level="class")
+    assert "no scored images, so there are counts alone" in texts(app)
+    assert list(by_class(app).columns) == ["Rejected", "Doubtful", "Overridden", "Reviewed", "Queue"]
+    assert by_class(app)["Rejected"].sum() == 4

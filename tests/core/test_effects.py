@@ -157,3 +157,49 @@ def test_a_label_that_is_there_or_is_not_is_explained(cached: CachedEncoder) -> 
         effects.drop("paris")
     with pytest.raises(NegRefineError, match="already"):
         effects.restore(Negative(NOUNS[0], "noun", 0.1))
+
+
+MORE = [
+    Negative(f"{a} {b}", "noun", 0.1) for a in ("velvet", "iron", "amber") for b in ("hammer", "lamp", "coast", "fern")
+]
+
+
+@pytest.mark.parametrize("n_groups", [4, 1])
+def test_restoring_sets_equals_rescoring_with_their_labels_dealt_out_averaged_over_the_groups_turns(
+    cached: CachedEncoder, n_groups: int
+) -> None:
+    scorer = detector(cached, n_groups)
+    features = images(scorer)
+    effects = Effects(scorer, features)
+    groups, negatives = parts_of(scorer, n_groups)
+    sets = {"twelve": MORE, "two": NEW, "one": NEW[:1], "none": []}
+    found = effects.restore_all(sets)
+    assert list(found) == list(sets)
+    for name, new in sets.items():
+        turned = []
+        for turn in range(n_groups):
+            dealt = [list(group) for group in groups]
+            for place, negative in enumerate(new):
+                dealt[(place + turn) % n_groups].append(negative.label)
+            turned.append(naive(scorer, features, dealt, [*negatives, *new]))
+        torch.testing.assert_close(found[name].after, torch.stack(turned).mean(0), atol=CLOSE, rtol=0)
+        assert found[name].before.equal(effects.before)
+    assert not found["none"].attracted.any()
+    assert (found["twelve"].after - effects.before).abs().max() > 0.01
+
+
+def test_a_set_of_one_label_has_that_labels_effect(cached: CachedEncoder) -> None:
+    for nouns in (NOUNS, ["cloud", "song"]):  # of the last, fewer than the top five
+        scorer = NegRefineDetector(cached, IDS, nouns, [], DetectorConfig(n_groups=2))
+        effects = Effects(scorer, images(scorer))
+        for negative in [*NEW, *MORE[:4]]:
+            one, whole = effects.restore(negative), effects.restore_all({"x": [negative]})["x"]
+            torch.testing.assert_close(one.after, whole.after, atol=CLOSE, rtol=0)
+            assert one.attracted.equal(whole.attracted)
+
+
+def test_a_set_with_a_label_that_is_kept_is_refused(cached: CachedEncoder) -> None:
+    scorer = detector(cached)
+    with pytest.raises(NegRefineError, match="'stone wheel' is among the negatives already"):
+        Effects(scorer, images(scorer, 3)).restore_all({"x": [Negative("stone wheel", "noun", 0.1)]})
+    assert Effects(scorer, images(scorer, 3)).restore_all({}) == {}

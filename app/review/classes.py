@@ -1,0 +1,298 @@
+"""Review by class: what all rejections for one ID class did, a row a class, and one for the proper nouns."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from negrefine_core import overrides
+from negrefine_core.errors import NegRefineError
+from negrefine_core.methods import DEFAULT
+from negrefine_core.metrics import ood_metrics
+from negrefine_core.overrides import DROPPED, KEPT, Seen
+from negrefine_core.records import Negative
+from negrefine_core.runs import Run
+
+from ..shared import background, errors, features, links
+from ..shared.address import by_address
+from ..shared.errors import told
+from ..shared.gallery import image_card
+from ..shared.known_sets import ask_for_known_sets
+from ..shared.operating_point import threshold
+from ..shared.reviewer import reviewer
+from ..shared.scored_images import ScoredImages, is_comparable
+from ..shared.view import bound
+from ..shared.words import plain, plural
+from .actions import at_once, numbers, own_lines
+from .bulk import written_at_once
+from .figures import figures_table
+from .queue import Queue
+from .view import PROPER_NOUNS, ReviewView
+
+SHOWN = 12  # pictures
+AUROC, FPR95, FLIPS = "Δ AUROC", "Δ FPR@95", "Images that flip"
+EFFECT = "effect"  # what is sorted by
+HELP = (
+    "What the rejections of a row did, against restoring all of them that are dropped now: **Δ AUROC** (above zero "
+    "they help) and **Δ FPR@95** (below zero they help), in points, and the **images that flip** at the threshold. "
+    "Exact: every other negative keeps its group, and the restored ones are dealt out to the groups, averaged over all "
+    "turns. On the run’s ID images against the OOD sets that are chosen in Explore; NegRefine score, ID is the "
+    "positive class."
+)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Scores (B,) of the images `address` (B,) as they are, and by row with its labels restored."""
+
+    address: np.ndarray
+    before: np.ndarray
+    after: Mapping[str, np.ndarray]
+
+
+def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
+    """The table of all classes, and one of them looked at. `queue` holds every negative."""
+    rejected = queue.table[queue.table["kind"] != ""]
+    if rejected.empty:
+        st.info("The judge rejected nothing, so there is nothing to look at by class.", icon=":material/inbox:")
+        return
+    rejected = rejected.assign(row=rejected["id_label"].where(rejected["kind"] != "proper noun", PROPER_NOUNS))
+    rows = _counts(rejected)
+    found = _found(run, view, rejected)
+    if found is not None:
+        rows = rows.join(_figures(view, *found))
+    rows = rows.sort_values([*([EFFECT] if found else []), "Rejected"], ascending=False, kind="stable")
+    _table(view, rows)
+    chosen = view.row if view.row in rows.index else str(rows.index[0])
+    st.selectbox("Look at", list(rows.index), format_func=_name, **bound(view, "row", chosen))
+    _row(run, view, queue, rejected[rejected["row"] == chosen], found, chosen)
+
+
+def _counts(rejected: pd.DataFrame) -> pd.DataFrame:
+    groups = rejected.groupby("row", sort=True)
+    return pd.DataFrame(
+        {
+            "Rejected": groups.size(),
+            "Doubtful": groups["suspicion"].agg(lambda scores: int((scores > 0).sum())),
+            "Overridden": groups["overridden"].sum().astype(int),
+            "Reviewed": groups["reviewed"].sum().astype(int),
+        }
+    )
+
+
+def _name(row: str) -> str:
+    return "Proper nouns" if row == PROPER_NOUNS else row
+
+
+# --- what the rejections did ------------------------------------------------------------------------------------------
+
+
+def _found(run: Run, view: ReviewView, rejected: pd.DataFrame) -> tuple[Restored, pd.DataFrame, np.ndarray] | None:
+    """The scores, the images that they are of, and which scores those are; None and a sign of what is missing."""
+    if not run.scored_sets:
+        st.caption("This run has no scored images, so there are counts alone: what the rejections did cannot be shown.")
+        return None
+    if not is_comparable(run):
+        ask_for_known_sets(run, view, "What rejections did is measured by AUROC and FPR@95.")
+        return None
+    restored = _restored(run, rejected[rejected["decision"] == DROPPED])
+    if restored is None:
+        return None
+    table = by_address(ScoredImages.of(run, replace(view, alone="")).table)
+    known = pd.Index(restored.address).isin(table.index)
+    return restored, table.loc[restored.address[known]].assign(before=restored.before[known]), known
+
+
+def _restored(run: Run, dropped: pd.DataFrame) -> Restored | None:
+    try:
+        there = features.checked(run, "Loading the model: a few seconds, once")
+        if there is None:
+            return None
+        if not there and not features.ready(run):
+            features.offer(run)
+            return None
+        row_of = dict(zip(dropped["label"], dropped["row"], strict=True))
+        sets: dict[str, list[Negative]] = {row: [] for row in sorted(set(row_of.values()))}
+        for negative in run.reviewable:  # the run's order deals them out
+            if negative.label in row_of:
+                sets[row_of[negative.label]].append(negative)
+        key = ("by class", run.state("negatives.csv", "verdicts.jsonl", "overrides.jsonl", scores=run.scored_sets))
+        return background.result(key, lambda: _computed(run, sets), "Working out what each class’s rejections did")
+    except NegRefineError as error:
+        errors.show(error, "info")
+        return None
+
+
+def _computed(run: Run, sets: Mapping[str, Sequence[Negative]]) -> Restored:
+    names = tuple(run.scored_sets)
+    effects = features.effects(run, names)
+    addresses = [address for name in names for address in features.image_features(run, name).addresses]
+    after = {row: effect.after.numpy() for row, effect in effects.restore_all(sets).items()}
+    return Restored(np.array(addresses, dtype=object), effects.before.numpy(), after)
+
+
+def _figures(view: ReviewView, restored: Restored, images: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
+    """By row what its rejections did, in points and in images that cross the threshold."""
+    inside = images["is_id"].to_numpy()
+    before = images["before"].to_numpy()
+    now, accepted = ood_metrics(before[inside], before[~inside]), before >= threshold(view, images, DEFAULT, "before")
+    rows = {}
+    for row, scores in restored.after.items():
+        after = scores[known]
+        then = ood_metrics(after[inside], after[~inside])
+        at = threshold(view, images.assign(after=after), DEFAULT, "after")
+        rows[row] = {
+            AUROC: 100 * (now.auroc - then.auroc),
+            FPR95: 100 * (now.fpr95 - then.fpr95),
+            FLIPS: int((accepted != (after >= at)).sum()),
+            EFFECT: abs(now.auroc - then.auroc),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[AUROC, FPR95, FLIPS, EFFECT])
+
+
+def _table(view: ReviewView, rows: pd.DataFrame) -> None:
+    st.markdown("**What the judge threw out, by class**, the most effective first", help=HELP)
+    shown = rows.drop(columns=EFFECT, errors="ignore").reset_index(names="row")
+    shown.insert(0, "ID class", shown["row"].map(_name))
+    shown["Queue"] = [f"review?{urlencode(view.query(**_queue_of(row)))}" for row in shown.pop("row")]
+    points = st.column_config.NumberColumn(format="%+.3f", help="In percentage points, by these rejections.")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=38 + 35 * min(len(shown), 10),
+        column_config={
+            "ID class": st.column_config.TextColumn(pinned=True),
+            "Doubtful": st.column_config.NumberColumn(help="Another judge, WordNet or the spelling speaks against it."),
+            "Overridden": st.column_config.NumberColumn(help="Decided otherwise by a person."),
+            AUROC: points,
+            FPR95: points,
+            "Queue": st.column_config.LinkColumn(display_text="open", help="Its labels one by one, in a new tab."),
+        },
+        alt="How many negatives the judge rejected for each ID class, and what that did",
+    )
+
+
+def _queue_of(row: str) -> dict[str, str]:
+    """The view's fields that open the labels of a row one by one."""
+    if row == PROPER_NOUNS:
+        return {"level": "label", "queue": "proper", "id_class": "", "search": "", "label": ""}
+    return {"level": "label", "queue": "rejected", "id_class": row, "search": "", "label": ""}
+
+
+# --- one row ----------------------------------------------------------------------------------------------------------
+
+
+def _row(
+    run: Run,
+    view: ReviewView,
+    queue: Queue,
+    labels: pd.DataFrame,
+    found: tuple[Restored, pd.DataFrame, np.ndarray] | None,
+    row: str,
+) -> None:
+    dropped = labels[labels["decision"] == DROPPED]
+    seen = queue.seen(labels)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.page_link(
+            links.page("review"),
+            label=f"Open its queue of {len(labels):,}",
+            icon=":material/list:",
+            query_params=view.query(**_queue_of(row)),
+        )
+        _whole_row(run, "Restore", KEPT, dropped["label"].tolist(), seen)
+        _whole_row(run, "Drop", DROPPED, labels.loc[labels["decision"] == KEPT, "label"].tolist(), seen)
+        _whole_row(run, "Agree with", "", labels.loc[~labels["reviewed"], "label"].tolist(), seen)
+        last = overrides.not_undone(queue.overrides)[-at_once(run, view, seen.until) :]
+        st.button(
+            f"Undo the last {len(last):,}" if len(last) > 1 else "Undo",
+            icon=":material/undo:",
+            key="row_undo",
+            disabled=not last,
+            on_click=_undo,
+            args=(run, view, seen.until),
+        )
+    _examples(labels)
+    if found is None:
+        return
+    restored, images, known = found
+    if row not in restored.after:
+        st.caption("All of these labels are restored, so there is nothing left that they would change.")
+        return
+    st.markdown(f"**If all {len(dropped):,} that are dropped were restored**")
+    images = images.assign(after=restored.after[row][known])
+    figures_table(view, images, ("Now", "Then", "Change"))
+    _flipped(run, view, images)
+
+
+def _examples(labels: pd.DataFrame) -> None:
+    """The most doubtful of a row's labels, in words."""
+    first = labels.sort_values("suspicion", ascending=False, kind="stable")["label"].head(12)
+    more = f" and {len(labels) - len(first):,} more" if len(labels) > len(first) else ""
+    st.caption(f"Thrown out, the most doubtful first: {plain(', '.join(first))}{more}")
+
+
+def _whole_row(run: Run, verb: str, decision: str, labels: list[str], seen: Seen) -> None:
+    """A decision on a whole row, after its count and a question; none where it would change nothing."""
+    if not labels:
+        return
+    key = verb.split()[0].lower()
+    words = f"{verb} all {len(labels):,}"
+    with st.popover(words, icon=":material/checklist:"):
+        st.markdown(
+            f"{words} labels of this row? "
+            + ("Nothing changes; they count as reviewed." if not decision else "One undo takes all of it back.")
+        )
+        st.button(
+            f"Yes, {words[0].lower()}{words[1:]}",
+            type="primary",
+            key=f"row_{key}",
+            on_click=_decide,
+            args=(run, labels, decision, seen),
+        )
+
+
+@told
+def _decide(run: Run, labels: list[str], decision: str, seen: Seen) -> None:
+    """Nothing where somebody decided on one of the labels since: the count that was agreed to is another now."""
+    own = own_lines()
+    seen_here = Seen(seen.until, {label: seen.decisions[label] for label in labels})
+    if decision:
+        added = overrides.override(run, labels, decision, reviewer(), seen=seen_here)
+    else:
+        added = overrides.confirm(run, labels, reviewer(), seen=seen_here)
+    own.update(numbers(run, added))
+    written_at_once(run, added)
+
+
+@told
+def _undo(run: Run, view: ReviewView, until: int) -> None:
+    """Nothing where somebody else decided since the button was drawn: the last decision is then another."""
+    own = own_lines()
+    while (run.name, until) in own:
+        until += 1
+    undone = overrides.undo(run, reviewer(), at_once(run, view, until), until)
+    own.update(numbers(run, undone))
+    if undone:
+        st.toast(f"Took back {len(undone):,} {plural(len(undone), 'decision')}.")
+
+
+def _flipped(run: Run, view: ReviewView, images: pd.DataFrame) -> None:
+    """The pictures that cross the threshold, the farthest moved first."""
+    sides = [images[side] >= threshold(view, images, DEFAULT, side) for side in ("before", "after")]
+    flipped = images[sides[0] != sides[1]]
+    order = (flipped["after"] - flipped["before"]).abs().sort_values(ascending=False, kind="stable").index
+    flipped = flipped.loc[order]
+    st.markdown(
+        f"**{len(flipped):,} {plural(len(flipped), 'image')}** would cross the threshold"
+        + (":" if len(flipped) else ".")
+    )
+    shown = ScoredImages.of(run, replace(view, alone=""))
+    with st.container(key="gallery_flips"):
+        for position, (_, image) in enumerate(flipped.iloc[:SHOWN].iterrows()):
+            with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
+                image_card(run, view, shown, image, f"{image['before']:.3f} → **{image['after']:.3f}**")
+    if len(flipped) > SHOWN:
+        st.caption(f"and {len(flipped) - SHOWN:,} more")
