@@ -252,10 +252,10 @@ def _is_seen(file: str, way: Damage, wrong: list[str], noticed: set[str], said: 
     if file.endswith("verdicts.jsonl"):
         return parts == {"answers"} and any("has lost lines or is another" in line for line in said)
     if file.endswith(".parquet"):
-        is_gone = way.name == "deleted" and parts <= {"info", "outdated", "scores", "skipped"}
+        is_gone = way.name == "deleted" and parts <= {"info", "outdated", "scores", "skipped", "marks"}
         return is_gone or (Path(file).stem in noticed and parts <= {"scores", "outdated"})
     if file.endswith("initial_negatives.csv"):
-        return way.name == "deleted" and parts == {"mined", "review"}
+        return way.name == "deleted" and "mined" in parts and parts <= {"mined", "review", "reviews"}
     if file.endswith("metrics.json"):
         return way.name == "deleted" and parts == {"metrics"}
     return file.endswith("run.json") and way.name == "an older version" and parts == {"info"}
