@@ -1,6 +1,6 @@
 """Review by class: what all rejections for one ID class did, a row a class, and one for the proper nouns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
@@ -12,7 +12,7 @@ from negrefine_core import overrides
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import DEFAULT
 from negrefine_core.metrics import ood_metrics
-from negrefine_core.overrides import DROPPED, KEPT, Seen
+from negrefine_core.overrides import DROPPED, KEPT, DecidedMeanwhileError, Seen
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 
@@ -53,6 +53,15 @@ class Restored:
     after: Mapping[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Found:
+    """The images of the view's sets with their score `before`, and which of the restored scores (B,) are theirs."""
+
+    restored: Restored
+    images: pd.DataFrame
+    known: np.ndarray
+
+
 def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
     """The table of all classes, and one of them looked at. `queue` holds every negative."""
     rejected = queue.table[queue.table["kind"] != ""]
@@ -62,9 +71,10 @@ def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
     rejected = rejected.assign(row=rejected["id_label"].where(rejected["kind"] != "proper noun", PROPER_NOUNS))
     rows = _counts(rejected)
     found = _found(run, view, rejected)
-    if found is not None:
-        rows = rows.join(_figures(view, *found))
-    rows = rows.sort_values([*([EFFECT] if found else []), "Rejected"], ascending=False, kind="stable")
+    figures = _figures(run, view, found) if found else None
+    if figures is not None:
+        rows = rows.join(figures)
+    rows = rows.sort_values([name for name in (EFFECT, FLIPS, "Rejected") if name in rows], ascending=False)
     _table(view, rows)
     chosen = view.row if view.row in rows.index else str(rows.index[0])
     st.selectbox("Look at", list(rows.index), format_func=_name, **bound(view, "row", chosen))
@@ -90,8 +100,8 @@ def _name(row: str) -> str:
 # --- what the rejections did ------------------------------------------------------------------------------------------
 
 
-def _found(run: Run, view: ReviewView, rejected: pd.DataFrame) -> tuple[Restored, pd.DataFrame, np.ndarray] | None:
-    """The scores, the images that they are of, and which scores those are; None and a sign of what is missing."""
+def _found(run: Run, view: ReviewView, rejected: pd.DataFrame) -> Found | None:
+    """None and a sign of what is missing or under way."""
     if not run.scored_sets:
         st.caption("This run has no scored images, so there are counts alone: what the rejections did cannot be shown.")
         return None
@@ -103,7 +113,7 @@ def _found(run: Run, view: ReviewView, rejected: pd.DataFrame) -> tuple[Restored
         return None
     table = by_address(ScoredImages.of(run, replace(view, alone="")).table)
     known = pd.Index(restored.address).isin(table.index)
-    return restored, table.loc[restored.address[known]].assign(before=restored.before[known]), known
+    return Found(restored, table.loc[restored.address[known]].assign(before=restored.before[known]), known)
 
 
 def _restored(run: Run, dropped: pd.DataFrame) -> Restored | None:
@@ -119,11 +129,15 @@ def _restored(run: Run, dropped: pd.DataFrame) -> Restored | None:
         for negative in run.reviewable:  # the run's order deals them out
             if negative.label in row_of:
                 sets[row_of[negative.label]].append(negative)
-        key = ("by class", run.state("negatives.csv", "verdicts.jsonl", "overrides.jsonl", scores=run.scored_sets))
-        return background.result(key, lambda: _computed(run, sets), "Working out what each class’s rejections did")
+        doing = "Working out what each class’s rejections did"
+        return background.result(("by class", _state(run)), lambda: _computed(run, sets), doing)
     except NegRefineError as error:
         errors.show(error, "info")
         return None
+
+
+def _state(run: Run) -> Hashable:
+    return run.state("negatives.csv", "verdicts.jsonl", "overrides.jsonl", scores=run.scored_sets)
 
 
 def _computed(run: Run, sets: Mapping[str, Sequence[Negative]]) -> Restored:
@@ -134,14 +148,19 @@ def _computed(run: Run, sets: Mapping[str, Sequence[Negative]]) -> Restored:
     return Restored(np.array(addresses, dtype=object), effects.before.numpy(), after)
 
 
-def _figures(view: ReviewView, restored: Restored, images: pd.DataFrame, known: np.ndarray) -> pd.DataFrame:
-    """By row what its rejections did, in points and in images that cross the threshold."""
-    inside = images["is_id"].to_numpy()
+def _figures(run: Run, view: ReviewView, found: Found) -> pd.DataFrame | None:
+    """By row what its rejections did, in points and in images that cross the threshold; None until it is known."""
+    key = ("by class, figures", _state(run), view.id, view.ood, view.score, view.threshold)
+    return background.result(key, lambda: _measured(view, found), "Working out AUROC and FPR@95 of each")
+
+
+def _measured(view: ReviewView, found: Found) -> pd.DataFrame:
+    images, inside = found.images, found.images["is_id"].to_numpy()
     before = images["before"].to_numpy()
     now, accepted = ood_metrics(before[inside], before[~inside]), before >= threshold(view, images, DEFAULT, "before")
     rows = {}
-    for row, scores in restored.after.items():
-        after = scores[known]
+    for row, scores in found.restored.after.items():
+        after = scores[found.known]
         then = ood_metrics(after[inside], after[~inside])
         at = threshold(view, images.assign(after=after), DEFAULT, "after")
         rows[row] = {
@@ -190,7 +209,7 @@ def _row(
     view: ReviewView,
     queue: Queue,
     labels: pd.DataFrame,
-    found: tuple[Restored, pd.DataFrame, np.ndarray] | None,
+    found: Found | None,
     row: str,
 ) -> None:
     dropped = labels[labels["decision"] == DROPPED]
@@ -217,12 +236,11 @@ def _row(
     _examples(labels)
     if found is None:
         return
-    restored, images, known = found
-    if row not in restored.after:
+    if row not in found.restored.after:
         st.caption("All of these labels are restored, so there is nothing left that they would change.")
         return
     st.markdown(f"**If all {len(dropped):,} that are dropped were restored**")
-    images = images.assign(after=restored.after[row][known])
+    images = found.images.assign(after=found.restored.after[row][found.known])
     figures_table(view, images, ("Now", "Then", "Change"))
     _flipped(run, view, images)
 
@@ -256,13 +274,19 @@ def _whole_row(run: Run, verb: str, decision: str, labels: list[str], seen: Seen
 
 @told
 def _decide(run: Run, labels: list[str], decision: str, seen: Seen) -> None:
-    """Nothing where somebody decided on one of the labels since: the count that was agreed to is another now."""
+    """Nothing where somebody decided on one of the labels since: the count that was agreed to is another now. A button
+    that is pressed twice decides once."""
     own = own_lines()
     seen_here = Seen(seen.until, {label: seen.decisions[label] for label in labels})
-    if decision:
-        added = overrides.override(run, labels, decision, reviewer(), seen=seen_here)
-    else:
-        added = overrides.confirm(run, labels, reviewer(), seen=seen_here)
+    try:
+        if decision:
+            added = overrides.override(run, labels, decision, reviewer(), seen=seen_here)
+        else:
+            added = overrides.confirm(run, labels, reviewer(), seen=seen_here)
+    except DecidedMeanwhileError as error:
+        if error.lines and own.issuperset(numbers(run, error.lines)):
+            return
+        raise
     own.update(numbers(run, added))
     written_at_once(run, added)
 

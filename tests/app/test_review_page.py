@@ -455,6 +455,7 @@ def test_a_whole_class_is_restored_after_a_question_and_taken_back_at_once(score
     app = settled(app.button(key="row_undo").click().run())
     assert [negative.label for negative in scored.negatives] == before
     assert by_class(app).loc["bear", "Overridden"] == 0
+    assert settled(opened(scored, row=" ")).selectbox(key="pick_row").value == " "  # the proper nouns
     overrides.override(scored, ["bear garden"], "kept", "ben")
     app = settled(app.button(key="row_restore").click().run())
     assert "meanwhile ben decided that 'bear garden' is kept" in texts(app)
