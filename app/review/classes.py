@@ -173,7 +173,8 @@ def _measured(view: ReviewView, found: Found) -> pd.DataFrame:
 
 
 def _table(view: ReviewView, rows: pd.DataFrame) -> None:
-    st.markdown("**What the judge threw out, by class**, the most effective first", help=HELP)
+    first = "the most effective first" if EFFECT in rows else "the most rejections first"
+    st.markdown(f"**What the judge threw out, by class**, {first}", help=HELP)
     shown = rows.drop(columns=EFFECT, errors="ignore").reset_index(names="row")
     shown.insert(0, "ID class", shown["row"].map(_name))
     shown["Queue"] = [f"review?{urlencode(view.query(**_queue_of(row)))}" for row in shown.pop("row")]
