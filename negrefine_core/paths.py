@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import socket
 import tempfile
@@ -67,6 +68,19 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     sweep(parent)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f"{_OURS}{os.getpid()}-") as folder:
         yield Path(folder)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder that is filled under another name beside it, and there with all that is in it or not at all."""
+    sweep(path.parent)
+    folder = path.parent / f"{_OURS}{os.getpid()}-{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        yield folder
+        folder.rename(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(parent: Path) -> None:

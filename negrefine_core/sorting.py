@@ -11,7 +11,7 @@ from typing import IO
 import pandas as pd
 
 from .errors import NegRefineError
-from .paths import temporary_folder, writing
+from .paths import whole_folder, writing
 from .pictures import locate
 from .records import Mark
 from .runs import Run
@@ -69,15 +69,14 @@ def copy_into_folders(run: Run, image_set: str, table: pd.DataFrame, to: Path) -
             raise NegRefineError(f"{to} is there already; choose a folder that is not, so that nothing is mixed")
         to.parent.mkdir(parents=True, exist_ok=True)
         count = 0
-        with temporary_folder(to.parent) as folder:
+        with whole_folder(to) as folder:
             for file, place in _places(run, image_set, table):
-                copy = folder / "sorted" / place
+                copy = folder / place
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, copy)
                 count += 1
             if not count:
                 raise NegRefineError(f"none of the {len(table):,} pictures of {image_set!r} is in its folder any more")
-            (folder / "sorted").rename(to)
     return count
 
 
