@@ -224,7 +224,10 @@ def is_next(job: Job, device: str) -> bool:
 @contextlib.contextmanager
 def device_turn(job: Job, device: str) -> Iterator[None]:
     """Wait in the queue of a device, then have it alone."""
-    with (JOBS / f"{device.replace(':', '-')}.lock").open("a") as file:
+    lock = JOBS / f"{device.replace(':', '-')}.lock"
+    with paths.writing(lock):
+        file = lock.open("a")
+    with file:
         while not (is_next(job, device) and _locked(file.fileno(), fcntl.LOCK_EX)):
             if job.is_to_stop:
                 sys.exit(STOPPED)
