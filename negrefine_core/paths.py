@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -42,13 +42,17 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_folder(path.parent) as folder:
-            partial = folder / path.name
-            with partial.open("wb") as file:
+        sweep(path.parent)
+        partial = _beside(path)
+        try:
+            with partial.open("xb") as file:
                 file.write(content.encode() if isinstance(content, str) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
@@ -74,7 +78,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder that is filled under another name beside it, and there with all that is in it or not at all."""
     sweep(path.parent)
-    folder = path.parent / f"{_OURS}{os.getpid()}-{secrets.token_hex(4)}"
+    folder = _beside(path)
     folder.mkdir()
     try:
         yield folder
@@ -83,11 +87,17 @@ def whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _beside(path: Path) -> Path:
+    """Another name in the same folder, which is this process's for a moment."""
+    return path.parent / f"{_OURS}{os.getpid()}-{secrets.token_hex(4)}"
+
+
 def sweep(parent: Path) -> None:
     """Remove what killed processes of this machine left half-written in a folder."""
     for left in parent.glob(f"{_TEMPORARY}*"):
         if left.name.startswith(_OURS) and not _is_alive(left.name.removeprefix(_OURS).partition("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
+            with suppress(OSError):
+                left.unlink() if left.is_file() else shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_alive(process: str) -> bool:
