@@ -150,7 +150,8 @@ def _computed(run: Run, sets: Mapping[str, Sequence[Negative]]) -> Restored:
 
 def _figures(run: Run, view: ReviewView, found: Found) -> pd.DataFrame | None:
     """By row what its rejections did, in points and in images that cross the threshold; None until it is known."""
-    key = ("by class, figures", _state(run), view.id, view.ood, view.score, view.threshold)
+    sets = tuple(found.images.groupby("image_set")["is_id"].first().items())  # what each shows may be said anew
+    key = ("by class, figures", _state(run), sets, view.score, view.threshold)
     return background.result(key, lambda: _measured(view, found), "Working out AUROC and FPR@95 of each")
 
 

@@ -443,6 +443,30 @@ def test_by_class_says_what_all_rejections_of_each_did_and_shows_the_pictures_th
     assert card(settled(at("review", **link))) == "bear garden"
 
 
+def test_by_class_is_measured_anew_when_a_person_says_otherwise_what_a_set_shows(
+    scored: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from negrefine_app.review import classes
+
+    inside: list[set[str]] = []
+    measured = classes._measured
+
+    def spy(view: Any, found: classes.Found) -> pd.DataFrame:
+        inside.append(set(found.images.loc[found.images["is_id"], "image_set"]))
+        return measured(view, found)
+
+    opened(scored)
+    monkeypatch.setattr(classes, "_measured", spy)
+    scored.set_role("animals", "OOD")
+    scored.set_role("food", "ID")
+    try:
+        opened(scored)
+    finally:
+        scored.set_role("animals", "ID")
+        scored.set_role("food", "OOD")
+    assert inside == [{"food"}]
+
+
 def test_a_whole_class_is_restored_after_a_question_and_taken_back_at_once(scored: Run) -> None:
     before = [negative.label for negative in scored.negatives]
     app = opened(scored, row="bear")
