@@ -16,6 +16,7 @@ from ..shared.words import plain, plural
 from .brush import brushed_histogram
 from .controls import choose_score, choose_sets_alone
 from .pictures import picture_tools, pictures
+from .search import nearest_labels, search_line
 from .threshold_controls import choose_rule, threshold_slider
 from .tiles import outcome_tile
 from .view import ExploreView
@@ -44,6 +45,7 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
         f"**{count:,} {plural(count, 'picture')} of “{plain(name)}”.** {SAID[run.role(name)]} "
         f"Threshold **{images.text(images.threshold)}**: {images.at.origin}. {images.at.note}"
     )
+    search_line(view, images)
     _tiles(view, images)
     marks_line(run, images)
     shown = images.shown(view)
@@ -57,6 +59,8 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
         st.caption(WHY)
         pictures(run, view, images, shown)
     with right:
+        if view.is_search:
+            nearest_labels(run, view)
         _histogram(view, images)
     skipped = run.skipped[run.skipped["image_set"] == name]
     if len(skipped):
@@ -91,7 +95,7 @@ def _to_marking(run: Run, view: ExploreView, images: ScoredImages) -> None:
 
 def _tiles(view: ExploreView, images: ScoredImages) -> None:
     """What the pictures are taken for, as two buttons; each filters the gallery."""
-    counts, total = images.table["outcome"].value_counts(), len(images.table)
+    counts, total = images.looked_at["outcome"].value_counts(), len(images.looked_at)
     with st.container(key="tiles"):
         for column, outcome in zip(st.columns(2), UNKNOWN_OUTCOMES, strict=True):
             count, title = int(counts.get(outcome.code, 0)), OUTCOME_WORDS[outcome.code].name

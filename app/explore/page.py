@@ -10,23 +10,30 @@ from negrefine_core.show import charts
 from ..shared import frame
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
+from ..shared.search import searched
 from ..shared.view import switch
 from .alone import image_set_alone
 from .brush import brushed_histogram
 from .controls import choose_known_sets, choose_score, choose_sets_alone
 from .metrics_table import metrics_table
 from .pictures import picture_tools, pictures
+from .search import nearest_labels, search_box, search_line
 from .threshold_controls import choose_rule, threshold_slider
 from .tiles import outcome_tile
 from .view import CURVES, ExploreView
 
 
 def _draw(run: Run, view: ExploreView) -> None:
-    st.caption(
+    words, search = st.columns([5, 2], vertical_alignment="center")
+    words.caption(
         "**Higher score = more in-distribution (ID).** From the threshold up an image counts as one of your classes, "
         "below it as something else (OOD)."
     )
-    images = ScoredImages.of(run, view)
+    with search:
+        search_box(view)
+    images = searched(run, view, ScoredImages.of(run, view))
+    if images is None:
+        return
     if images.is_alone:
         image_set_alone(run, view, images)
         return
@@ -36,6 +43,7 @@ def _draw(run: Run, view: ExploreView) -> None:
         choose_score(view, images)
         choose_rule(view, images)
     threshold_slider(view, images)
+    search_line(view, images)
     _outcome_tiles(view, images)
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -54,6 +62,9 @@ def _draw(run: Run, view: ExploreView) -> None:
             left, right = st.columns([5, 3], gap="medium")
         with left:
             pictures(run, view, images, shown)
+        if view.is_search:
+            with right:
+                nearest_labels(run, view)
         _charts(view, images, right, right)
 
 
@@ -80,8 +91,8 @@ def _charts(view: ExploreView, images: ScoredImages, left: DeltaGenerator, right
 
 def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:
     """The confusion matrix as four buttons; each filters the gallery."""
-    counts = images.table["outcome"].value_counts()
-    totals = images.table["is_id"].value_counts()
+    counts = images.looked_at["outcome"].value_counts()
+    totals = images.looked_at["is_id"].value_counts()
     with st.container(key="tiles"):
         for column, outcome in zip(st.columns(4), OUTCOMES, strict=True):
             count, total = int(counts.get(outcome.code, 0)), int(totals.get(outcome.is_id, 0))

@@ -35,14 +35,15 @@ def _range(view: ExploreView, images: ScoredImages) -> str:
 
 def _choose_sort(view: ExploreView, images: ScoredImages) -> None:
     """Without a truth nothing is known to be wrong, and the highest score comes first."""
-    offered = [sort for sort in SORTS if sort != "changed" or "csp" in images.table]
+    needed = {"changed": "csp", "similar": "similarity"}
+    offered = [sort for sort in SORTS if sort not in needed or needed[sort] in images.table]
     if images.is_alone:
         offered = ["highest", *(sort for sort in offered if sort not in ("wrong", "highest"))]
     st.selectbox(
         "Order",
         offered,
         format_func=lambda sort: SORTS[sort][0],
-        width=230,
+        width=210,
         help="\n".join(f"- **{label}**: {meaning}" for label, meaning in (SORTS[sort] for sort in offered)),
         **bound(view, "sort", view.sort if view.sort in offered else offered[0], page=1),
     )

@@ -1,19 +1,18 @@
 """The pictures most similar to one image, by the cosine of their CLIP image features."""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
-from negrefine_core.paths import file_state
-from negrefine_core.pictures import locate
 from negrefine_core.runs import Run
+from negrefine_core.scoring import LOGIT_SCALE
 
-from ..shared import background, errors, features
+from ..shared import errors, links
 from ..shared.address import Address, by_address
 from ..shared.gallery import image_card, kind, taken_for
 from ..shared.scored_images import ScoredImages
-from ..shared.view import View
+from ..shared.search import similarities
+from ..shared.view import ALL_IMAGES, View
 
 SHOWN = 12
 AT_ONCE = 5_000  # more pictures than these are compared at the press of a button: embedding them may take long
@@ -43,39 +42,25 @@ def similar_pictures(run: Run, view: View, images: ScoredImages, image: pd.Serie
             help="Pictures whose features are not kept yet are embedded first, which may take minutes.",
         )
         return
+    address = str(Address.of(image))
     try:
-        found = _found(run, images, image)
+        found = similarities(run, images.sets.names, like=address)
     except NegRefineError as error:
         errors.show(error, "info")
         return
     if found is None:
         return
+    nearest = found.drop(address, errors="ignore").sort_values(ascending=False, kind="stable")[:SHOWN]
     table = by_address(images.table)
-    near = found[found.index.isin(table.index)]
-    shown = table.loc[near.index].assign(cosine=near)
+    near = nearest[nearest.index.isin(table.index)]
+    shown = table.loc[near.index].assign(cosine=near / LOGIT_SCALE)
     with st.container(key="gallery_similar"):
         for position, (_, row) in enumerate(shown.iterrows()):
             wrong = row["outcome"] in ("FP", "FN")
             said = taken_for(row, row["outcome"] == "IN") if images.is_alone else row["outcome"]
             with st.container(key=f"card_{kind(row)}_{'wrong' if wrong else 'right'}_{position}"):
                 image_card(run, view, images, row, f"**{row['cosine']:.2f}** · {said}")
-
-
-def _found(run: Run, images: ScoredImages, image: pd.Series) -> pd.Series | None:
-    """The cosine of the nearest pictures by address; None and a sign of work under way."""
-    file = locate(run, image["image_set"], image["path"])
-    names = images.sets.names
-    key = ("neighbours", run.state(scores=names), str(file), file_state(file))
-    address = str(Address.of(image))
-    return background.result(key, lambda: _nearest(run, names, address), "Comparing the pictures")
-
-
-def _nearest(run: Run, names: tuple[str, ...], address: str) -> pd.Series:
-    sets = [features.image_features(run, name) for name in names]
-    places = [place for each in sets for place in each.addresses]
-    vectors = np.concatenate([each.features.numpy() for each in sets])  # (B, D)
-    if address not in places:
-        raise NegRefineError("This picture cannot be read any more, so nothing can be compared with it.")
-    cosine = vectors @ vectors[places.index(address)]  # (B,)
-    nearest = np.argsort(-cosine, kind="stable")[: SHOWN + 1]
-    return pd.Series(cosine[nearest], index=[places[i] for i in nearest]).drop(address, errors="ignore")[:SHOWN]
+    query = view.query(**ALL_IMAGES | {"like": address, "sort": "similar", "image": "", "back": "explore"})
+    st.page_link(
+        links.page("explore"), label="More like this in Explore", icon=":material/image_search:", query_params=query
+    )

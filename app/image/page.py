@@ -18,6 +18,7 @@ from ..shared.marks import mark_buttons, marks_line
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.reviewer import name_field
 from ..shared.scored_images import ScoredImages, sets_by_themselves
+from ..shared.search import searched
 from ..shared.view import change
 from ..shared.words import percent, plain
 from .labels import matched_labels, score_parts
@@ -33,6 +34,10 @@ def _draw(run: Run, view: ImageView) -> None:
     images = ScoredImages.of(run, view)
     if own_picture(run, view, images):
         return
+    found = searched(run, view, images)
+    if found is None:
+        return
+    images = found
     shown = images.shown(view)
     if shown.empty and not view.image and view.marked == "no" and images.is_alone:
         st.success("Every picture is marked that passes the filters.", icon=":material/check:")

@@ -67,7 +67,8 @@ def image_card(run: Run, view: View, images: ScoredImages, image: pd.Series, wor
     name = described(image)
     small = thumbnail(run, image["image_set"], image["path"])
     picture = f"![{plain(name)}]({small})" if small else ":material/broken_image:"
-    words = words or f"**{images.text(image[images.score.column])}** · {_said_of(image)}"
+    near = f"similarity **{image['similarity']:.1f}**  \n" if "similarity" in image else ""
+    words = words or f"{near}**{images.text(image[images.score.column])}** · {_said_of(image)}"
     st.page_link(
         links.page("image"),
         icon="",  # the picture itself, and not the page's

@@ -1,6 +1,6 @@
 """The scored images of a view: ID and OOD sets compared, or one set by itself; judged at the threshold, and sorted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pandas as pd
@@ -13,6 +13,7 @@ from negrefine_core.records import Mark
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
+from .address import by_address
 from .cached import cached_by
 from .operating_point import Threshold, rule_words, threshold, threshold_alone
 from .view import View
@@ -89,7 +90,8 @@ def known_images(run: Run, sets: Sets) -> pd.DataFrame | None:
 class ScoredImages:
     """`table` has a row an image of the view's sets: the run's columns, `image_set`, `outcome` and, of sets that are
     compared, `is_id`; of a set by itself `marked`, what a person said of it: "ID", "OOD" or "". `known` are the images
-    that thresholds come from."""
+    that thresholds come from. Where something is searched for, the table has the `similarity` of each image to it, and
+    `is_within` says which are the nearest."""
 
     table: pd.DataFrame
     sets: Sets
@@ -97,6 +99,7 @@ class ScoredImages:
     offered: list[Method]
     at: Threshold
     known: pd.DataFrame | None
+    is_within: pd.Series | None = None
 
     @classmethod
     def of(cls, run: Run, view: View) -> "ScoredImages":
@@ -109,6 +112,18 @@ class ScoredImages:
         score = next((score for score in there if score.column == view.score), there[0])
         at = _threshold(view, table, sets, known, score.column)
         return cls(table.assign(outcome=outcomes(table, score.column, at.value)), sets, score, there, at, known)
+
+    def nearest(self, similarity: pd.Series, most: int | None) -> "ScoredImages":
+        """The same with what each image's similarity to something is, by address, and with the `most` similar looked at
+        alone. An image without one, which cannot be read any more, is none of them."""
+        found = similarity.reindex(by_address(self.table).index).set_axis(self.table.index)
+        kept = found.rank(ascending=False, method="first") <= (most or len(found))
+        return replace(self, table=self.table.assign(similarity=found), is_within=kept)
+
+    @property
+    def looked_at(self) -> pd.DataFrame:
+        """The images among which filters choose: all of them, or those that were searched for."""
+        return self.table if self.is_within is None else self.table[self.is_within]
 
     @property
     def is_alone(self) -> bool:
@@ -147,7 +162,7 @@ class ScoredImages:
     def shown(self, view: View) -> pd.DataFrame:
         """The images that pass the view's filters, in its order."""
         table, values = self.table, self.table[self.score.column]
-        kept = pd.Series(True, index=table.index)
+        kept = pd.Series(True, index=table.index) if self.is_within is None else self.is_within.copy()
         if self.filtered_outcome(view):
             kept &= table["outcome"] == view.outcome
         if view.chosen_scores:
@@ -166,13 +181,15 @@ class ScoredImages:
         """A number an image, the lowest first."""
         table, values = self.table, self.table[self.score.column]
         margin = values - self.threshold
+        if sort == "similar" and "similarity" in table:
+            return -table["similarity"]
         if sort == "random":
             return pd.Series(pd.util.hash_array(table["path"].to_numpy(dtype=object)), index=table.index)
         if sort == "nearest":
             return margin.abs()
         if sort == "changed" and "csp" in table:
             return -(table["negrefine"].rank() - table["csp"].rank()).abs()
-        if sort == "wrong" and not self.is_alone:
+        if sort in ("wrong", "similar") and not self.is_alone:
             return margin.where(table["is_id"], -margin)  # how far on the right side of the threshold
         return values if sort == "lowest" else -values
 

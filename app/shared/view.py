@@ -31,10 +31,13 @@ SORTS = {
     "lowest": ("Lowest score", "most out-of-distribution first"),
     "changed": ("Most changed by refinement", "largest move in rank from CSP to NegRefine first"),
     "random": ("Random", "drawn by chance, and always the same"),
+    "similar": ("Most similar", "nearest to what is searched for first"),
 }
+NEAREST = {"48": "48 images", "12": "12 images", "192": "192 images", "all": "All images"}
 MARKED = {"no": "Not marked yet", "yes": "Marked", "wrong": "Marked, and taken for the other kind"}
 ALL_IMAGES: dict[str, Any] = {  # no filter
     "outcome": "", "low": None, "high": None, "taken": "", "shows": "", "file": "", "marked": "", "page": 1,
+    "words": "", "like": "",
 }  # fmt: skip
 Choice = TypeVar("Choice", bound=str)
 
@@ -125,7 +128,8 @@ class View:
 
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every set that was said to be OOD. `alone`
     names an image set that is looked at by itself, such as one of which nobody knows what it shows. `threshold` is a
-    rule, "marks" or a number. `outcome`, `low` and `high` around the scores, the class that an image is `taken` for,
+    rule, "marks" or a number. `words` or an image (SET/PATH) that others are `like` are searched for, and the `nearest`
+    looked at. `outcome`, `low` and `high` around the scores, the class that an image is `taken` for,
     the one that it `shows`, a text in its `file`'s path and whether it is `marked` say which images are shown, `sort`
     and `page` in what order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened
     from.
@@ -147,6 +151,9 @@ class View:
     shows: str = ""
     file: str = ""
     marked: str = choice("", *MARKED)
+    words: str = ""
+    like: str = ""
+    nearest: str = choice(*NEAREST)
     sort: str = choice(*SORTS)
     page: int = count()
     image: str = ""
@@ -178,6 +185,10 @@ class View:
     @property
     def chosen_scores(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
+    def is_search(self) -> bool:
+        return bool(self.words.strip() or self.like)
 
 
 AnyView = TypeVar("AnyView", bound=View)

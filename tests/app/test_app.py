@@ -174,7 +174,8 @@ def test_a_view_survives_the_url() -> None:
     shared: dict[str, Any] = {
         "run": "r", "id": "i", "ood": ("a", "b"), "alone": "u", "score": "csp", "threshold": "1.25",
         "convention": "ood-positive", "outcome": "FP", "low": -1.5, "high": 2.0, "taken": "t",
-        "shows": "s", "file": "f", "marked": "no", "sort": "nearest", "page": 3,
+        "shows": "s", "file": "f", "marked": "no", "words": "striped animal", "like": "b/c", "nearest": "12",
+        "sort": "nearest", "page": 3,
         "image": "a/b", "back": "compare",
     }  # fmt: skip
     views: tuple[View, ...] = (

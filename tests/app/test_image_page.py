@@ -1,7 +1,9 @@
-"""The Image page without a browser: labels switched off, badges, neighbours and a picture of one's own."""
+"""The Image page without a browser: labels switched off, badges, neighbours and a picture of one's own; and the search
+in Explore, which needs a model, too."""
 
 import os
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from streamlit.testing.v1 import AppTest
 from negrefine_core import overrides, paths, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.detector import Without
-from negrefine_core.encoder import load_encoder
+from negrefine_core.encoder import OpenClipEncoder, load_encoder
 from negrefine_core.image_sets import open_image_set, read_image
+from negrefine_core.labels import NOUN_TEMPLATES
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, query, settled, texts
@@ -158,3 +161,68 @@ def test_a_damaged_picture_is_a_message(run: Run, tmp_path: Path) -> None:
     app = settled(at("image", run="switched", image=f"food/{image['path']}", off=NOUNS[0]))
     assert "cannot be shown" in texts(app)
     file.write_bytes(content)
+
+
+def _nearest(like: np.ndarray) -> list[tuple[str, float]]:
+    """The address and 100 x cosine of each picture, the most similar first, by a naive count."""
+    from negrefine_app.shared import features
+
+    run, found = Run.open("switched"), []
+    for name in ("animals", "food"):
+        each = features.image_features(run, name)
+        found += [
+            (at, 100 * float(vector @ like)) for at, vector in zip(each.addresses, each.features.numpy(), strict=True)
+        ]
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def _cards(app: AppTest) -> list[tuple[str, float]]:
+    """The address and the similarity on each card of the gallery."""
+    cards = [link for link in app.get("page_link") if "similarity **" in link.label]
+    pictures = [parse_qs(link.proto.query_string)["image"][0] for link in cards]
+    return [(at, float(link.label.split("**")[1])) for at, link in zip(pictures, cards, strict=True)]
+
+
+def test_words_find_the_images_and_the_labels_nearest_to_them_as_a_class_of_that_name_would(
+    run: Run, encoder: OpenClipEncoder
+) -> None:
+    app = at("explore", run="switched")
+    app.text_input(key="pick_words").set_value("<b>striped</b> animal").run()
+    settled(app)
+    assert (query(app)["words"], query(app)["sort"]) == ("<b>striped</b> animal", "similar")
+    expected = _nearest(encoder.encode_labels(["<b>striped</b> animal"], NOUN_TEMPLATES)[0].numpy())
+    assert [value for _, value in _cards(app)] == pytest.approx([value for _, value in expected], abs=0.06)
+    assert "nearest to “\\<b\\>striped\\</b\\> animal”" in texts(app)
+    app.selectbox(key="pick_nearest").select("12").run()
+    settled(app, lambda app: len(_cards(app)) == 12)
+    assert sum(int(button.label.split("**")[1]) for button in app.button if str(button.key).startswith("tile_")) == 12
+    labels = next(text for text in texts(app).splitlines() if text.startswith("Your classes: "))
+    similar = scoring.similarity(
+        encoder.encode_labels(["<b>striped</b> animal"], NOUN_TEMPLATES),
+        encoder.encode_labels(run.id_labels, NOUN_TEMPLATES),
+    )[0]
+    assert f"{similar.max():.1f}" in labels.split(" · ")[0]
+    next(button for button in app.button if button.label == "Stop searching").click().run()
+    assert query(app).keys() == {"run", "nearest"}
+
+
+def test_a_picture_finds_those_like_it_and_a_text_too_long_or_a_picture_elsewhere_is_told(run: Run) -> None:
+    from negrefine_app.shared import features
+
+    image = run.scores("animals").iloc[0]
+    like = f"animals/{image['path']}"
+    vectors = features.image_features(run, "animals")
+    app = settled(at("explore", run="switched", like=like, sort="similar"))
+    expected = _nearest(vectors.features[vectors.addresses.index(like)].numpy())
+    assert [value for _, value in _cards(app)] == pytest.approx([value for _, value in expected], abs=0.06)
+    assert _cards(app)[0][0] == like
+    for nonsense, said in (
+        ({"words": "a" * 10_000}, "10,000 characters"),
+        ({"like": "animals/../x.png"}, "outside the image set"),
+        ({"like": "nope/x.png"}, "nope"),
+    ):
+        app = at("explore", run="switched", **nonsense)
+        assert not app.exception
+        assert said in app.warning[0].value.replace("\\", "")
+        assert not _cards(app)
+    assert not at("explore", run="switched", words="  ").warning
