@@ -51,8 +51,7 @@ def embed_images(
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(files), IMAGE_CHUNK):
             chunk = files[start : start + IMAGE_CHUNK]
-            parts = [chunk[i : i + HASHED_TOGETHER] for i in range(0, len(chunk), HASHED_TOGETHER)]
-            listed = list(itertools.chain.from_iterable(pool.map(_content_hashes, parts)))
+            listed = content_hashes(pool, chunk)
             reasons = {i: hashed.reason for i, hashed in enumerate(listed) if hashed.reason}
             readable = [i for i in range(len(chunk)) if i not in reasons]
             features = torch.empty(len(chunk), encoder.dim)  # (chunk, D)
@@ -80,7 +79,7 @@ def embed_images(
 
 
 @dataclass(frozen=True)
-class _Content:
+class Content:
     """The hash of a file's content, or the reason why it cannot be read."""
 
     key: str = ""
@@ -96,23 +95,25 @@ class _Decoded:
     pixels: Tensor  # (3, H, W)
 
 
-def _content_hashes(paths: Sequence[Path]) -> list[_Content]:
-    return [_content_hash(path) for path in paths]
+def content_hashes(pool: ThreadPoolExecutor, files: Sequence[Path]) -> list[Content]:
+    """One for each file, in their order."""
+    parts = [files[i : i + HASHED_TOGETHER] for i in range(0, len(files), HASHED_TOGETHER)]
+    return list(itertools.chain.from_iterable(pool.map(lambda part: [_content_hash(path) for path in part], parts)))
 
 
-def _content_hash(path: Path) -> _Content:
+def _content_hash(path: Path) -> Content:
     """Reads the file piece by piece: it may be large, and most files are in the cache."""
     try:
         str(path).encode()
         _check_size(path)
         with path.open("rb") as file:
-            return _Content(hashlib.file_digest(file, _blake2b).hexdigest())
+            return Content(hashlib.file_digest(file, _blake2b).hexdigest())
     except NegRefineError as error:
-        return _Content(reason=str(error))
+        return Content(reason=str(error))
     except OSError as error:
-        return _Content(reason=error.strerror or "cannot be read")
+        return Content(reason=error.strerror or "cannot be read")
     except UnicodeEncodeError:  # and a run's files are UTF-8
-        return _Content(reason="its name is not UTF-8 text; rename it")
+        return Content(reason="its name is not UTF-8 text; rename it")
 
 
 def _check_size(path: Path) -> None:

@@ -131,9 +131,12 @@ class OpenClipEncoder:
     def _raw_text_features(self, tokens: Tensor) -> Tensor:
         """(N, D) features of token rows (N, W) before normalisation."""
         if self._text_tower is not None:
-            trees = torch.split(tokens, TREE_BATCH)
-            return torch.cat([text_tower.text_features(self._text_tower, rows).float().cpu() for rows in trees])
+            return torch.cat([self.encode_tree(tree).float().cpu() for tree in trees(tokens)])
         return self._full_context_features(functional.pad(tokens, (0, self.context_length - tokens.shape[1])))
+
+    def encode_tree(self, tree: text_tower.PrefixTree) -> Tensor:
+        """(N, D) features of the tree's texts before normalisation, on the device."""
+        return text_tower.text_features(self._text_tower, tree)
 
     @torch.inference_mode()
     def full_context_features(self, texts: Sequence[str]) -> Tensor:
@@ -143,6 +146,12 @@ class OpenClipEncoder:
     def _full_context_features(self, tokens: Tensor) -> Tensor:
         batches = torch.split(tokens, TEXT_BATCH)
         return torch.cat([self._model.encode_text(batch.to(self.device)).float().cpu() for batch in batches])
+
+
+def trees(tokens: Tensor) -> Iterator[text_tower.PrefixTree]:
+    """The prefix trees of token rows (N, W), in which the end-of-text token has the highest number."""
+    for rows in torch.split(tokens, TREE_BATCH):
+        yield text_tower.prefix_tree(rows, rows.argmax(1) + 1)
 
 
 def pick_device(device: str) -> torch.device:

@@ -8,50 +8,70 @@ computation exactly, and what follows the end-of-text token can be left out.
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class Level:
-    """Tree nodes at one depth: `nodes` (m,) and, for each, the nodes from the root to itself, `path` (m, depth + 1)."""
-
-    nodes: Tensor
-    path: Tensor
+BLOCK = 64  # nodes that attend together
+PIECE = 1024  # nodes whose hidden layer is computed together on a CPU: it stays in the processor's cache
 
 
 @dataclass(frozen=True)
 class PrefixTree:
-    """The distinct token prefixes of N texts as M nodes, numbered by depth; `ends[n]` is text n's last node."""
+    """The distinct token prefixes of N texts as M nodes, each before those that go on from it (depth first).
+
+    So the nodes below node i are those from i + 1 to `below[i]`, without it, and nodes that follow each other have the
+    same nodes above them, but for those among themselves: they attend together. M is a multiple of BLOCK; the last
+    nodes may serve no text.
+    """
 
     tokens: Tensor  # (M,)
-    levels: tuple[Level, ...]
-    ends: Tensor  # (N,)
+    depths: Tensor  # (M,)
+    below: Tensor  # (M,)
+    above: Tensor  # (M / BLOCK, A) the nodes above each block's first, from the root on; the rest is M
+    ends: Tensor  # (N,) each text's last node
 
 
 def prefix_tree(tokens: Tensor, lengths: Tensor) -> PrefixTree:
-    """The tree of token rows (N, L), of which the first `lengths` (N,) tokens count."""
-    vocabulary = int(tokens.max()) + 1
-    node_tokens: list[Tensor] = []
-    levels: list[Level] = []
-    first = 0  # the number of the first node at this depth
-    ends = torch.zeros(len(tokens), dtype=torch.long)
-    rows, above = torch.arange(len(tokens)), torch.zeros(len(tokens), dtype=torch.long)  # texts still going on
-    for depth in range(int(lengths.max())):
-        going_on = lengths[rows] > depth
-        rows, above = rows[going_on], above[going_on]
-        keys, node = torch.unique(above * vocabulary + tokens[rows, depth], return_inverse=True)  # (m,), (n,)
-        parent = keys // vocabulary  # (m,) place in the level above
-        nodes = torch.arange(first, first + len(keys))
-        path = torch.cat([levels[-1].path[parent], nodes[:, None]], 1) if levels else nodes[:, None]  # (m, depth + 1)
-        node_tokens.append(keys % vocabulary)
-        levels.append(Level(nodes, path))
-        ends[rows] = first + node
-        first, above = first + len(keys), node
-    return PrefixTree(torch.cat(node_tokens), tuple(levels), ends)
+    """The tree of token rows (N, W), of which the first `lengths` (N,) tokens count."""
+    order = _sorted(tokens.numpy())  # (N,)
+    rows, counts = tokens.numpy()[order], lengths.numpy()[order]  # (N, W), (N,)
+    counted = np.arange(rows.shape[1]) < counts[:, None]  # (N, W)
+    is_new = counted.copy()  # (N, W): not the node of the row before
+    alike = (rows[1:] == rows[:-1]) & counted[:-1]  # (N - 1, W)
+    is_new[1:] &= ~np.logical_and.accumulate(alike, axis=1)
+    row, depth = np.nonzero(is_new)  # (m,), (m,)
+    nodes = len(row)
+    path = np.zeros(rows.shape, dtype=np.int64)  # (N, W) each row's nodes
+    path[row, depth] = np.arange(nodes)
+    np.maximum.accumulate(path, axis=0, out=path)
+    texts = np.bincount(path[counted], minlength=nodes)  # (m,) rows that pass through a node
+    first = np.append(np.searchsorted(row, np.arange(len(rows))), nodes)  # (N + 1,) each row's first new node
+    padded = -nodes % BLOCK  # nodes that are nobody's
+    ends = np.empty(len(rows), dtype=np.int64)
+    ends[order] = path[np.arange(len(rows)), counts - 1]
+    starts = np.arange(0, nodes, BLOCK)  # (G,)
+    above = path[row[starts], : depth[starts].max(initial=0)]  # (G, A)
+    above[np.arange(above.shape[1]) >= depth[starts, None]] = nodes + padded
+    return PrefixTree(
+        tokens=torch.from_numpy(np.pad(rows[is_new], (0, padded))),
+        depths=torch.from_numpy(np.pad(depth, (0, padded))),
+        below=torch.from_numpy(np.append(first[row + texts], np.arange(nodes, nodes + padded) + 1)),
+        above=torch.from_numpy(above),
+        ends=torch.from_numpy(ends),
+    )
+
+
+def _sorted(rows: np.ndarray) -> np.ndarray:
+    """(N,) the order in which rows (N, W) that begin alike stand together."""
+    width = -(-rows.shape[1] // 3) * 3
+    columns = np.zeros((len(rows), width), dtype=np.int64)  # (N, w)
+    columns[:, : rows.shape[1]] = rows
+    packed = columns[:, ::3] << 42 | columns[:, 1::3] << 21 | columns[:, 2::3]  # (N, w / 3): tokens have 21 bits
+    return np.lexsort(packed.T[::-1])
 
 
 def shares_prefixes(model: Any) -> Any | None:
@@ -68,45 +88,59 @@ def shares_prefixes(model: Any) -> Any | None:
     return tower if standard and causal and reads_end and plain else None
 
 
-def text_features(tower: Any, tokens: Tensor) -> Tensor:
-    """(N, D) raw features of token rows (N, context), equal to open_clip's `encode_text`."""
+def text_features(tower: Any, tree: PrefixTree) -> Tensor:
+    """(N, D) raw features of a tree's texts, equal to open_clip's `encode_text`."""
     device, dtype = tower.positional_embedding.device, tower.transformer.get_cast_dtype()
-    tree = prefix_tree(tokens, tokens.argmax(1) + 1)  # the end-of-text token has the highest number
-    levels = [Level(level.nodes.to(device), level.path.to(device)) for level in tree.levels]
-    depth = torch.cat([torch.full_like(level.nodes, i) for i, level in enumerate(levels)])  # (M,)
-    x = tower.token_embedding(tree.tokens.to(device)).to(dtype) + tower.positional_embedding[depth].to(dtype)  # (M, W)
+    tokens, depths = tree.tokens.to(device), tree.depths.to(device)  # (M,), (M,)
+    x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[depths].to(dtype)  # (M, W)
+    attended = _attended(tree, device)
     *blocks, last = tower.transformer.resblocks
     for block in blocks:
-        x = _block(block, x, levels)  # (M, W)
-    ends, text_end = torch.unique(tree.ends, return_inverse=True)  # (E,), (N,)
-    x = _block(last, x, _only(levels, ends.to(device)))  # (E, W): the last block serves the texts' ends alone
+        x = _mixed(block, x + block.ls_1(block.attn.out_proj(_attention(block, x, attended))))  # (M, W)
+    ends, text_end = torch.unique(tree.ends.to(device), return_inverse=True)  # (E,), (N,)
+    attention = _attention(last, x, attended)[ends]  # (E, W): from here on the texts' ends alone count
+    x = _mixed(last, x[ends] + last.ls_1(last.attn.out_proj(attention)))  # (E, W)
     x = tower.ln_final(x)  # (E, W)
     projection = tower.text_projection
     if projection is not None:
         x = projection(x) if isinstance(projection, nn.Linear) else x @ projection  # (E, D)
-    features: Tensor = x[text_end.to(device)]  # (N, D)
+    features: Tensor = x[text_end]  # (N, D)
     return features
 
 
-def _only(levels: list[Level], nodes: Tensor) -> list[Level]:
-    """The levels cut to the given nodes (ascending)."""
-    kept = [(level, torch.isin(level.nodes, nodes)) for level in levels]
-    return [Level(level.nodes[keep], level.path[keep]) for level, keep in kept if keep.any()]
+@dataclass(frozen=True)
+class _Attended:
+    """Which nodes each block's nodes attend to: `nodes` (G, A + BLOCK), of them those that `mask` (G, 1, BLOCK, A +
+    BLOCK) leaves them."""
+
+    nodes: Tensor
+    mask: Tensor
 
 
-def _block(block: Any, x: Tensor, levels: list[Level]) -> Tensor:
-    """open_clip's ResidualAttentionBlock for the levels' nodes (m, W), each attending to its path in x (M, W)."""
+def _attended(tree: PrefixTree, device: torch.device) -> _Attended:
+    above, below = tree.above.to(device), tree.below.to(device)
+    itself = torch.arange(len(below), device=device).view(-1, BLOCK)  # (G, BLOCK)
+    nodes = torch.cat([above, itself], 1)  # (G, A + BLOCK)
+    until = functional.pad(below, (0, 1))[nodes]  # (G, A + BLOCK): nothing attends to what stands for no node
+    reader = itself[:, None, :, None]  # (G, 1, BLOCK, 1)
+    mask = (nodes[:, None, None] <= reader) & (reader < until[:, None, None])  # (G, 1, BLOCK, A + BLOCK)
+    return _Attended(nodes.clamp(max=len(below) - 1), mask)
+
+
+def _attention(block: Any, x: Tensor, attended: _Attended) -> Tensor:
+    """(M, W) what each node of x (M, W) takes from the nodes on its path, before it is projected."""
     attention = block.attn
-    q, k, v = functional.linear(block.ln_1(x), attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=1)
-    attended = torch.cat([_attend(q[level.nodes], k, v, level.path, attention.num_heads) for level in levels])  # (m, W)
-    x = x[torch.cat([level.nodes for level in levels])] + block.ls_1(attention.out_proj(attended))  # (m, W)
-    mixed: Tensor = x + block.ls_2(block.mlp(block.ln_2(x)))
-    return mixed
+    weight, bias, heads = attention.in_proj_weight, attention.in_proj_bias, attention.num_heads
+    projected = functional.linear(block.ln_1(x), weight, bias)  # (M, 3 W)
+    q, kv = projected.tensor_split([x.shape[1]], dim=1)  # (M, W), (M, 2 W)
+    queries = q.view(-1, BLOCK, heads, x.shape[1] // heads).transpose(1, 2)  # (G, H, BLOCK, W / H)
+    gathered = kv[attended.nodes].view(*attended.nodes.shape, 2, heads, -1)  # (G, A + BLOCK, 2, H, W / H)
+    keys, values = gathered.permute(2, 0, 3, 1, 4)  # (G, H, A + BLOCK, W / H) each
+    mixed = functional.scaled_dot_product_attention(queries, keys, values, attended.mask)
+    return mixed.transpose(1, 2).reshape(x.shape)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, path: Tensor, heads: int) -> Tensor:
-    """(m, W) attention of queries (m, W) to the keys and values (M, W) on their paths (m, depth)."""
-    keys = k[path].unflatten(2, (heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call] # (m, H, depth, W / H)
-    values = v[path].unflatten(2, (heads, -1)).transpose(1, 2)  # type: ignore[no-untyped-call]
-    queries = q.unflatten(1, (heads, -1)).unsqueeze(2)  # type: ignore[no-untyped-call] # (m, H, 1, W / H)
-    return functional.scaled_dot_product_attention(queries, keys, values).flatten(1)
+def _mixed(block: Any, x: Tensor) -> Tensor:
+    """(m, W) nodes after the block's second half, each by itself."""
+    pieces = torch.split(x, PIECE) if x.device.type == "cpu" else [x]
+    return torch.cat([piece + block.ls_2(block.mlp(block.ln_2(piece))) for piece in pieces])

@@ -20,7 +20,7 @@ from ..cache import CachedEncoder
 from ..detector import DetectorConfig, NegRefineDetector
 from ..embedding import embed_images
 from ..encoder import LABEL_CHUNK, Encoder, OpenClipEncoder, load_encoder
-from ..hyperparameters import IN_FLIGHT
+from ..hyperparameters import IN_FLIGHT, TOP_K
 from ..image_sets import open_image_set, read_image
 from ..labels import NOUN_TEMPLATES, fill, read_class_list
 from ..lexicon import Candidates, candidates
@@ -127,7 +127,7 @@ class RandomEncoder:
 
 
 class WorstCaseDetector(NegRefineDetector):
-    """Draws each image's top labels at random, so that hardly two images share a pair; label features are random.
+    """Draws each image's labels to pair at random, so that hardly two images share one; label features are random.
 
     With random weights all images would share their top labels, which is the best case.
     """
@@ -146,9 +146,10 @@ class WorstCaseDetector(NegRefineDetector):
         self._generator = torch.Generator().manual_seed(0)
 
     def _top(self, sim: Tensor) -> tuple[Tensor, Tensor]:
-        drawn = [torch.randperm(sim.shape[1], generator=self._generator)[: self.config.top_k] for _ in sim]
-        indices = torch.stack(drawn)  # (B, K)
-        return sim.gather(1, indices), indices
+        _, best = super()._top(sim)  # (B, K), which take their time
+        shift = torch.randint(sim.shape[1], (len(sim), 1), generator=self._generator)  # (B, 1)
+        drawn = (best + shift) % sim.shape[1]  # (B, K)
+        return sim.gather(1, drawn), drawn
 
 
 # --- measurements ---------------------------------------------------------------------------------------------------
@@ -160,7 +161,7 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _write_pictures(folder: Path, count: int) -> Path:
+def write_pictures(folder: Path, count: int) -> Path:
     """Noise pictures of ImageNet's usual size."""
     folder.mkdir()
     generator = np.random.default_rng(0)
@@ -170,20 +171,29 @@ def _write_pictures(folder: Path, count: int) -> Path:
     return folder
 
 
-def _negatives(words: Candidates) -> tuple[str, ...]:
+def negatives(words: Candidates) -> tuple[str, ...]:
     """As many words as the published run has negatives, from all over the lexicon."""
     nouns = words.nouns[:: len(words.nouns) // N_NOUNS][:N_NOUNS]
     return nouns + words.adjective_phrases[:: len(words.adjective_phrases) // N_ADJECTIVES][:N_ADJECTIVES]
+
+
+def unlike_pairs(ids: Sequence[str], negatives: Sequence[str], images: int) -> list[str]:
+    """5 ID labels x 5 negatives an image; hardly two images share a pair."""
+    return [
+        f"{ids[id_label % len(ids)]} and {negatives[7 * negative % len(negatives)]}"
+        for first in range(0, images * TOP_K, TOP_K)
+        for id_label, negative in itertools.product(range(first, first + TOP_K), repeat=2)
+    ]
 
 
 def _scoring(
     model: OpenClipEncoder, ids: Sequence[str], words: Candidates, folder: Path, n_images: int, n_plain: int
 ) -> Iterator[Measurement]:
     """Image encoding alone as the floor, and NegRefine scoring cold and warm, where no two images share a pair."""
-    image_set = open_image_set(_write_pictures(folder / "images", n_images))
+    image_set = open_image_set(write_pictures(folder / "images", n_images))
     opened = [read_image(image_set.root / path) for path in image_set.paths[:n_plain]]
     encoder = CachedEncoder(model, folder / "scoring")
-    detector = WorstCaseDetector(encoder, ids, _negatives(words))
+    detector = WorstCaseDetector(encoder, ids, negatives(words))
     model.encode_images(opened[:1])  # the first call pays for what torch sets up
     top = (torch.arange(5), torch.arange(0, 5000, 1000))
     plain = _timed(lambda: [plain_scores(model, image, detector, top) for image in opened]) / len(opened) * n_images
@@ -217,8 +227,7 @@ def _repeated_pairs() -> str:
 
 def _token_rows(model: OpenClipEncoder, ids: Sequence[str], words: Candidates) -> Measurement:
     """The tokens of pairs that no two images share, whose words were met before; the plain way is open_clip's own."""
-    negatives = _negatives(words)
-    pairs = [f"{ids[i % len(ids)]} and {negatives[7 * i % len(negatives)]}" for i in range(TOKEN_PAIRS)]
+    pairs = unlike_pairs(ids, negatives(words), TOKEN_PAIRS // TOP_K**2)
     few = pairs[:: TOKEN_PAIRS // PLAIN_PAIRS]
     texts = [fill(template, pair) for pair in few for template in NOUN_TEMPLATES]
     plain = _timed(lambda: model.tokens.tokenizer(texts)) * len(pairs) / len(few)
@@ -254,7 +263,7 @@ def _rescoring(dim: int, ids: Sequence[str], words: Candidates, folder: Path) ->
     """Images that resemble one of 1,000 classes are scored, then again with 100 of the negatives exchanged."""
     random = RandomEncoder(dim)
     encoder = CachedEncoder(random, folder / "rescoring")
-    nouns = [*_negatives(words), *words.nouns[1:200:2]]
+    nouns = [*negatives(words), *words.nouns[1:200:2]]
     images = _images_of_classes(random, RESCORED)
     NegRefineDetector(encoder, ids, nouns[:-100]).score_features(images)
     NegRefineDetector(encoder, ids, nouns[100:])  # embeds the new negatives

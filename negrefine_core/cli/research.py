@@ -271,26 +271,44 @@ def bench(
     model: Model = "demo",
     pretrained: Pretrained = None,
     device: Device = "auto",
-    images: Annotated[int, typer.Option(min=1, help="Pictures to score.")] = 64,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Pictures to score. Default: 64, and 1,024 with --host.")
+    ] = None,
     plain_images: Annotated[int, typer.Option(min=1, help="Pictures that the slow plain loop scores.")] = 3,
+    host: Annotated[bool, typer.Option("--host", help="Measure what the host alone could feed a GPU.")] = False,
+    workers: Workers = WORKERS,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
 ) -> None:
     """Measure speed and memory on this machine, against a plain loop that does what the published code does.
 
-    Random weights will do (`--pretrained random`): time does not depend on them.
+    Random weights will do (`--pretrained random`): time does not depend on them. With --host the model costs nothing:
+    what is left is what this machine could feed a graphics card, in images a second.
     """
     from rich.live import Live
 
-    from ..benchmarks.speed import measure
+    from ..benchmarks import speed, speed_host
 
-    shown = tables.table(["What"], ["Count", "Seconds", "Per second", "x plain"], ["Note"])
-    measured = []
-    with Live(shown, console=tables.console()):  # each row as soon as it is measured
-        for row in measure(model, pretrained, device, images, min(images, plain_images)):
-            count = f"{row.count:,} {row.unit}"
-            ratio = f"{row.ratio:.1f}" if row.ratio else ""
-            shown.add_row(row.name, count, f"{row.seconds:.2f}", f"{row.count / row.seconds:,.1f}", ratio, row.note)
-            measured.append(asdict(row) | {"ratio": row.ratio})
+    measured: list[dict[str, object]] = []
+    if host:
+        shown = tables.table(["What"], ["Images", "Seconds", "Per second", "Per second and core"], ["Note"])
+        with Live(shown, console=tables.console()):  # each row as soon as it is measured
+            for stage in speed_host.measure(model, pretrained, images or 1024, workers):
+                figures = (
+                    f"{stage.images:,}",
+                    f"{stage.seconds:.2f}",
+                    f"{stage.rate:,.0f}",
+                    f"{stage.rate_per_core:,.0f}",
+                )
+                shown.add_row(stage.name, *figures, stage.note)
+                measured.append(asdict(stage) | {"rate": stage.rate, "rate_per_core": stage.rate_per_core})
+    else:
+        shown = tables.table(["What"], ["Count", "Seconds", "Per second", "x plain"], ["Note"])
+        with Live(shown, console=tables.console()):
+            count = images or 64
+            for row in speed.measure(model, pretrained, device, count, min(count, plain_images)):
+                rate, ratio = f"{row.count / row.seconds:,.1f}", f"{row.ratio:.1f}" if row.ratio else ""
+                shown.add_row(row.name, f"{row.count:,} {row.unit}", f"{row.seconds:.2f}", rate, ratio, row.note)
+                measured.append(asdict(row) | {"ratio": row.ratio})
     if json_file:
         paths.write_atomically(json_file, json.dumps(measured, indent=1) + "\n")
 

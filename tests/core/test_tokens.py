@@ -14,6 +14,7 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from negrefine_core.labels import ADJECTIVE_TEMPLATES, BARE, NOUN_TEMPLATES, fill, read_class_list
 from negrefine_core.lexicon import candidates
+from negrefine_core.text_tower import BLOCK, PrefixTree, prefix_tree
 from negrefine_core.tokens import LabelTokens
 
 IS_DEEP = os.environ.get("NEGREFINE_INPUTS") == "deep"
@@ -91,3 +92,31 @@ def test_another_tokenizer_than_clips_splits_every_text_itself(other: Any) -> No
 @pytest.mark.parametrize("context", [4, 8, 16, 32])
 def test_a_longer_text_is_cut_at_the_models_context(context: int) -> None:
     check(SimpleTokenizer(context_length=context), ODD, NOUN_TEMPLATES)
+
+
+@pytest.mark.parametrize("texts", [1, 7, 300])
+def test_a_trees_nodes_are_the_distinct_prefixes_each_above_those_that_go_on_from_it(texts: int) -> None:
+    generator = torch.Generator().manual_seed(texts)
+    lengths = torch.randint(1, 9, (texts,), generator=generator)
+    tokens = torch.randint(0, 3, (texts, 10), generator=generator)
+    tokens[torch.arange(10) >= lengths[:, None]] = 0
+    tree = prefix_tree(tokens, lengths)
+    expected = [tuple(row[:length]) for row, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
+    assert [_path(tree, end) for end in tree.ends.tolist()] == expected
+    distinct = {text[: i + 1] for text in expected for i in range(len(text))}
+    used = {_path(tree, node) for end in tree.ends.tolist() for node in _above(tree, end)}
+    assert used == distinct
+    assert len(tree.tokens) % BLOCK == 0
+    for first, above in zip(range(0, len(tree.tokens), BLOCK), tree.above.tolist(), strict=True):
+        assert [node for node in above if node < len(tree.tokens)] == _above(tree, first)[:-1]
+
+
+def _above(tree: PrefixTree, node: int) -> list[int]:
+    """The nodes from the first token's to this one."""
+    return [i for i, below in enumerate(tree.below.tolist()) if i <= node < below]
+
+
+def _path(tree: PrefixTree, node: int) -> tuple[int, ...]:
+    path = _above(tree, node)
+    assert tree.depths[path].tolist() == list(range(len(path)))
+    return tuple(tree.tokens[path].tolist())

@@ -8,6 +8,7 @@ from PIL import Image
 
 from negrefine_core import paths
 from negrefine_core.benchmarks import speed as bench
+from negrefine_core.benchmarks import speed_host
 from negrefine_core.detector import NegRefineDetector
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import open_image_set, read_image
@@ -63,3 +64,10 @@ def test_every_measurement_is_made_and_the_judges_beside_one_question_at_a_time(
     assert judged == [(5, 1), (200, IN_FLIGHT)]
     assert "peak memory" in rows["scoring known features"].note
     assert all(row.seconds > 0 for row in rows.values())
+
+
+def test_the_host_is_measured_stage_by_stage_and_together_beside_decoding_alone() -> None:
+    stages = list(speed_host.measure("demo", None, images=3))
+    assert [stage.name for stage in stages[:2]] == ["decoding and preprocessing", "hashing"]
+    assert all(stage.rate > 0 and stage.rate_per_core > 0 for stage in stages)
+    assert "x decoding alone" in stages[-1].note
