@@ -38,7 +38,8 @@ class CachedJudge:
     def cached(self, questions: Iterable[Question]) -> dict[Subject, Reply]:
         """The kept replies, by what was asked."""
         with contextlib.closing(self._connect()) as replies:
-            replies.execute("BEGIN")  # one look, and one commit of the checks that old replies lack
+            with contextlib.suppress(sqlite3.Error):  # a full disk: each look is by itself then
+                replies.execute("BEGIN")  # one look, and one commit of the checks that old replies lack
             found = {question.subject: self._find(replies, self.wording.text(question)) for question in questions}
             with contextlib.suppress(sqlite3.Error):  # a full disk: they get them another time
                 replies.execute("COMMIT")
