@@ -16,10 +16,10 @@ from .embedding import EmbeddedChunk, embed_images
 from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet
-from .judge import Judge, JudgeIdentity, Panel, Question
+from .judge import Judge, JudgeIdentity, Panel, Question, Reply
 from .judges import prompt_book
 from .judges.cache import CachedJudge
-from .judges.estimate import LATENCY, Estimate, estimate, together
+from .judges.estimate import LATENCY, Estimate, estimate, next_questions, together
 from .judges.trial import Standard, Trial, trial, trial_chains
 from .labels import (
     ADJECTIVE_TEMPLATES,
@@ -167,6 +167,12 @@ def _each(judge: Judge) -> Sequence[Judge]:
     return judge.members if isinstance(judge, Panel) else [judge]
 
 
+def batch_questions(run: Run, encoder: CachedEncoder | None, judge: Judge) -> list[Question]:
+    """What this judge can be asked at once of what `refine` would ask it."""
+    chains = trial_chains(run, {negative.label for negative in run.reviewable}, encoder)
+    return next_questions(chains, {subject: reply.answer for subject, reply in _answered(run, chains, judge).items()})
+
+
 def question_estimate(
     run: Run,
     encoder: CachedEncoder | None,
@@ -195,16 +201,24 @@ def _estimate(
     prices: tuple[float, float] | None,
     is_member: bool = False,
 ) -> Estimate:
-    known = _said(run, judge)
-    answers = {subject: verdict.answer for subject, verdict in known.items()}
+    known = _answered(run, chains, judge)
+    answers = {subject: reply.answer for subject, reply in known.items()}
     wording = judge.wording if isinstance(judge, CachedJudge) else None
-    latencies = [verdict.latency for verdict in known.values() if verdict.prompt]
-    if isinstance(judge, CachedJudge):
-        cached = judge.cached(question for chain in chains for question in chain)
-        answers |= {subject: reply.answer for subject, reply in cached.items()}
-        latencies += [reply.latency for reply in cached.values()]
+    latencies = [
+        reply.latency
+        for (_, kind, _), reply in known.items()
+        if kind != "same" and (reply.latency or not wording)  # a batch's replies have none
+    ]
     latency = statistics.median(latencies) if latencies else LATENCY
     return estimate(chains, answers, judge.concurrency, rate, latency, prices, wording, yes_ends=not is_member)
+
+
+def _answered(run: Run, chains: Iterable[Sequence[Question]], judge: Judge) -> dict[Subject, Verdict | Reply]:
+    """What this judge has answered, in the run or of these questions in another, by what it was asked."""
+    known: dict[Subject, Verdict | Reply] = {**_said(run, judge)}
+    if isinstance(judge, CachedJudge):
+        known |= judge.cached(question for chain in chains for question in chain)
+    return known
 
 
 def _said(run: Run, judge: Judge) -> dict[Subject, Verdict]:

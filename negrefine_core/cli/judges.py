@@ -1,5 +1,7 @@
-"""The commands on judges: judges compare, judges try."""
+"""The commands on judges: judges compare, judges try, judges batch."""
 
+import shlex
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +16,14 @@ from .options import (
     Device,
     InFlight,
     JudgeModel,
+    JudgeName,
     Name,
     Prices,
+    Prompts,
     RateLimit,
     Yes,
     confirm_questions,
+    confirm_sending,
     keeps,
     print_beside_bar,
     print_notes,
@@ -30,10 +35,15 @@ from .options import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..judges.batch import Collected
     from ..judges.trial import Standard, Trial
 
+BETWEEN_LOOKS = 60.0  # seconds
+
 commands = typer.Typer()
-judges = typer.Typer(no_args_is_help=True, help="Compare judges, or try them on labels that people decided.")
+judges = typer.Typer(
+    no_args_is_help=True, help="Compare judges, try them on labels that people decided, or ask one in batches."
+)
 commands.add_typer(judges, name="judges")
 
 
@@ -143,6 +153,86 @@ def try_judges(
         _print_disagreements(each, show)
     if failed:
         raise NegRefineError(f"{'; '.join(failed)}. What was answered is kept, and the same command goes on from there")
+
+
+@judges.command(
+    epilog="""Examples:
+
+    negrefine judges batch --name pets --judge openai --judge-model gpt-4o-mini --prices 0.15,0.60
+
+    negrefine judges batch --name pets --judge openai --judge-model gpt-4o-mini --yes --wait
+"""
+)
+@keeps("Every batch that was sent is noted in the run, and every reply that was fetched is kept.")
+def batch(
+    name: Name,
+    judge: JudgeName = None,
+    judge_model: JudgeModel = "",
+    base_url: BaseUrl = "",
+    prompts: Prompts = "",
+    device: Device = "auto",
+    prices: Prices = None,
+    wait: Annotated[bool, typer.Option(help="Look again each minute, until there is nothing left to ask.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Ask refine's questions through OpenAI's Batch API, at half the price and within a day.
+
+    Each call does what is next, and may be made on another day: it fetches the replies that are there, and sends what
+    can be asked now: first whether each label is a proper noun, then all that is left to ask of the others.
+    """
+    from .. import pipeline
+    from ..judges.batch import PRICE, Batches
+    from ..judges.choose import open_judge
+    from ..judges.prompt_book import PromptBook
+    from ..runs import Run
+
+    current = Run.open(name)
+    book = PromptBook.of(current)
+    chosen = judge or current.judge
+    asked = open_judge(chosen, current.settings.wordnet, judge_model, base_url, prompts=prompts, book=book)
+    batches = Batches(current, asked)
+    paid = two_prices(prices)
+    halved = (PRICE * paid[0], PRICE * paid[1]) if paid else None
+    encoder = None
+    while True:
+        collected = batches.collect()
+        if _print_collected(collected):
+            return
+        encoder = encoder or run_encoder(current.settings, current.id_labels, device)
+        questions = batches.unsent(pipeline.batch_questions(current, encoder, asked))
+        if questions:
+            whole = pipeline.question_estimate(current, encoder, asked, prices=halved)
+            cost = "" if whole.cost is None else f", {whole.cost:,.2f} at half your prices"
+            typer.echo(f"To {asked.identity}: {len(questions):,} questions now, in all {whole.amount}{cost}.", err=True)
+            confirm_sending(whole.examples, [batches.judge], yes)
+            files = batches.send(questions)
+            if not files:
+                continue  # the one question was answered at once
+            typer.echo(f"Sent, in {files:,} batches. The same command fetches the replies, within 24 hours")
+        elif not collected.under_way:
+            refine = shlex.join(["negrefine", "refine", "--name", name, "--judge", asked.identity])
+            typer.echo(f"Every question is answered, and refine asks nothing more:\n\n    {refine}")
+            return
+        if not wait:
+            return
+        time.sleep(BETWEEN_LOOKS)
+
+
+def _print_collected(collected: "Collected") -> bool:
+    """What came of the batches; whether some of it came to nothing, and the person should see that first."""
+    if collected.fetched:
+        replies = sum(each.replies for each in collected.fetched)
+        typer.echo(f"{replies:,} replies fetched from {len(collected.fetched):,} batches")
+    if collected.under_way:
+        typer.echo(f"{collected.under_way:,} questions are under way, {collected.done:,} of them done")
+    failed = [each for each in collected.fetched if each.failed]
+    for each in failed:
+        malformed = f", {each.malformed:,} of them answered by something else than a reply" if each.malformed else ""
+        reason = f": {each.reason}" if each.reason else ""
+        print_notes([f"{each.failed:,} requests of a batch came to nothing{malformed}{reason}"])
+    if failed:
+        print_notes(["the same command sends them again; refine asks them one by one, at the full price"])
+    return bool(failed)
 
 
 def _pairs(judges: Sequence[str], prompts: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from ..judges.choose import written_judges
 if TYPE_CHECKING:  # they import torch and pandas, which take seconds: `--help` should not
     from ..cache import CachedEncoder
     from ..judge import Judge
+    from ..judges.cache import CachedJudge
     from ..judges.trial import Standard
     from ..progress import Progress
     from ..runs import Run, Settings
@@ -97,6 +98,7 @@ def confirm_questions(
     from .. import pipeline
     from ..judge import Panel
     from ..judges.cache import CachedJudge
+    from ..run_files import batches
 
     members = judge.members if isinstance(judge, Panel) else [judge]
     senders = [member for member in members if isinstance(member, CachedJudge)]
@@ -104,14 +106,28 @@ def confirm_questions(
         return
     estimate = pipeline.question_estimate(run, encoder, judge, rate_limit, two_prices(prices), standard)
     typer.echo(f"To {' and '.join(sender.identity for sender in senders)}: {estimate}.", err=True)
-    if estimate.questions and not yes:
-        examples = " / ".join(estimate.examples)
-        adds = dict.fromkeys(sender.wording.prompts.adds for sender in senders)
-        also = "".join(f" with {added}" for added in adds if added)
-        typer.echo(
-            f"Sent are the negatives and the ID labels, word for word{also}, and nothing else: {examples}", err=True
-        )
-        typer.confirm("Send?", abort=True, err=True)
+    if not estimate.questions:
+        return
+    for sender in senders:
+        under_way = sum(sent.questions for sent in batches.under_way(run.path(batches.FILE), sender.identity))
+        if under_way:
+            print_notes(
+                [f"{under_way:,} questions are under way in batches (negrefine judges batch) and would be asked twice"]
+            )
+    confirm_sending(estimate.examples, senders, yes)
+
+
+def confirm_sending(examples: Iterable[str], senders: Iterable["CachedJudge"], yes: bool) -> None:
+    """Say what text leaves the machine, word for word, and ask."""
+    if yes:
+        return
+    adds = dict.fromkeys(sender.wording.prompts.adds for sender in senders)
+    also = "".join(f" with {added}" for added in adds if added)
+    typer.echo(
+        f"Sent are the negatives and the ID labels, word for word{also}, and nothing else: {' / '.join(examples)}",
+        err=True,
+    )
+    typer.confirm("Send?", abort=True, err=True)
 
 
 def two_prices(prices: str | None) -> tuple[float, float] | None:

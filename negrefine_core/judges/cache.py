@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -73,11 +73,26 @@ class CachedJudge:
         if reply.malformed:
             return reply
         with contextlib.suppress(sqlite3.Error):  # a full disk must not cost the reply, which goes on to the run
-            key, text = (self.identity, told), json.dumps(asdict(reply))
-            self._replies.execute(
-                "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", (*key, text, _check(*key, text))
-            )
+            self._keep(self._replies, told, reply)
         return reply
+
+    def keep(self, replies: Mapping[str, Reply]) -> None:
+        """Keep replies that were given another way, by all that the judge was told: all of them or none.
+
+        Raises NegRefineError where they cannot be kept.
+        """
+        try:
+            with contextlib.closing(self._connect()) as kept:
+                kept.execute("BEGIN")
+                for told, reply in replies.items():
+                    self._keep(kept, told, reply)
+                kept.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def _keep(self, replies: sqlite3.Connection, told: str, reply: Reply) -> None:
+        key, text = (self.identity, told), json.dumps(asdict(reply))
+        replies.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)", (*key, text, _check(*key, text)))
 
     def _connect(self) -> sqlite3.Connection:
         try:

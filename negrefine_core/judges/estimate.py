@@ -1,6 +1,6 @@
-"""What judging would cost, before any question is asked; and which earlier verdicts no longer apply."""
+"""What there is to ask and what that would cost, before it is asked; and which earlier verdicts no longer apply."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -37,11 +37,16 @@ class Estimate:
     examples: tuple[str, ...]
 
     def __str__(self) -> str:
-        text = (
-            f"at most {self.questions:,} questions on {self.labels:,} labels ({self.cached:,} are answered already), "
-            f"{self.prompt_tokens:,} tokens of questions and {self.completion_tokens:,} of replies, {self._time}"
-        )
+        text = f"{self.amount}, {self._time}"
         return text if self.cost is None else f"{text}, {self.cost:,.2f} at your prices"
+
+    @property
+    def amount(self) -> str:
+        """How much there is to ask, whenever that is answered."""
+        return (
+            f"at most {self.questions:,} questions on {self.labels:,} labels ({self.cached:,} are answered already), "
+            f"{self.prompt_tokens:,} tokens of questions and {self.completion_tokens:,} of replies"
+        )
 
     @property
     def _time(self) -> str:
@@ -71,16 +76,8 @@ def estimate(
         yes_ends: whether a known yes ends a label's questions, as it does unless the judge is one of a panel.
     """
     wording = wording or Wording()
-    missing, cached = [], 0
-    for chain in chains:
-        for question in chain:
-            answer = "yes" if question.kind == "same" else known.get(question.subject)
-            if answer is None:
-                missing.append(question)
-            else:
-                cached += question.kind != "same"
-            if answer == "yes" and (yes_ends or question.kind == "same"):
-                break
+    asked = [question for chain in chains for question in put_to_judge(chain, known, yes_ends)]
+    missing = [question for question in asked if question.subject not in known]
     told = [[message["content"] for message in wording.messages(question)] for question in missing]
     sent = sum(MESSAGE_TOKENS + sum(map(tokens, texts)) for texts in told)
     received = REPLY_TOKENS * len(missing)
@@ -88,7 +85,30 @@ def estimate(
     cost = (sent * prices[0] + received * prices[1]) / 1e6 if prices else None
     kinds = {question.kind: wording.prompt(question) for question in reversed(missing)}
     labels = len({question.negative for question in missing})
-    return Estimate(labels, len(missing), cached, sent, received, seconds, cost, tuple(sorted(kinds.values())))
+    examples = tuple(sorted(kinds.values()))
+    return Estimate(labels, len(missing), len(asked) - len(missing), sent, received, seconds, cost, examples)
+
+
+def put_to_judge(
+    chain: Iterable[Question], known: Mapping[Subject, Answer], yes_ends: bool = True
+) -> Iterator[Question]:
+    """A label's questions that are put to a judge where those not `known` yet are answered no; equal words end them."""
+    for question in chain:
+        if question.kind == "same":
+            return
+        yield question
+        if yes_ends and known.get(question.subject) == "yes":
+            return
+
+
+def next_questions(chains: Iterable[Sequence[Question]], known: Mapping[Subject, Answer]) -> list[Question]:
+    """What can be asked at once, where answers take a day and `known` are those at hand: a label's first question, and
+    once that is answered no all the others."""
+    wanted = []
+    for chain in chains:
+        missing = [question for question in put_to_judge(chain, known) if question.subject not in known]
+        wanted += missing[:1] if missing and missing[0].kind == "proper noun" else missing
+    return wanted
 
 
 def together(estimates: Sequence[Estimate]) -> Estimate:

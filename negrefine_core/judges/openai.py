@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -115,36 +117,50 @@ class OpenAIJudge:
             await self._client.close()
             self._client = None
 
-    async def ask(self, question: Question) -> Reply:
+    @property
+    def client(self) -> openai.AsyncOpenAI:
+        """The connection to the server, between `open` and `close`."""
         if not self._client:
             raise RuntimeError("open() the judge before asking it")
-        start, received, messages = 0.0, b"", self.wording.messages(question)
+        return self._client
+
+    async def ask(self, question: Question) -> Reply:
+        client, start, received, messages = self.client, 0.0, b"", self.wording.messages(question)
         for attempt in range(1 + min(MALFORMED_RETRIES, self._options["max_retries"])):
             if attempt:
                 await asyncio.sleep(0.25 * 2**attempt)
             await self._wait_for_turn()
             start = time.perf_counter()
-            received = await self._answer(self._client, messages)
-            reply = _reply(received, time.perf_counter() - start, self._granted.is_structured)
+            received = await self._answer(client, messages)
+            reply = _reply(_parsed(received), time.perf_counter() - start, self._granted.is_structured)
             if reply:
                 self._replies += 1
-                return self._in_our_terms(reply, question)
+                return self._in_our_terms(reply, messages)
         self._malformed += 1
-        shown = self._readable(received.decode("utf-8", "backslashreplace"))
+        shown = self.readable(received.decode("utf-8", "backslashreplace"))
         if self._malformed > MALFORMED_ALLOWED + MALFORMED_SHARE * self._replies:
             raise NegRefineError(
                 f"{self.url} does not answer as an OpenAI-compatible server; does the URL end in /v1? "
                 f"{self._malformed:,} of {self._malformed + self._replies:,} answers were no replies of a model, "
                 f"the last: {shown!r}. {GO_ON}"
             )
-        return self._in_our_terms(Reply(shown, time.perf_counter() - start, malformed=True), question)
+        return self._in_our_terms(Reply(shown, time.perf_counter() - start, malformed=True), messages)
 
-    def _in_our_terms(self, reply: Reply, question: Question) -> Reply:
+    def request(self, question: Question) -> dict[str, Any]:
+        """What the server is sent of a question, with the extras that it is known to grant."""
+        return self._body(self.wording.messages(question), self._granted.extras)
+
+    def reply_to(self, request: Mapping[str, Any], completion: object) -> Reply | None:
+        """The reply to a `request` in a chat completion that came another way; None where this is none."""
+        reply = _reply(completion, 0.0, "response_format" in request)
+        return self._in_our_terms(reply, request["messages"]) if reply else None
+
+    def _in_our_terms(self, reply: Reply, messages: list[Message]) -> Reply:
         """With the question where it was not put in the paper's words, and the answer out of its JSON."""
         if self.wording.prompts == PAPER:
             return reply
         text = answer_in(reply.text) if self.wording.prompts.is_structured else reply.text
-        return replace(reply, text=text, prompt=self.wording.prompt(question))
+        return replace(reply, text=text, prompt=messages[-1]["content"])
 
     async def _answer(self, client: openai.AsyncOpenAI, messages: list[Message]) -> bytes:
         """The server's answer to one question, whatever it is."""
@@ -153,23 +169,17 @@ class OpenAIJudge:
             received = await self._granted.find_out(lambda extras: self._try(once, messages, extras))
             if received is not None:
                 return received
-        try:
+        with self.in_our_words():
             return await self._post(client, messages, self._granted.extras)
-        except UNANSWERED as error:
-            raise self._explained(error) from None  # the SDK's own error may quote the request
 
     async def tell(self, messages: list[Message], max_tokens: int) -> Reply:
         """What the model says to these messages, in its own words."""
-        if not self._client:
-            raise RuntimeError("open() the judge before asking it")
         start = time.perf_counter()
-        try:
-            received = await self._post(self._client, messages, {"max_tokens": max_tokens})
-        except UNANSWERED as error:
-            raise self._explained(error) from None
-        reply = _reply(received, time.perf_counter() - start)
+        with self.in_our_words():
+            received = await self._post(self.client, messages, {"max_tokens": max_tokens})
+        reply = _reply(_parsed(received), time.perf_counter() - start)
         if reply is None:
-            shown = self._readable(received.decode("utf-8", "backslashreplace"))
+            shown = self.readable(received.decode("utf-8", "backslashreplace"))
             raise NegRefineError(f"{self.url} sent no reply of a model, but: {shown!r}. Check the base URL")
         return reply
 
@@ -187,16 +197,19 @@ class OpenAIJudge:
             return None, None
 
     async def _post(self, client: openai.AsyncOpenAI, messages: list[Message], extras: Extras) -> bytes:
+        body = self._body(messages, extras)
+        async with asyncio.timeout(self._patience):  # chat.completions.create would double the CPU with its types
+            return await client.post("/chat/completions", body=body, cast_to=bytes)
+
+    def _body(self, messages: list[Message], extras: Extras) -> dict[str, Any]:
         is_structured = self.wording.prompts.is_structured
-        body = {
+        return {
             "model": self.model,
             "messages": messages,
             "temperature": 0,
             "max_tokens": MAX_TOKENS_STRUCTURED if is_structured else MAX_TOKENS,
             **extras,
         }
-        async with asyncio.timeout(self._patience):  # chat.completions.create would double the CPU with its types
-            return await client.post("/chat/completions", body=body, cast_to=bytes)
 
     async def _wait_for_turn(self) -> None:
         if self.rate:
@@ -204,6 +217,14 @@ class OpenAIJudge:
             turn = max(now, self._next_turn)
             self._next_turn = turn + 60 / self.rate
             await asyncio.sleep(turn - now)
+
+    @contextmanager
+    def in_our_words(self) -> Iterator[None]:
+        """Where the server does not answer, one line that says so: the SDK's own error may quote the request."""
+        try:
+            yield
+        except UNANSWERED as error:
+            raise self._explained(error) from None
 
     def _explained(self, error: Exception) -> NegRefineError:
         match error:
@@ -223,9 +244,9 @@ class OpenAIJudge:
 
     def _reason(self, error: openai.APIStatusError) -> str:
         body = error.body if isinstance(error.body, dict) else {}
-        return self._readable(str(body.get("message") or type(error).__name__))
+        return self.readable(str(body.get("message") or type(error).__name__))
 
-    def _readable(self, text: str) -> str:
+    def readable(self, text: str) -> str:
         """A server's own words, cut short, without the key if it quotes it."""
         return writable(text.replace(self._key, "***") if self._key else text)[:SHOWN]
 
@@ -235,18 +256,25 @@ def writable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _reply(received: bytes, latency: float, is_structured: bool = False) -> Reply | None:
+def _parsed(received: bytes) -> object:
+    """The JSON value; None where this is none."""
+    try:
+        return json.loads(received)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reply(completion: Any, latency: float, is_structured: bool = False) -> Reply | None:
     """A chat completion's reply; None where this is none."""
     try:
-        completion = json.loads(received)
         text = completion["choices"][0]["message"]["content"]
-    except (LookupError, TypeError, ValueError, RecursionError):
+        model, usage = completion.get("model"), completion.get("usage")
+        certainty = p_yes(completion["choices"][0].get("logprobs"), is_structured)
+    except (LookupError, TypeError, AttributeError):
         return None
     if not isinstance(text, str):
         return None
-    model, usage = completion.get("model"), completion.get("usage")
     counts = usage if isinstance(usage, dict) else {}
-    certainty = p_yes(completion["choices"][0].get("logprobs"), is_structured)
     return Reply(
         writable(text),
         latency,

@@ -1,6 +1,7 @@
 """An OpenAI-compatible server on loopback that can answer, delay, refuse, fail, talk garbage, hang and die.
 
-In a test it runs in a thread of its own; `python tests/support/loopback_server.py DELAY` runs it alone, for benchmarks.
+In a test it runs in a thread of its own; `python -m tests.support.loopback_server DELAY LOG` runs it alone, where LOG
+is the file that it writes each question into when it is asked.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
+
+from tests.support.loopback_batches import LoopbackBatches
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class LoopbackServer:
         self.requests: list[dict[str, Any]] = []  # the bodies
         self.headers: list[str] = []
         self.in_flight = self.most_in_flight = 0
+        self.batches = LoopbackBatches(self._complete)
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -128,7 +132,13 @@ class LoopbackServer:
         )
         body = await reader.readexactly(length)
         self.headers.append(head)
-        if not head.startswith("POST"):
+        method, target = head.split(" ")[:2]
+        if "/v1/files" in target or "/v1/batches" in target:
+            answer = self.batches.answer(method, target, head, body)
+            if answer:
+                await self._send(writer, *answer)
+            return answer is not None
+        if method != "POST":
             await self._send(writer, 200, json.dumps({"object": "list", "data": []}))
             return True
         request = json.loads(body)
@@ -145,6 +155,11 @@ class LoopbackServer:
             return await self._act(writer, prompt, self.behave(prompt), "logprobs" in request)
         finally:
             self.in_flight -= 1
+
+    def _complete(self, request: dict[str, Any]) -> tuple[int, str]:
+        """What a request of a batch is answered with."""
+        action = self.behave(request["messages"][-1]["content"])
+        return action.status, action.body or _completion(action, "logprobs" in request)
 
     async def _act(self, writer: asyncio.StreamWriter, prompt: str, action: Action, says_how_sure: bool) -> bool:
         if action.die:
@@ -191,6 +206,12 @@ def _completion(action: Action, says_how_sure: bool = False) -> str:
 
 if __name__ == "__main__":
     seconds = float(sys.argv[1])
-    with LoopbackServer(lambda prompt: Action("No", delay=seconds)) as alone:
-        print(alone.url, flush=True)
-        sys.stdin.read()  # until the starter closes it
+    with open(sys.argv[2], "w", encoding="utf-8", buffering=1) as log:
+
+        def notes(prompt: str) -> Action:
+            print(prompt, file=log)
+            return Action("No", delay=seconds)
+
+        with LoopbackServer(notes) as alone:
+            print(alone.url, flush=True)
+            sys.stdin.read()  # until the starter closes it
