@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from . import paths
+from .background import Behind
 from .databases import add_column
 from .encoder import LABEL_CHUNK, Encoder
 from .errors import NegRefineError
@@ -304,12 +305,15 @@ class CachedEncoder:
         todo = sorted(first.values())
         if progress:
             progress(len(labels) - len(todo), len(labels))
-        for start in range(0, len(todo), LABEL_CHUNK):
-            chunk = todo[start : start + LABEL_CHUNK]
-            features[chunk] = self._encoded([labels[i] for i in chunk], templates)
-            self._texts.append([keys[i] for i in chunk], features[chunk])
-            if progress:
-                progress(len(labels) - len(todo) + start + len(chunk), len(labels))
+        together = int(getattr(self.encoder, "label_chunk", LABEL_CHUNK))
+        with Behind() as behind:
+            for start in range(0, len(todo), together):
+                chunk = todo[start : start + together]
+                new = self._encoded([labels[i] for i in chunk], templates)  # (l, D)
+                features[chunk] = new
+                behind.do(partial(self._texts.append, [keys[i] for i in chunk], new))
+                if progress:
+                    progress(len(labels) - len(todo) + start + len(chunk), len(labels))
         if len(todo) < len(missing):
             features[missing] = features[[first[keys[i]] for i in missing]]
         return features

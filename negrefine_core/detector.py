@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,16 @@ class Without:
     negatives: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class _There:
+    """What images are compared with, where that is done."""
+
+    device: torch.device
+    id_features: Tensor  # (P, D)
+    negative_features: Tensor  # (N, D)
+    permutation: Tensor
+
+
 class NegRefineDetector:
     """Scores images against ID labels and (refined) negative labels.
 
@@ -80,6 +91,15 @@ class NegRefineDetector:
                 encoder.encode_labels(list(negative_nouns), nouns, progress),
                 encoder.encode_labels(list(negative_adjectives), adjectives, progress),
             ]
+        )
+
+    @cached_property
+    def _there(self) -> "_There":
+        """On the graphics card where the model is on one; else as it is."""
+        device = torch.device(str(getattr(self.encoder, "device", "cpu")))
+        device = device if device.type == "cuda" else torch.device("cpu")
+        return _There(
+            device, self.id_features.to(device), self.negative_features.to(device), self.permutation.to(device)
         )
 
     @property
@@ -140,7 +160,7 @@ class NegRefineDetector:
         tables = []
         for chunk in torch.split(features, SCORE_CHUNK):
             images = self._similarities(chunk)
-            table = pd.DataFrame({row.column: row.score(images).numpy() for row in wanted})
+            table = pd.DataFrame({row.column: row.score(images).cpu().numpy() for row in wanted})
             if nearest:
                 table[nearest] = _names(self.negatives, self._top(images.neg_sim)[1])
             tables.append(table)
@@ -148,8 +168,8 @@ class NegRefineDetector:
 
     def _score_chunk(self, features: Tensor, progress: Progress | None, without: Without) -> pd.DataFrame:
         images = self._similarities(features, progress, without)
-        top = images.matches
-        scores = {row.column: row.score(images).numpy() for row in methods.comparing_with("refined", "none")}
+        top = images.matches.cpu()
+        scores = {row.column: row.score(images).cpu().numpy() for row in methods.comparing_with("refined", "none")}
         best = (top.pair_sim - top.neg_sim.unsqueeze(1)).flatten(1).argmax(1)  # (B,)
         row = torch.arange(len(best))  # (B,)
         best_pos = best // top.neg.shape[1]  # (B,)
@@ -171,15 +191,16 @@ class NegRefineDetector:
         self, features: Tensor, progress: Progress | None = None, without: Without | None = None
     ) -> Similarities:
         """What the scores of images (B, D) are made of."""
-        config, without = self.config, without or Without()
-        pos_sim = scoring.similarity(features, self.id_features)  # (B, P)
-        neg_sim = scoring.similarity(features, self.negative_features)  # (B, N)
+        config, without, there = self.config, without or Without(), self._there
+        features = features.to(there.device)  # (B, D)
+        pos_sim = scoring.similarity(features, there.id_features)  # (B, P)
+        neg_sim = scoring.similarity(features, there.negative_features)  # (B, N)
         pos_sim = _without(pos_sim, self.id_labels, without.id_labels)
         neg_sim = _without(neg_sim, self.negatives, without.negatives)
         return Similarities(
             pos_sim=pos_sim,
             neg_sim=neg_sim,
-            permutation=self.permutation,
+            permutation=there.permutation,
             n_groups=config.n_groups,
             alpha=config.alpha,
             mcm_temperature=config.mcm_temperature,
@@ -204,7 +225,9 @@ class NegRefineDetector:
         codes = top_pos.unsqueeze(2) * n_negatives + top_neg.unsqueeze(1)  # (B, K, M)
         unique, position = torch.unique(codes, return_inverse=True)  # (U,), (B, K, M)
         pairs = [f"{self.id_labels[c // n_negatives]} and {self.negatives[c % n_negatives]}" for c in unique.tolist()]
-        pair_features = self.encoder.encode_labels(pairs, self.config.noun_templates, progress)  # (U, D)
+        pair_features = self.encoder.encode_labels(pairs, self.config.noun_templates, progress).to(
+            codes.device
+        )  # (U, D)
         similarities = [  # few images at a time: (B, K, M, D) at once would take gigabytes
             scoring.LOGIT_SCALE * torch.einsum("bd,bkmd->bkm", images, pair_features[wanted])
             for images, wanted in zip(torch.split(features, PAIR_CHUNK), torch.split(position, PAIR_CHUNK), strict=True)

@@ -4,15 +4,17 @@ import hashlib
 import io
 import itertools
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .background import Behind, ahead
 from .cache import CachedEncoder, FeatureStore, is_usable
 from .encoder import OpenClipEncoder
 from .errors import NegRefineError
@@ -40,42 +42,83 @@ def embed_images(
 ) -> Iterator[EmbeddedChunk]:
     """Image features in the set's order, chunk by chunk; new pictures are embedded and kept by their content's hash.
 
-    A picture that cannot be read is skipped with its reason, never fatal. Cancelling between two batches loses
-    nothing that was embedded.
+    While the model is at work, the next pictures are hashed, looked up and decoded, and features are written. A
+    picture that cannot be read is skipped with its reason, never fatal. Cancelling between two batches loses nothing
+    that was embedded.
     """
     store = FeatureStore(encoder.folder / "images", encoder.dim)
     model = encoder.encoder
     if not isinstance(model, OpenClipEncoder):
         raise TypeError("embedding image files needs an OpenClipEncoder")
     files = [image_set.root / path for path in image_set.paths]
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(files), IMAGE_CHUNK):
-            chunk = files[start : start + IMAGE_CHUNK]
-            listed = content_hashes(pool, chunk)
-            reasons = {i: hashed.reason for i, hashed in enumerate(listed) if hashed.reason}
-            readable = [i for i in range(len(chunk)) if i not in reasons]
-            features = torch.empty(len(chunk), encoder.dim)  # (chunk, D)
-            features[readable], missing = store.get([listed[i].key for i in readable])
-            todo = [readable[i] for i in missing]
-            done = start + len(chunk) - len(todo)
+    done = 0
+    with ThreadPoolExecutor(workers) as pool, Behind() as behind:
+        for batch in ahead(_batches(pool, model, store, files)):
+            chunk = batch.chunk
+            chunk.reasons.update(batch.failed)
+            if batch.pictures:
+                new = model.encode_pixels(batch.pixels)  # (b, D)
+                behind.do(partial(store.append, [picture.key for picture in batch.pictures], new))
+                chunk.take(batch.pictures, new)
+            done += batch.count
             if progress:
                 progress(done, len(files))
-            embedded: dict[str, Tensor] = {}  # a content that is there twice has one feature
-            for batch, pixels, failed in _decoded_batches(pool, model, chunk, todo):
-                reasons.update(failed)
-                if batch:
-                    new = model.encode_pixels(pixels)  # (b, D)
-                    store.append([picture.key for picture in batch], new)
-                    for picture, feature, usable in zip(batch, new, is_usable(new).tolist(), strict=True):
-                        features[picture.index] = embedded.setdefault(picture.key, feature)
-                        if not usable:
-                            reasons[picture.index] = "the model gives no feature for it (zero or not a number)"
-                done += len(batch) + len(failed)
-                if progress:
-                    progress(done, len(files))
-            kept = np.array([i for i in range(len(chunk)) if i not in reasons], dtype=np.int64)
-            skipped = tuple((start + i, reason) for i, reason in sorted(reasons.items()))
-            yield EmbeddedChunk(kept + start, features[kept], skipped)
+            if batch.is_last:
+                yield chunk.embedded()
+
+
+@dataclass
+class _Chunk:
+    """Pictures of a set, from its `start`-th on, with what is known of them so far."""
+
+    start: int
+    features: Tensor  # (chunk, D)
+    reasons: dict[int, str]  # why pictures of the chunk are skipped
+    new: dict[str, Tensor] = field(default_factory=dict)  # by content: one that is there twice has one feature
+
+    def take(self, pictures: "Sequence[_Decoded]", features: Tensor) -> None:
+        """New features (b, D)."""
+        for picture, feature, usable in zip(pictures, features, is_usable(features).tolist(), strict=True):
+            self.features[picture.index] = self.new.setdefault(picture.key, feature)
+            if not usable:
+                self.reasons[picture.index] = "the model gives no feature for it (zero or not a number)"
+
+    def embedded(self) -> EmbeddedChunk:
+        kept = np.array([i for i in range(len(self.features)) if i not in self.reasons], dtype=np.int64)
+        skipped = tuple((self.start + i, reason) for i, reason in sorted(self.reasons.items()))
+        return EmbeddedChunk(kept + self.start, self.features[kept], skipped)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Pictures of a chunk that the model has yet to see, decoded; the first batch counts those that are known too."""
+
+    chunk: _Chunk
+    pictures: "Sequence[_Decoded]" = ()
+    pixels: Tensor = field(default_factory=lambda: torch.empty(0))  # (b, 3, H, W)
+    failed: Mapping[int, str] = field(default_factory=dict)
+    count: int = 0
+    is_last: bool = False
+
+
+def _batches(
+    pool: ThreadPoolExecutor, model: OpenClipEncoder, store: FeatureStore, files: Sequence[Path]
+) -> Iterator[_Batch]:
+    """Chunk by chunk: what is known of its pictures, then those that are not, batch by batch."""
+    for start in range(0, len(files), IMAGE_CHUNK):
+        part = files[start : start + IMAGE_CHUNK]
+        listed = content_hashes(pool, part)
+        reasons = {i: hashed.reason for i, hashed in enumerate(listed) if hashed.reason}
+        readable = [i for i in range(len(part)) if i not in reasons]
+        features = torch.empty(len(part), store.dim)  # (chunk, D)
+        features[readable], missing = store.get([listed[i].key for i in readable])
+        chunk, todo = _Chunk(start, features, reasons), [readable[i] for i in missing]
+        yield _Batch(chunk, count=len(part) - len(todo), is_last=not todo)
+        left = len(todo)
+        for good, failed in _decoded_batches(pool, model, part, todo):
+            left -= len(good) + len(failed)
+            pixels = model.stacked([picture.pixels for picture in good])  # (b, 3, H, W)
+            yield _Batch(chunk, good, pixels, failed, len(good) + len(failed), is_last=not left)
 
 
 @dataclass(frozen=True)
@@ -130,8 +173,8 @@ def _blake2b(content: bytes = b"") -> "hashlib.blake2b":
 
 def _decoded_batches(
     pool: ThreadPoolExecutor, model: OpenClipEncoder, files: Sequence[Path], todo: Sequence[int]
-) -> Iterator[tuple[list[_Decoded], Tensor, dict[int, str]]]:
-    """(pictures, pixels (b, 3, H, W), failures) batch by batch; the next batch decodes while this one is used."""
+) -> Iterator[tuple[list[_Decoded], dict[int, str]]]:
+    """(pictures, failures) batch by batch; the next batch decodes while this one is used."""
 
     def decode(index: int) -> _Decoded | tuple[int, str]:
         try:
@@ -156,4 +199,4 @@ def _decoded_batches(
         pending = [pool.submit(decode, i) for i in following]
         good = [result for result in results if isinstance(result, _Decoded)]
         failed = dict(result for result in results if not isinstance(result, _Decoded))
-        yield good, torch.stack([picture.pixels for picture in good]) if good else torch.empty(0), failed
+        yield good, failed

@@ -6,9 +6,9 @@ import hashlib
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import open_clip
 import torch
@@ -17,15 +17,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from . import text_tower
+from .background import ahead
 from .errors import NegRefineError
 from .labels import BARE
 from .models import PRESETS
 from .progress import Progress
+from .text_tower import PrefixTree
 from .tokens import LabelTokens
+
+B = TypeVar("B")
 
 RANDOM_WEIGHTS = "random"  # `pretrained` for an architecture with seeded random weights: benchmarks and tests
 
 LABEL_CHUNK = 512  # labels whose texts are encoded together
+LABEL_CHUNK_CUDA = 4096  # so that a graphics card rarely waits for the first tree of a chunk
 TREE_BATCH = 2048  # texts that share their prefixes: larger trees leave the processor's cache and are slower
 TEXT_BATCH = 256  # texts at once, for a tower that needs their padding
 
@@ -71,7 +76,7 @@ class OpenClipEncoder:
         self._dtype = torch.float16 if self.precision == "fp16" else torch.float32
         shapes = (repr(self._preprocess), self.context_length, self.precision, *_tokenizer_of_its_own(self._tokenizer))
         self.fingerprint = _fingerprint(self._model, shapes)
-        self.dim = int(self._raw_text_features(self.tokens.rows(["a"], BARE)).shape[1])
+        self.dim = int(self._raw_text_features(["a"], BARE).shape[1])
 
     @classmethod
     def from_preset(cls, preset: str, device: str = "auto") -> "OpenClipEncoder":
@@ -87,6 +92,11 @@ class OpenClipEncoder:
         """Whether texts are encoded without padding and with shared prefixes, which is exact for causal towers."""
         return self._text_tower is not None
 
+    @property
+    def label_chunk(self) -> int:
+        """How many labels are best encoded together."""
+        return LABEL_CHUNK_CUDA if self.device.type == "cuda" else LABEL_CHUNK
+
     def is_too_long(self, text: str) -> bool:
         """Whether a text exceeds the model's context, so that its end is not read."""
         cut, whole = (self._tokenizer([text], self.context_length + more)[0] for more in (0, 1))
@@ -101,9 +111,9 @@ class OpenClipEncoder:
     ) -> Tensor:
         """(L, D): for each label the mean of its templates' raw text features, then L2-normalised."""
         features = torch.empty(len(labels), self.dim)  # (L, D)
-        for start in range(0, len(labels), LABEL_CHUNK):
-            chunk = labels[start : start + LABEL_CHUNK]
-            raw = self._raw_text_features(self.tokens.rows(chunk, templates))  # (l x T, D)
+        for start in range(0, len(labels), self.label_chunk):
+            chunk = labels[start : start + self.label_chunk]
+            raw = self._raw_text_features(chunk, templates)  # (l x T, D)
             raw = raw.view(len(chunk), len(templates), -1)  # (l, T, D)
             features[start : start + len(chunk)] = functional.normalize(raw.mean(1), dim=-1)  # (l, D)
             if progress:
@@ -121,22 +131,42 @@ class OpenClipEncoder:
         pixels: Tensor = self._preprocess(image.convert("RGB"))
         return pixels
 
-    @torch.inference_mode()
+    def stacked(self, pixels: Sequence[Tensor]) -> Tensor:
+        """(B, 3, H, W) of preprocessed images, where a graphics card can fetch them while it computes."""
+        if not pixels:
+            return torch.empty(0)
+        batch = torch.stack(list(pixels))
+        return batch.pin_memory() if self.device.type == "cuda" else batch
+
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """(B, D) features of preprocessed images (B, 3, H, W)."""
-        features = self._model.encode_image(pixels.to(self.device, self._dtype))  # (B, D)
-        return functional.normalize(features.float(), dim=-1).cpu()
+        return halving(self._pixel_features, pixels, _halves)
 
     @torch.inference_mode()
-    def _raw_text_features(self, tokens: Tensor) -> Tensor:
-        """(N, D) features of token rows (N, W) before normalisation."""
-        if self._text_tower is not None:
-            return torch.cat([self.encode_tree(tree).float().cpu() for tree in trees(tokens)])
-        return self._full_context_features(functional.pad(tokens, (0, self.context_length - tokens.shape[1])))
+    def _pixel_features(self, pixels: Tensor) -> Tensor:
+        there = pixels.to(self.device, non_blocking=True).to(self._dtype)  # (B, 3, H, W)
+        return functional.normalize(self._model.encode_image(there).float(), dim=-1).cpu()  # (B, D)
 
-    def encode_tree(self, tree: text_tower.PrefixTree) -> Tensor:
-        """(N, D) features of the tree's texts before normalisation, on the device."""
-        return text_tower.text_features(self._text_tower, tree)
+    @torch.inference_mode()
+    def _raw_text_features(self, labels: Sequence[str], templates: Sequence[str]) -> Tensor:
+        """(L x T, D) features of labels in templates before normalisation, on the device."""
+        if self._text_tower is None:
+            tokens = self.tokens.rows(labels, templates)  # (L x T, W)
+            return self._full_context_features(functional.pad(tokens, (0, self.context_length - tokens.shape[1])))
+        trees = ahead(self.trees(labels, templates))
+        return torch.cat([halving(self.encode_tree, tree, PrefixTree.halves) for tree in trees])  # (L x T, D)
+
+    def trees(self, labels: Sequence[str], templates: Sequence[str]) -> Iterator[PrefixTree]:
+        """The prefix trees of labels in templates."""
+        together = max(1, TREE_BATCH // len(templates))  # labels
+        for start in range(0, len(labels), together):
+            rows = self.tokens.rows(labels[start : start + together], templates)  # (n, W)
+            yield text_tower.prefix_tree(rows, rows.argmax(1) + 1)  # the end-of-text token has the highest number
+
+    @torch.inference_mode()
+    def encode_tree(self, tree: PrefixTree) -> Tensor:
+        """(N, D) features of a tree's texts before normalisation, on the device."""
+        return text_tower.text_features(self._text_tower, tree).float()
 
     @torch.inference_mode()
     def full_context_features(self, texts: Sequence[str]) -> Tensor:
@@ -144,14 +174,32 @@ class OpenClipEncoder:
         return self._full_context_features(self._tokenizer(list(texts)))
 
     def _full_context_features(self, tokens: Tensor) -> Tensor:
-        batches = torch.split(tokens, TEXT_BATCH)
-        return torch.cat([self._model.encode_text(batch.to(self.device)).float().cpu() for batch in batches])
+        def encode(batch: Tensor) -> Tensor:
+            features: Tensor = self._model.encode_text(batch.to(self.device)).float().cpu()
+            return features
+
+        return torch.cat([halving(encode, batch, _halves) for batch in torch.split(tokens, TEXT_BATCH)])
 
 
-def trees(tokens: Tensor) -> Iterator[text_tower.PrefixTree]:
-    """The prefix trees of token rows (N, W), in which the end-of-text token has the highest number."""
-    for rows in torch.split(tokens, TREE_BATCH):
-        yield text_tower.prefix_tree(rows, rows.argmax(1) + 1)
+def halving(work: Callable[[B], Tensor], batch: B, halves: Callable[[B], Sequence[B]]) -> Tensor:
+    """(n, D) work on a batch of n; on its halves where the device's memory does not hold the whole.
+
+    Raises NegRefineError where it does not even hold one.
+    """
+    try:
+        return work(batch)
+    except torch.cuda.OutOfMemoryError as error:
+        parts = halves(batch)
+        if len(parts) < 2:
+            raise NegRefineError(
+                "the device has too little memory for a single image or text; end what else uses it, or use the "
+                "device 'cpu'"
+            ) from error
+    return torch.cat([halving(work, part, halves) for part in parts])
+
+
+def _halves(batch: Tensor) -> Sequence[Tensor]:
+    return batch.chunk(2)
 
 
 def pick_device(device: str) -> torch.device:

@@ -1,5 +1,7 @@
 """Each default once, the hyperparameters with the paper's value; free of torch, so that reading a run needs none."""
 
+import os
+
 FRACTION = 0.15  # paper: the 15% least similar nouns, and the 15% least similar adjectives
 N_GROUPS = 100  # paper: NegLabel's grouping strategy
 TOP_K = 5  # paper: top 5 ID labels x top 5 negatives
@@ -8,5 +10,5 @@ MCM_TEMPERATURE = 1.0  # the published code, on the raw cosine; CLIP's own scale
 SEEDS = 10  # paper: runs of an experiment, each with its own adjective phrases
 
 # These change how long something takes, and no result.
-WORKERS = 4  # threads that read images
+WORKERS = max(4, os.cpu_count() or 1)  # threads that read images: one a core, and some for a slow disk
 IN_FLIGHT = 64  # labels that a language model judges at once

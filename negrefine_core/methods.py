@@ -32,6 +32,10 @@ class Matches:
     neg: Tensor  # (B, M) indices of the negatives
     pair_sim: Tensor  # (B, K, M) logits with "ID label and negative"
 
+    def cpu(self) -> Matches:
+        """The same on the CPU."""
+        return Matches(self.pos_sim.cpu(), self.pos.cpu(), self.neg_sim.cpu(), self.neg.cpu(), self.pair_sim.cpu())
+
 
 @dataclass(frozen=True)
 class Similarities:

@@ -33,6 +33,12 @@ class PrefixTree:
     below: Tensor  # (M,)
     above: Tensor  # (M / BLOCK, A) the nodes above each block's first, from the root on; the rest is M
     ends: Tensor  # (N,) each text's last node
+    rows: Tensor  # (N, W) the texts' tokens
+    lengths: Tensor  # (N,)
+
+    def halves(self) -> "list[PrefixTree]":
+        """The trees of one half of the texts and of the other; one tree of a single text."""
+        return [prefix_tree(*half) for half in zip(self.rows.chunk(2), self.lengths.chunk(2), strict=True)]
 
 
 def prefix_tree(tokens: Tensor, lengths: Tensor) -> PrefixTree:
@@ -62,6 +68,8 @@ def prefix_tree(tokens: Tensor, lengths: Tensor) -> PrefixTree:
         below=torch.from_numpy(np.append(first[row + texts], np.arange(nodes, nodes + padded) + 1)),
         above=torch.from_numpy(above),
         ends=torch.from_numpy(ends),
+        rows=tokens,
+        lengths=lengths,
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..cache import CachedEncoder
 from ..detector import SCORE_CHUNK
 from ..embedding import content_hashes, embed_images
-from ..encoder import LABEL_CHUNK, TREE_BATCH, OpenClipEncoder, trees
+from ..encoder import LABEL_CHUNK, TREE_BATCH, OpenClipEncoder
 from ..hyperparameters import TOP_K, WORKERS
 from ..image_sets import open_image_set, read_image
 from ..labels import NOUN_TEMPLATES, read_class_list
@@ -24,7 +24,7 @@ from ..lexicon import candidates
 from ..models import PRESETS
 from ..progress import Progress
 from ..run_files.scores import ScoresInfo, write_scores
-from ..text_tower import PrefixTree
+from ..text_tower import PrefixTree, prefix_tree
 from .speed import RandomEncoder, WorstCaseDetector, negatives, unlike_pairs, write_pictures
 
 PAIRS = TOP_K**2  # an image's
@@ -107,9 +107,9 @@ def measure(model: str, pretrained: str | None, images: int, workers: int = WORK
             decoding = stage("decoding and preprocessing", lambda: list(pool.map(decode, files)))
             yield decoding
             yield stage("hashing", lambda: content_hashes(pool, files))
-        rows = [model_free.tokens.rows(chunk, NOUN_TEMPLATES) for chunk in chunks]  # meets each word
+        trees = list(model_free.trees(pairs, NOUN_TEMPLATES))  # meets each word
         yield stage("token rows", lambda: [model_free.tokens.rows(chunk, NOUN_TEMPLATES) for chunk in chunks])
-        yield stage("prefix trees", lambda: [tree for some in rows for tree in trees(some)])
+        yield stage("prefix trees", lambda: [prefix_tree(tree.rows, tree.lengths) for tree in trees])
         yield stage("similarities, groups and matches", lambda: detector.score_features(features))
         keeping = CachedEncoder(FreePairs(model_free.dim), folder / "kept")
         yield stage("keeping pair features", lambda: keeping.encode_labels(pairs, NOUN_TEMPLATES))

@@ -17,6 +17,7 @@ from negrefine_core import encoder as module
 from negrefine_core.encoder import PRESETS, OpenClipEncoder, load_encoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import NOUN_TEMPLATES
+from negrefine_core.text_tower import PrefixTree
 from tests.support.models import SIGLIP, TINY, TINY_PREPROCESS, write_model, write_tokenizer
 from tests.support.pictures import picture
 from tests.support.project import ROOT
@@ -130,6 +131,39 @@ _FOLDERS: dict[str, Path] = {}
 
 def _folder(_: OpenClipEncoder) -> Path:
     return _FOLDERS["tiny"]
+
+
+def test_a_batch_that_the_devices_memory_does_not_hold_is_halved(
+    encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = [picture(i) for i in range(5)], ["red fox", "dog", "cat"]
+    expected = encoder.encode_images(images), encoder.encode_labels(labels, NOUN_TEMPLATES)
+    pixels, tree = OpenClipEncoder._pixel_features, OpenClipEncoder.encode_tree
+    sizes: list[int] = []
+
+    def holding(most: int) -> None:
+        def small_pixels(self: OpenClipEncoder, batch: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(batch))
+            return pixels(self, batch) if len(batch) <= most else _out_of_memory()
+
+        def small_tree(self: OpenClipEncoder, batch: PrefixTree) -> torch.Tensor:
+            return tree(self, batch) if len(batch.ends) <= most else _out_of_memory()
+
+        monkeypatch.setattr(OpenClipEncoder, "_pixel_features", small_pixels)
+        monkeypatch.setattr(OpenClipEncoder, "encode_tree", small_tree)
+
+    holding(2)
+    torch.testing.assert_close(encoder.encode_images(images), expected[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(encoder.encode_labels(labels, NOUN_TEMPLATES), expected[1], atol=1e-5, rtol=0)
+    assert sizes == [5, 3, 2, 1, 2]
+    holding(0)
+    for encode in (lambda: encoder.encode_images(images), lambda: encoder.encode_texts(labels)):
+        with pytest.raises(NegRefineError, match=r"too little memory for a single image or text; .* device 'cpu'"):
+            encode()
+
+
+def _out_of_memory() -> torch.Tensor:
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_progress_ends_at_the_number_of_labels(encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch) -> None:

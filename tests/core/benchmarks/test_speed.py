@@ -1,28 +1,34 @@
 """The benchmark's plain loop, which does what the published code does, gives the detector's scores."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from negrefine_core import paths
 from negrefine_core.benchmarks import speed as bench
 from negrefine_core.benchmarks import speed_host
+from negrefine_core.cache import CachedEncoder
 from negrefine_core.detector import NegRefineDetector
+from negrefine_core.embedding import embed_images
 from negrefine_core.encoder import load_encoder
-from negrefine_core.image_sets import open_image_set, read_image
+from negrefine_core.image_sets import ImageSet, open_image_set, read_image
 from negrefine_core.judges.openai import IN_FLIGHT
 
 
-def test_the_fast_scores_equal_the_plain_loops_on_the_bundled_model_and_pictures() -> None:
+def test_the_fast_scores_equal_the_plain_loops_on_the_bundled_model_and_pictures(tmp_path: Path) -> None:
     encoder = load_encoder("demo", device="cpu")
-    image_set = open_image_set(paths.IMAGES / "food")
-    images: list[Image.Image] = [read_image(image_set.root / path) for path in image_set.paths[:6]]
+    whole = open_image_set(paths.IMAGES / "food")
+    image_set = ImageSet("few", whole.root, whole.paths[:6])
+    images: list[Image.Image] = [read_image(image_set.root / path) for path in image_set.paths]
     ids = ["cat", "dog", "owl", "lion", "fox", "horse", "whale"]
     negatives = ["".join(letters) + " fruit" for letters in itertools.product("abcde", repeat=3)]
-    detector = NegRefineDetector(encoder, ids, negatives, ["sweet object", "red scene"])
-    table = detector.score(images)
+    cached = CachedEncoder(encoder, tmp_path)
+    detector = NegRefineDetector(cached, ids, negatives, ["sweet object", "red scene"])
+    table = pd.concat(detector.score_features(chunk.features) for chunk in embed_images(cached, image_set))
     for image, row in zip(images, table.itertuples(), strict=True):
         neglabel, multi_matching = bench.plain_scores(encoder, image, detector)
         np.testing.assert_allclose([row.neglabel, row.multi_matching], [neglabel, multi_matching], atol=1e-5)
