@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import paths
 from .background import Behind, ahead
 from .cache import CachedEncoder, FeatureStore, is_usable
 from .encoder import OpenClipEncoder
@@ -25,6 +27,7 @@ from .progress import Progress
 IMAGE_CHUNK = 1024  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
 HASHED_TOGETHER = 8  # files that a worker takes at once: handing them out one by one takes as long as hashing them
+IN_MEMORY = 1 << 29  # bytes of features; more are in a mapped file
 MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it is decoded
 
 
@@ -65,6 +68,42 @@ def embed_images(
                 progress(done, len(files))
             if batch.is_last:
                 yield chunk.embedded()
+
+
+def all_features(encoder: CachedEncoder, image_set: ImageSet) -> tuple[np.ndarray, Tensor]:
+    """(Which pictures can be read (n,), their features (n, D)): as `embed_images`, of the whole set. Many are in a file
+    without a name that is mapped, not in memory."""
+    features, kept, count = room_for(len(image_set), encoder.dim), [], 0
+    for chunk in embed_images(encoder, image_set):
+        features[count : count + len(chunk.indices)] = chunk.features
+        kept.append(chunk.indices)
+        count += len(chunk.indices)
+    return np.concatenate([np.empty(0, dtype=np.int64), *kept]), features[:count]
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """(B, D) the features of several sets, one after the other; many as `all_features` keeps them."""
+    if len(parts) == 1:
+        return parts[0]
+    features, count = room_for(sum(map(len, parts)), parts[0].shape[1]), 0
+    for part in parts:
+        for block in torch.split(part, IMAGE_CHUNK):
+            features[count : count + len(block)] = block
+            count += len(block)
+    return features
+
+
+def room_for(count: int, dim: int) -> Tensor:
+    """(count, D) for features to be put into."""
+    if 4 * count * dim <= IN_MEMORY:
+        return torch.empty(count, dim)
+    with paths.writing(paths.CACHE):
+        paths.CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=paths.CACHE) as file:
+            for start in range(0, count, IMAGE_CHUNK):  # a full disk says so here
+                file.write(bytes(4 * dim * min(IMAGE_CHUNK, count - start)))
+            file.flush()
+            return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=(count, dim)))
 
 
 @dataclass

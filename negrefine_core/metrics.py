@@ -64,12 +64,14 @@ def fpr_at_recall(positive: ArrayLike, negative: ArrayLike, recall: float = RECA
     Thresholds are the scores that occur, down to the lowest positive one; of several with the same recall the lowest
     counts, as in the published code.
     """
-    inside, outside = np.sort(np.asarray(positive, float)), np.sort(np.asarray(negative, float))
-    scores = np.unique(np.concatenate([inside, outside]))  # (t,) ascending
-    thresholds = scores[scores >= inside[0]]  # (t,)
-    recalls = _share_from(inside, thresholds)  # (t,)
+    inside, outside = np.sort(np.asarray(positive, float)), np.asarray(negative, float)
+    values, first = np.unique(inside, return_index=True)
+    recalls = (len(inside) - first) / len(inside)  # at each ID score; other thresholds have the next one's
     best = int(np.argmin(np.abs(recalls - recall)))  # the first, so the lowest threshold
-    return float(_share_from(outside, thresholds[best])), float(thresholds[best])
+    threshold = float(values[best])
+    if best and (lower := outside[(outside > values[best - 1]) & (outside < threshold)]).size:
+        threshold = float(lower.min())
+    return float((outside >= threshold).sum() / max(len(outside), 1)), threshold
 
 
 def fpr_from_recall(positive: ArrayLike, negative: ArrayLike, recall: float = RECALL) -> tuple[float, float]:
@@ -216,6 +218,15 @@ def _nearest_fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64]) ->
     # The lowest threshold with that recall lies just above the ID score before it.
     below = np.searchsorted(outside, values[best - 1], "right") if best else np.searchsorted(outside, values[0])
     return float((len(outside) - below) / len(outside))
+
+
+def auroc_and_fpr95(id_scores: ArrayLike, ood_scores: ArrayLike) -> tuple[float, float]:
+    """Those two of `ood_metrics` alone, which takes a tenth of its time.
+
+    Raises NegRefineError as `ood_metrics` does.
+    """
+    inside, outside = np.sort(_checked(id_scores, "ID")), np.sort(_checked(ood_scores, "OOD"))
+    return _auroc(inside, outside), _nearest_fpr95(inside, outside)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Where the pictures of a scored image set lie: in its folder, whatever a run from elsewhere says."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import NegRefineError
@@ -28,11 +29,26 @@ def belongs(run: Run, image_set: str, path: str) -> bool:
     No set is the whole disk or named by a way up. Links in a person's own folder of pictures may lead anywhere; those
     in the run's folder came with the run, and must stay in it.
     """
-    root = run.image_root(image_set)
-    if root == Path(root.anchor) or ".." in (*root.parts, *path.split("/")) or path.startswith("/"):
-        return False
-    own = run.folder.resolve()
+    return belonging(run, image_set, [path])[0]
+
+
+def belonging(run: Run, image_set: str, paths: Sequence[str]) -> list[bool]:
+    """`belongs`, of many paths of a set at once."""
+    root, own = run.image_root(image_set), run.folder.resolve()
+    if root == Path(root.anchor) or ".." in root.parts:
+        return [False] * len(paths)
     try:
-        return not root.resolve().is_relative_to(own) or (root / path).resolve().is_relative_to(own)
+        is_own = root.resolve().is_relative_to(own)
     except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
+        return [False] * len(paths)
+    return [
+        not path.startswith("/") and ".." not in path.split("/") and (not is_own or _stays(root / path, own))
+        for path in paths
+    ]
+
+
+def _stays(file: Path, folder: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(folder)
+    except (OSError, ValueError, RuntimeError):
         return False

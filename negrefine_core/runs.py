@@ -208,10 +208,11 @@ class Run(RunFolder):
         files = self.path("scores").glob("*.parquet")
         return sorted(path.stem for path in files if is_set_name(path.stem))  # "...parquet" would be the run itself
 
-    def scores(self, image_set: str) -> pd.DataFrame:
+    def scores(self, image_set: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A row an image, with all columns or these."""
         self.check_scored(image_set)
         self.scores_info(image_set)
-        return read_scores(self.path(f"scores/{image_set}.parquet"))
+        return read_scores(self.path(f"scores/{image_set}.parquet"), columns)
 
     def write_scores(
         self,

@@ -1,25 +1,23 @@
 """Review by class: what all rejections for one ID class did, a row a class, and one for the proper nouns."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from negrefine_core import overrides
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import DEFAULT
-from negrefine_core.metrics import ood_metrics
+from negrefine_core.metrics import auroc_and_fpr95
 from negrefine_core.overrides import DROPPED, KEPT, DecidedMeanwhileError, Seen
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 
 from ..shared import background, errors, features, links
-from ..shared.address import by_address
 from ..shared.errors import told
-from ..shared.gallery import image_card
 from ..shared.known_sets import ask_for_known_sets
 from ..shared.operating_point import threshold
 from ..shared.reviewer import reviewer
@@ -28,9 +26,12 @@ from ..shared.view import bound
 from ..shared.words import plain, plural
 from .actions import at_once, numbers, own_lines
 from .bulk import written_at_once
+from .effect import Change, moved_cards
 from .figures import figures_table
 from .queue import Queue
 from .view import PROPER_NOUNS, ReviewView
+
+T = TypeVar("T")
 
 SHOWN = 12  # pictures
 AUROC, FPR95, FLIPS = "Δ AUROC", "Δ FPR@95", "Images that flip"
@@ -44,24 +45,6 @@ HELP = (
 )
 
 
-@dataclass(frozen=True)
-class Restored:
-    """Scores (B,) of the images `address` (B,) as they are, and by row with its labels restored."""
-
-    address: np.ndarray
-    before: np.ndarray
-    after: Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Found:
-    """The images of the view's sets with their score `before`, and which of the restored scores (B,) are theirs."""
-
-    restored: Restored
-    images: pd.DataFrame
-    known: np.ndarray
-
-
 def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
     """The table of all classes, and one of them looked at. `queue` holds every negative."""
     rejected = queue.table[queue.table["kind"] != ""]
@@ -70,15 +53,15 @@ def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
         return
     rejected = rejected.assign(row=rejected["id_label"].where(rejected["kind"] != "proper noun", PROPER_NOUNS))
     rows = _counts(rejected)
-    found = _found(run, view, rejected)
-    figures = _figures(run, view, found) if found else None
+    images = _images(run, view)
+    figures = _figures(run, view, images, rejected[rejected["decision"] == DROPPED]) if images else None
     if figures is not None:
         rows = rows.join(figures)
     rows = rows.sort_values([name for name in (EFFECT, FLIPS, "Rejected") if name in rows], ascending=False)
     _table(view, rows)
     chosen = view.row if view.row in rows.index else str(rows.index[0])
     st.selectbox("Look at", list(rows.index), format_func=_name, **bound(view, "row", chosen))
-    _row(run, view, queue, rejected[rejected["row"] == chosen], found, chosen)
+    _row(run, view, queue, rejected[rejected["row"] == chosen], images if figures is not None else None)
 
 
 def _counts(rejected: pd.DataFrame) -> pd.DataFrame:
@@ -100,23 +83,14 @@ def _name(row: str) -> str:
 # --- what the rejections did ------------------------------------------------------------------------------------------
 
 
-def _found(run: Run, view: ReviewView, rejected: pd.DataFrame) -> Found | None:
-    """None and a sign of what is missing or under way."""
+def _images(run: Run, view: ReviewView) -> ScoredImages | None:
+    """The images that effects are measured on; None and a sign of what is missing or under way."""
     if not run.scored_sets:
         st.caption("This run has no scored images, so there are counts alone: what the rejections did cannot be shown.")
         return None
     if not is_comparable(run):
         ask_for_known_sets(run, view, "What rejections did is measured by AUROC and FPR@95.")
         return None
-    restored = _restored(run, rejected[rejected["decision"] == DROPPED])
-    if restored is None:
-        return None
-    table = by_address(ScoredImages.of(run, replace(view, alone="")).table)
-    known = pd.Index(restored.address).isin(table.index)
-    return Found(restored, table.loc[restored.address[known]].assign(before=restored.before[known]), known)
-
-
-def _restored(run: Run, dropped: pd.DataFrame) -> Restored | None:
     try:
         there = features.checked(run, "Loading the model: a few seconds, once")
         if there is None:
@@ -124,13 +98,7 @@ def _restored(run: Run, dropped: pd.DataFrame) -> Restored | None:
         if not there and not features.ready(run):
             features.offer(run)
             return None
-        row_of = dict(zip(dropped["label"], dropped["row"], strict=True))
-        sets: dict[str, list[Negative]] = {row: [] for row in sorted(set(row_of.values()))}
-        for negative in run.reviewable:  # the run's order deals them out
-            if negative.label in row_of:
-                sets[row_of[negative.label]].append(negative)
-        doing = "Working out what each class’s rejections did"
-        return background.result(("by class", _state(run)), lambda: _computed(run, sets), doing)
+        return ScoredImages.of(run, replace(view, alone=""))
     except NegRefineError as error:
         errors.show(error, "info")
         return None
@@ -140,37 +108,52 @@ def _state(run: Run) -> Hashable:
     return run.state("negatives.csv", "verdicts.jsonl", "overrides.jsonl", scores=run.scored_sets)
 
 
-def _computed(run: Run, sets: Mapping[str, Sequence[Negative]]) -> Restored:
-    names = tuple(run.scored_sets)
-    effects = features.effects(run, names)
-    addresses = [address for name in names for address in features.image_features(run, name).addresses]
-    after = {row: effect.after.numpy() for row, effect in effects.restore_all(sets).items()}
-    return Restored(np.array(addresses, dtype=object), effects.before.numpy(), after)
-
-
-def _figures(run: Run, view: ReviewView, found: Found) -> pd.DataFrame | None:
+def _figures(run: Run, view: ReviewView, images: ScoredImages, dropped: pd.DataFrame) -> pd.DataFrame | None:
     """By row what its rejections did, in points and in images that cross the threshold; None until it is known."""
-    sets = tuple(found.images.groupby("image_set")["is_id"].first().items())  # what each shows may be said anew
-    key = ("by class, figures", _state(run), sets, view.score, view.threshold)
-    return background.result(key, lambda: _measured(view, found), "Working out AUROC and FPR@95 of each")
+    row_of = dict(zip(dropped["label"], dropped["row"], strict=True))
+    sets: dict[str, list[Negative]] = {row: [] for row in sorted(set(row_of.values()))}
+    for negative in run.reviewable:  # the run's order deals them out
+        if negative.label in row_of:
+            sets[row_of[negative.label]].append(negative)
+    key = ("by class", _state(run), images.sets, view.score, view.threshold)  # what each set shows may be said anew
+    return _worked_out(key, lambda: _measured(run, view, images, sets), "Working out what each class’s rejections did")
 
 
-def _measured(view: ReviewView, found: Found) -> pd.DataFrame:
-    images, inside = found.images, found.images["is_id"].to_numpy()
-    before = images["before"].to_numpy()
-    now, accepted = ood_metrics(before[inside], before[~inside]), before >= threshold(view, images, DEFAULT, "before")
+def _worked_out(key: tuple[Any, ...], work: Callable[[], T], doing: str) -> T | None:
+    try:
+        return background.result(key, work, doing)
+    except NegRefineError as error:
+        errors.show(error, "info")
+        return None
+
+
+def _measured(run: Run, view: ReviewView, images: ScoredImages, sets: Mapping[str, Sequence[Negative]]) -> pd.DataFrame:
+    """The scores of one row after the other: those of all rows at once would not fit into memory."""
+    effects = features.effects(run, tuple(run.scored_sets))
+    places, order = features.rows_of(run, images.sets.names)
+    table = pd.DataFrame({"is_id": images.table["is_id"].to_numpy()[order], "before": effects.before.numpy()[places]})
+    inside, before = table["is_id"].to_numpy(), table["before"].to_numpy()
+    auroc, fpr95 = auroc_and_fpr95(before[inside], before[~inside])
+    accepted = before >= threshold(view, table, DEFAULT, "before")
     rows = {}
-    for row, scores in found.restored.after.items():
-        after = scores[found.known]
-        then = ood_metrics(after[inside], after[~inside])
-        at = threshold(view, images.assign(after=after), DEFAULT, "after")
+    for row, effect in effects.each_restored(sets):
+        after = effect.after.numpy()[places]
+        then = auroc_and_fpr95(after[inside], after[~inside])
+        at = threshold(view, table.assign(after=after), DEFAULT, "after")
         rows[row] = {
-            AUROC: 100 * (now.auroc - then.auroc),
-            FPR95: 100 * (now.fpr95 - then.fpr95),
+            AUROC: 100 * (auroc - then[0]),
+            FPR95: 100 * (fpr95 - then[1]),
             FLIPS: int((accepted != (after >= at)).sum()),
-            EFFECT: abs(now.auroc - then.auroc),
+            EFFECT: abs(auroc - then[0]),
         }
     return pd.DataFrame.from_dict(rows, orient="index", columns=[AUROC, FPR95, FLIPS, EFFECT])
+
+
+def _restored(run: Run, labels: Sequence[str]) -> Change:
+    """All these labels restored."""
+    wanted = set(labels)
+    negatives = [negative for negative in run.reviewable if negative.label in wanted]
+    return Change.of(run, features.effects(run, tuple(run.scored_sets)).restore_all({"": negatives})[""])
 
 
 def _table(view: ReviewView, rows: pd.DataFrame) -> None:
@@ -211,10 +194,9 @@ def _row(
     view: ReviewView,
     queue: Queue,
     labels: pd.DataFrame,
-    found: Found | None,
-    row: str,
+    images: ScoredImages | None,
 ) -> None:
-    dropped = labels[labels["decision"] == DROPPED]
+    dropped, row = labels[labels["decision"] == DROPPED], str(labels["row"].iloc[0])
     seen = queue.seen(labels)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
@@ -236,15 +218,18 @@ def _row(
             args=(run, view, seen.until),
         )
     _examples(labels)
-    if found is None:
+    if images is None:
         return
-    if row not in found.restored.after:
+    if dropped.empty:
         st.caption("All of these labels are restored, so there is nothing left that they would change.")
         return
     st.markdown(f"**If all {len(dropped):,} that are dropped were restored**")
-    images = found.images.assign(after=found.restored.after[row][found.known])
-    figures_table(view, images, ("Now", "Then", "Change"))
-    _flipped(run, view, images)
+    names = dropped["label"].tolist()
+    change = _worked_out(("row", _state(run), row), lambda: _restored(run, names), "Working out what they did")
+    if change is not None:
+        found = change.table(run, images)
+        figures_table(view, found, ("Now", "Then", "Change"))
+        _flipped(run, view, images, found)
 
 
 def _examples(labels: pd.DataFrame) -> None:
@@ -305,20 +290,17 @@ def _undo(run: Run, view: ReviewView, until: int) -> None:
         st.toast(f"Took back {len(undone):,} {plural(len(undone), 'decision')}.")
 
 
-def _flipped(run: Run, view: ReviewView, images: pd.DataFrame) -> None:
+def _flipped(run: Run, view: ReviewView, images: ScoredImages, found: pd.DataFrame) -> None:
     """The pictures that cross the threshold, the farthest moved first."""
-    sides = [images[side] >= threshold(view, images, DEFAULT, side) for side in ("before", "after")]
-    flipped = images[sides[0] != sides[1]]
+    sides = [found[side] >= threshold(view, found, DEFAULT, side) for side in ("before", "after")]
+    flipped = found[sides[0] != sides[1]]
     order = (flipped["after"] - flipped["before"]).abs().sort_values(ascending=False, kind="stable").index
     flipped = flipped.loc[order]
     st.markdown(
         f"**{len(flipped):,} {plural(len(flipped), 'image')}** would cross the threshold"
         + (":" if len(flipped) else ".")
     )
-    shown = ScoredImages.of(run, replace(view, alone=""))
     with st.container(key="gallery_flips"):
-        for position, (_, image) in enumerate(flipped.iloc[:SHOWN].iterrows()):
-            with st.container(key=f"card_{'id' if image['is_id'] else 'ood'}_{position}"):
-                image_card(run, view, shown, image, f"{image['before']:.3f} → **{image['after']:.3f}**")
+        moved_cards(run, view, images, flipped.iloc[:SHOWN])
     if len(flipped) > SHOWN:
         st.caption(f"and {len(flipped) - SHOWN:,} more")

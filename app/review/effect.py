@@ -1,25 +1,30 @@
 """What restoring or dropping a label does to AUROC, FPR@95 and single images, and which images it attracts."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from negrefine_core.errors import NegRefineError
-from negrefine_core.overrides import DROPPED, changes, judged_negatives, verdict_state
+from negrefine_core.overrides import DROPPED, changes, verdict_state
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run
 
 from ..shared import background, errors, features, links
-from ..shared.address import by_address
 from ..shared.gallery import image_card
 from ..shared.known_sets import ask_for_known_sets
 from ..shared.scored_images import ScoredImages, is_comparable
 from ..shared.view import View
 from ..shared.words import plain, plural
 from .figures import figures_table
+
+if TYPE_CHECKING:
+    from negrefine_core.effects import Effect
 
 SHOWN = 6  # pictures a side
 NO_IMAGES = (
@@ -30,12 +35,24 @@ NO_IMAGES = (
 
 @dataclass(frozen=True)
 class Change:
-    """Scores (B,) of the images `address` (B,) before and after, and whether the label is among their top negatives."""
+    """Scores (B,) of the images of all scored sets by the verdicts alone, before and after, and whether the label is
+    among their top negatives."""
 
-    address: np.ndarray
+    judged: np.ndarray
     before: np.ndarray
     after: np.ndarray
     attracted: np.ndarray
+
+    @classmethod
+    def of(cls, run: Run, effect: Effect) -> Change:
+        judged = features.judged_effects(run, tuple(run.scored_sets)).before
+        return cls(judged.numpy(), effect.before.numpy(), effect.after.numpy(), effect.attracted.numpy())
+
+    def table(self, run: Run, images: ScoredImages) -> pd.DataFrame:
+        """The images that a page shows, with `is_id` and their `row` there."""
+        places, rows = features.rows_of(run, images.sets.names)
+        values = {name: getattr(self, name)[places] for name in ("judged", "before", "after", "attracted")}
+        return pd.DataFrame({"row": rows, "is_id": images.table["is_id"].to_numpy()[rows], **values})
 
 
 def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
@@ -55,16 +72,14 @@ def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
     change = _change(run, row)
     if change is None:
         if not dropped and not row["overridden"]:  # else the stored scores know nothing of it yet
-            _attracted(run, view, images, images.table[_stored(images.table, row["label"])])
+            stored = np.flatnonzero(_stored(images.table, row["label"]))
+            found = pd.DataFrame({"row": stored, "is_id": images.table["is_id"].to_numpy()[stored]})
+            _attracted(run, view, images, found)
         return
-    table = by_address(images.table)
-    known = pd.Index(change.address).isin(table.index)
-    found = table.loc[change.address[known]].assign(
-        **{name: getattr(change, name)[known] for name in ("before", "after", "attracted")}
-    )
+    found = change.table(run, images)
     figures_table(view, found, ("Now", "Then", "Change"))
     _attracted(run, view, images, found[found["attracted"]])
-    _together(run, view, found, change, known)
+    _together(run, view, found)
 
 
 def _help(view: View) -> str:
@@ -90,7 +105,7 @@ def _change(run: Run, row: pd.Series) -> Change | None:
         negative = Negative(row["label"], row["pos"], float(row["similarity"]))
         drop = row["decision"] != DROPPED
         return background.result(
-            ("effect", run.state("negatives.csv", scores=run.scored_sets), negative.label, drop),
+            ("effect", run.state("negatives.csv", scores=run.scored_sets), verdict_state(run), negative.label, drop),
             lambda: _computed(run, negative, drop),
             "Working out what it does",
         )
@@ -105,14 +120,8 @@ def _ready(run: Run) -> bool | None:
 
 
 def _computed(run: Run, negative: Negative, drop: bool) -> Change:
-    sets = tuple(run.scored_sets)
-    effects = features.effects(run, sets)
-    found = [features.image_features(run, name) for name in sets]
-    addresses = [address for images in found for address in images.addresses]
-    effect = effects.drop(negative.label) if drop else effects.restore(negative)
-    return Change(
-        np.array(addresses, dtype=object), effect.before.numpy(), effect.after.numpy(), effect.attracted.numpy()
-    )
+    effects = features.effects(run, tuple(run.scored_sets))
+    return Change.of(run, effects.drop(negative.label) if drop else effects.restore(negative))
 
 
 def images_by_label(run: Run) -> pd.Series | None:
@@ -129,46 +138,27 @@ def images_by_label(run: Run) -> pd.Series | None:
 def _ranked(run: Run) -> pd.Series:
     rejected = run.rejections
     wanted = [negative for negative in run.reviewable if negative.label in rejected]
-    table = features.effects(run, tuple(run.scored_sets)).ranking(wanted)
+    table = features.judged_effects(run, tuple(run.scored_sets)).ranking(wanted)
     return table.set_index("label")["attracted"]
 
 
-def _together(run: Run, view: View, found: pd.DataFrame, change: Change, known: np.ndarray) -> None:
+def _together(run: Run, view: View, found: pd.DataFrame) -> None:
     """What all overrides so far do together, against the judge's verdicts alone."""
     count = len(changes(run.overrides))
     if not count:
         return
     st.markdown(
         f"**Your {count:,} overrides together**" if count > 1 else "**Your override**",
-        help="The judge’s verdicts alone against the negatives as they are now, as “Score again” will store it. The "
-        "negatives are put into groups anew, which moves scores a little, too.",
+        help="The judge’s verdicts alone against the negatives as they are now: every label that stayed keeps its "
+        "group. “Score again” draws the groups anew, which moves scores a little, too.",
     )
-    key = ("judged", verdict_state(run), run.state(scores=run.scored_sets))
-    judged = background.result(key, lambda: _judged(run), "Working out what they do together")
-    if judged is not None:
-        both = found.assign(before=judged[known], after=change.before[known])
-        figures_table(view, both, ("Judge", "With yours", "Change"))
-
-
-def _judged(run: Run) -> np.ndarray:
-    """(B,) the scores by the judge's verdicts alone, in the order of `Change`."""
-    import torch
-
-    from negrefine_core import pipeline
-
-    pictures = torch.cat([features.image_features(run, name).features for name in run.scored_sets])  # (B, D)
-    detector = pipeline.detector(run, features.encoder(run), judged_negatives(run))
-    return detector.score_features(pictures)["negrefine"].to_numpy()
+    both = pd.DataFrame({"is_id": found["is_id"], "before": found["judged"], "after": found["before"]})
+    figures_table(view, both, ("Judge", "With yours", "Change"))
 
 
 def _stored(table: pd.DataFrame, label: str) -> pd.Series:
     """Which images have the label among their stored top negatives."""
     return table["negative_labels"].map(lambda labels: label in labels).astype(bool)
-
-
-def _moved(image: pd.Series) -> str | None:
-    """The image's score now and then, where it is known."""
-    return f"{image['before']:.3f} → **{image['after']:.3f}**" if "after" in image else None
 
 
 def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) -> None:
@@ -183,8 +173,16 @@ def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) 
         with column:
             st.caption(f"{words}: {len(side):,} {plural(len(side), 'image')}")
             with st.container(key=f"gallery_{words.lower()}"):
-                for position, (_, image) in enumerate(side.iloc[:SHOWN].iterrows()):
-                    with st.container(key=f"card_{words.lower()}_{position}"):
-                        image_card(run, view, images, image, _moved(image))
+                moved_cards(run, view, images, side.iloc[:SHOWN], words.lower())
             if len(side) > SHOWN:
                 st.caption(f"and {len(side) - SHOWN:,} more")
+
+
+def moved_cards(run: Run, view: View, images: ScoredImages, found: pd.DataFrame, kind: str = "") -> None:
+    """The images of these rows, each with its score now and then where that is known."""
+    shown = images.rows(found["row"])
+    for position, (_, image) in enumerate(shown.iterrows()):
+        moved = found.iloc[position]
+        words = f"{moved['before']:.3f} → **{moved['after']:.3f}**" if "after" in found else None
+        with st.container(key=f"card_{kind or ('id' if image['is_id'] else 'ood')}_{position}"):
+            image_card(run, view, images, image, words)

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core.methods import DEFAULT
-from negrefine_core.metrics import ood_metrics
+from negrefine_core.metrics import auroc_and_fpr95
 
 from ..shared.operating_point import threshold
 from ..shared.view import View
@@ -18,12 +18,12 @@ def figures_table(view: View, found: pd.DataFrame, columns: tuple[str, str, str]
     if inside.all() or not inside.any():
         st.info("Choose an ID and an OOD image set in Explore to see AUROC and FPR@95.")
         return
-    was, now = (ood_metrics(scores[inside], scores[~inside]) for scores in (before, after))
+    was, now = (auroc_and_fpr95(scores[inside], scores[~inside]) for scores in (before, after))
     accepted = [found[side] >= threshold(view, found, DEFAULT, side) for side in ("before", "after")]
     lost, gained = (accepted[0] & ~accepted[1]).to_numpy(), (~accepted[0] & accepted[1]).to_numpy()
     rows = {
-        "AUROC": _compared(was.auroc, now.auroc, 1),
-        "FPR@95": _compared(was.fpr95, now.fpr95, -1),
+        "AUROC": _compared(was[0], now[0], 1),
+        "FPR@95": _compared(was[1], now[1], -1),
         "Images that flip": ("", "", _flips(lost, gained, inside)),
     }
     st.table(pd.DataFrame(rows, index=list(columns)).T, border="horizontal")

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
-from negrefine_core.pictures import belongs
+from negrefine_core.overrides import judged_negatives
+from negrefine_core.pictures import belonging
+from negrefine_core.records import Negative
 from negrefine_core.runs import Run, class_list_hash
 
 from . import background
@@ -40,10 +43,13 @@ FEW = 128  # labels: a second or two of embedding
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """`paths` of the pictures of `image_set` that can be read, and their L2-normalised features (n, D)."""
+    """`paths` of the pictures of `image_set` that can be read, their `rows` (n,) among all `scored` ones, and their
+    L2-normalised features (n, D)."""
 
     image_set: str
     paths: tuple[str, ...]
+    rows: np.ndarray
+    scored: int
     features: Tensor
 
     @property
@@ -83,16 +89,15 @@ def prepare(run: Run, bar: st.delta_generator.DeltaGenerator) -> None:
 
     What is done is kept, also when the page is left half-way.
     """
-    import torch
-
     from negrefine_core.effects import Effects
+    from negrefine_core.embedding import joined
 
     model = encoder(run)
     for what, (labels, templates) in zip(("ID classes", "nouns", "adjectives"), _labels(run), strict=True):
         model.encode_labels(labels, templates, _shown(bar, f"Embedding the {what}"))
     if run.scored_sets:
         bar.progress(0.0, "Embedding the pictures")
-        pictures = torch.cat([image_features(run, name).features for name in run.scored_sets])
+        pictures = joined([image_features(run, name).features for name in run.scored_sets])
         what = "Embedding the pairs of labels that the pictures match"
         bar.progress(0.0, what)  # the first pictures take longest
         Effects(detector(run), pictures, _shown(bar, what))
@@ -135,17 +140,14 @@ def detector(run: Run) -> NegRefineDetector:
 )
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
-    import torch
-
-    from negrefine_core.embedding import embed_images
+    from negrefine_core.embedding import all_features
     from negrefine_core.image_sets import ImageSet
 
-    inside = [path for path in run.scores(image_set)["path"] if belongs(run, image_set, path)]
-    pictures = ImageSet(image_set, run.image_root(image_set), tuple(inside))
-    model = encoder(run)
-    chunks = list(embed_images(model, pictures))
-    kept = tuple(inside[i] for chunk in chunks for i in chunk.indices)
-    return ImageFeatures(image_set, kept, torch.cat([torch.empty(0, model.dim), *(chunk.features for chunk in chunks)]))
+    paths = run.scores(image_set, ["path"])["path"].tolist()
+    rows = np.flatnonzero(belonging(run, image_set, paths))
+    pictures = ImageSet(image_set, run.image_root(image_set), tuple(paths[row] for row in rows))
+    kept, features = all_features(encoder(run), pictures)
+    return ImageFeatures(image_set, tuple(pictures.paths[i] for i in kept), rows[kept], len(paths), features)
 
 
 def picture_feature(run: Run, file: Path) -> Tensor:
@@ -159,19 +161,63 @@ def picture_feature(run: Run, file: Path) -> Tensor:
     return chunk.features
 
 
+def effects(run: Run, image_sets: Sequence[str]) -> Effects:
+    """The effects of the run's negatives on the pictures of these sets, joined in this order. After a decision only
+    what it changed is worked out: every other negative keeps the group that it has by the verdicts alone."""
+    followed = _followed(run, image_sets)
+    followed.now = followed.now.with_negatives(run.negatives)
+    return followed.now
+
+
+def judged_effects(run: Run, image_sets: Sequence[str]) -> Effects:
+    """The same by the verdicts alone, as if there were no overrides."""
+    return _followed(run, image_sets).judged
+
+
+def rows_of(run: Run, image_sets: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Of the pictures of all scored sets, as `effects` has them joined: (places (n,) of those of these sets, their rows
+    (n,) in the scores of these, joined)."""
+    starts, total = {}, 0
+    for name in run.scored_sets:
+        starts[name] = total
+        total += len(image_features(run, name).rows)
+    places, rows, total = [], [], 0
+    for name in image_sets:
+        pictures = image_features(run, name)
+        places.append(starts[name] + np.arange(len(pictures.rows)))
+        rows.append(total + pictures.rows)
+        total += pictures.scored
+    return np.concatenate(places), np.concatenate(rows)
+
+
+@dataclass
+class _Followed:
+    judged: Effects
+    now: Effects
+
+
+def _judged_key(run: Run) -> str:
+    return class_list_hash([*run.id_labels, *(f"{n.pos} {n.label}" for n in _judged_negatives(run))])
+
+
+def _judged_negatives(run: Run) -> list[Negative]:
+    return judged_negatives(run) if run.overrides else run.negatives
+
+
 @cached_by(
-    lambda run, image_sets: (tuple(image_sets), run.state(scores=image_sets), _labels_key(run)),
+    lambda run, image_sets: (tuple(image_sets), run.state(scores=image_sets), _judged_key(run)),
     max_entries=2,
     spinner="Comparing the pictures with the negatives",
     keep="itself",
 )
-def effects(run: Run, image_sets: Sequence[str]) -> Effects:
-    """The effects of the run's negatives on the pictures of these sets, joined in this order."""
-    import torch
-
+def _followed(run: Run, image_sets: Sequence[str]) -> _Followed:
+    from negrefine_core import pipeline
     from negrefine_core.effects import Effects
+    from negrefine_core.embedding import joined
 
-    return Effects(detector(run), torch.cat([image_features(run, name).features for name in image_sets]))
+    detector = pipeline.detector(run, encoder(run), _judged_negatives(run))
+    judged = Effects(detector, joined([image_features(run, name).features for name in image_sets]))
+    return _Followed(judged, judged)
 
 
 def _missing(run: Run) -> int:

@@ -1,8 +1,10 @@
 """The scored images of a view: ID and OOD sets compared, or one set by itself; judged at the threshold, and sorted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from negrefine_core import marks, sorting
@@ -137,6 +139,10 @@ class ScoredImages:
     def threshold_of(self, view: View, score: str) -> float:
         """The threshold of another score, by the same rule."""
         return _threshold(view, self.table, self.sets, self.known, score).value
+
+    def rows(self, places: Sequence[int] | np.ndarray | pd.Series) -> pd.DataFrame:
+        """The images at these places of the table, with all that is known of them."""
+        return self.table.iloc[np.asarray(places, dtype=np.int64)]
 
     def text(self, value: float) -> str:
         """A value of the score with as many decimals as tell its images apart."""

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
@@ -46,12 +46,12 @@ class ScoresInfo(BaseModel):
     check: str = UNCHECKED
 
 
-def read_scores(path: Path) -> pd.DataFrame:
-    """Raises NegRefineError for a file that is damaged."""
+def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """All columns, or these. Raises NegRefineError for a file that is damaged."""
     read_scores_info(path)
     try:
         with pq.ParquetFile(path) as file:
-            table: pd.DataFrame = file.read().to_pandas()
+            table: pd.DataFrame = file.read(columns).to_pandas()
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error
     return table

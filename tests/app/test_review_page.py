@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from negrefine_app.shared import features
+from negrefine_app.shared.scored_images import ScoredImages
 from negrefine_app.shared.view import View
 from streamlit.testing.v1 import AppTest
 
@@ -254,10 +255,10 @@ def test_the_effect_is_the_one_that_scoring_again_gives(scored: Run) -> None:
     from negrefine_app.review import effect as review_effect
 
     found = review_effect._computed(scored, Negative("common sage", "noun", 0.11), drop=False)
-    rows = {f"{name}/{row.path}": row for name in scored.scored_sets for row in scored.scores(name).itertuples()}
-    assert found.before == pytest.approx([rows[address].negrefine for address in found.address], abs=1e-5)
+    stored = pd.concat([scored.scores(name) for name in scored.scored_sets])
+    assert found.before == pytest.approx(stored["negrefine"].to_numpy(), abs=1e-5)
     kept = review_effect._computed(scored, Negative("banana", "noun", 0.14), drop=True)
-    assert list(kept.attracted) == ["banana" in rows[address].negative_labels for address in kept.address]
+    assert list(kept.attracted) == ["banana" in labels for labels in stored["negative_labels"]]
 
 
 def test_the_overrides_together_are_measured_against_the_judge_alone(scored: Run) -> None:
@@ -272,7 +273,8 @@ def test_the_overrides_together_are_measured_against_the_judge_alone(scored: Run
         assert list(tables[1].columns) == ["Judge", "With yours", "Change"]
         assert tables[1].loc["AUROC", "With yours"] == tables[0].loc["AUROC", "Now"]
         stored = pd.concat([scored.scores(name) for name in scored.scored_sets])["negrefine"]  # of the judge's verdicts
-        assert review_effect._judged(scored) == pytest.approx(stored.to_numpy(), abs=1e-5)
+        found = review_effect._computed(scored, Negative("banana", "noun", 0.14), drop=True)
+        assert found.judged == pytest.approx(stored.to_numpy(), abs=1e-5)
     finally:
         overrides.undo(scored, "ann", 2)
 
@@ -451,9 +453,9 @@ def test_by_class_is_measured_anew_when_a_person_says_otherwise_what_a_set_shows
     inside: list[set[str]] = []
     measured = classes._measured
 
-    def spy(view: Any, found: classes.Found) -> pd.DataFrame:
-        inside.append(set(found.images.loc[found.images["is_id"], "image_set"]))
-        return measured(view, found)
+    def spy(run: Run, view: Any, images: ScoredImages, sets: Any) -> pd.DataFrame:
+        inside.append(set(images.table.loc[images.table["is_id"], "image_set"]))
+        return measured(run, view, images, sets)
 
     opened(scored)
     monkeypatch.setattr(classes, "_measured", spy)

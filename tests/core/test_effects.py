@@ -1,7 +1,12 @@
 """The effect of one verdict equals naive rescoring with the same groups."""
 
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from negrefine_core import scoring
@@ -16,6 +21,7 @@ IDS = ["red fox", "oak", "ship", "violin", "bridge", "teapot", "owl"]
 NOUNS = [f"{a} {b}" for a in ("stone", "cloud", "river", "paper") for b in ("wheel", "song", "field", "glass", "moon")]
 ADJECTIVES = ["gooey landscape", "rutted creature", "moody structure"]
 CLOSE = 5e-5  # float32: logits near 100 are right to 1e-5 or so, and processors differ in how they add them up
+EXACT = 4e-6  # what is left of float32 where logits are near 60, as two orders of adding up differ
 NEW = [Negative("velvet hammer", "noun", 0.1), Negative("spiral object", "adjective", 0.1)]
 
 
@@ -203,3 +209,89 @@ def test_a_set_with_a_label_that_is_kept_is_refused(cached: CachedEncoder) -> No
     with pytest.raises(NegRefineError, match="'stone wheel' is among the negatives already"):
         Effects(scorer, images(scorer, 3)).restore_all({"x": [Negative("stone wheel", "noun", 0.1)]})
     assert Effects(scorer, images(scorer, 3)).restore_all({}) == {}
+
+
+class Words:
+    """An encoder of made-up features, the same for the same text."""
+
+    name, dim, fingerprint = "words", 64, "words"
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        drawn = [np.random.default_rng(zlib.crc32(text.encode())).standard_normal(self.dim) for text in texts]
+        features = torch.from_numpy(np.array(drawn, dtype=np.float32).reshape(-1, self.dim))
+        return torch.nn.functional.normalize(features, dim=1)
+
+    def encode_labels(self, labels: Sequence[str], templates: Sequence[str], progress: object = None) -> Tensor:
+        return self.encode_texts(labels)
+
+    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
+        return torch.empty(len(images), self.dim)
+
+
+def nouns(first: int, after: int) -> list[Negative]:
+    return [Negative(f"noun {i}", "noun", 0.1) for i in range(first, after)]
+
+
+def scored_anew(effects: Effects, negatives: Sequence[Negative]) -> Tensor:
+    """The scores with these negatives in the groups that they have there, from all similarities."""
+    scorer, words = effects.detector, effects.detector.encoder
+    positive = scoring.similarity(effects.features, scorer.id_features)
+    labels = [negative.label for negative in negatives]
+    sim = scoring.similarity(effects.features, words.encode_texts(labels))
+    groups = torch.tensor([effects.group(label) for label in labels])
+    shares = [
+        torch.cat([positive, sim[:, groups == g]], 1).softmax(1)[:, : positive.shape[1]].sum(1)
+        for g in range(effects.n_groups)
+    ]
+    top_pos, top = scoring.top_labels(positive)[1], scoring.top_labels(sim)[1]
+    best = []
+    for image, row_pos, row, logits in zip(effects.features, top_pos.tolist(), top.tolist(), sim, strict=True):
+        pairs = words.encode_texts([f"{scorer.id_labels[p]} and {labels[n]}" for p in row_pos for n in row])
+        pair_sim = scoring.similarity(image.unsqueeze(0), pairs).view(1, len(row_pos), len(row))
+        best.append(scoring.multi_matching_score(pair_sim, logits[row].unsqueeze(0)))
+    return torch.stack(shares).mean(0) + 2 * torch.cat(best)
+
+
+def test_after_any_decisions_the_scores_are_those_of_scoring_anew_with_the_same_groups() -> None:
+    scorer = NegRefineDetector(
+        Words(), [f"class {i}" for i in range(20)], [n.label for n in nouns(0, 430)], config=DetectorConfig(n_groups=20)
+    )
+    features = torch.nn.functional.normalize(
+        torch.cat([scorer.id_features, Words().encode_texts([f"noun {i}" for i in range(0, 470, 5)])])
+        + 0.5 * Words().encode_texts([f"image {i}" for i in range(114)]), dim=1,
+    )  # fmt: skip
+    judged = Effects(scorer, features)
+    now = judged
+    attractive = [judged._labels[i] for i in judged._tops.label[3].tolist()]  # more of one image than are in reserve
+    steps = [
+        nouns(0, 431),  # one restored
+        nouns(1, 431),  # one dropped
+        [n for n in nouns(1, 431) if n.label not in attractive],
+        nouns(0, 431),  # taken back
+        nouns(0, 470)[7:],  # many at once
+        nouns(0, 430),
+    ]
+    for negatives in steps:
+        now = now.with_negatives(negatives)
+        torch.testing.assert_close(now.before, scored_anew(now, negatives), atol=EXACT, rtol=0)
+        fresh = judged.with_negatives(negatives)  # whatever came before
+        assert [fresh.group(n.label) for n in negatives] == [now.group(n.label) for n in negatives]
+        torch.testing.assert_close(now.before, fresh.before, atol=EXACT, rtol=0)
+    torch.testing.assert_close(now.before, judged.before, atol=EXACT, rtol=0)
+    assert (now.with_negatives(steps[4]).before - judged.before).abs().max() > 1e-3
+    dropped = now.drop("noun 17")
+    without = [n for n in nouns(0, 430) if n.label != "noun 17"]
+    torch.testing.assert_close(dropped.after, now.with_negatives(without).before, atol=EXACT, rtol=0)
+    with pytest.raises(NegRefineError, match="keep or restore at least one"):
+        now.with_negatives([])
+
+
+def test_sets_of_more_labels_than_terms_of_the_series_equal_the_mean_over_the_groups_as_it_stands() -> None:
+    scorer = NegRefineDetector(
+        Words(), ["class 1", "class 2"], [n.label for n in nouns(0, 60)], config=DetectorConfig(n_groups=6)
+    )
+    effects = Effects(scorer, Words().encode_texts([f"noun {i}" for i in range(40, 90)]))
+    new = torch.exp(4 * torch.randn(50, 30, generator=torch.Generator().manual_seed(0)))  # from tiny to huge
+    odds = torch.stack(effects._odds, 1)  # (B, G)
+    plain = torch.stack([(1 / (1 + odds + x[:, None]) - 1 / (1 + odds)).mean(1) for x in new.unbind(1)], 1) / 6
+    torch.testing.assert_close(effects._change(slice(0, 50), new), plain, atol=3e-7, rtol=0)
