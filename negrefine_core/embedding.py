@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +24,10 @@ from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet, read_image
 from .progress import Progress
+from .storage import StorageError, opened
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 IMAGE_CHUNK = 1024  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
@@ -33,11 +38,15 @@ MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it 
 
 @dataclass(frozen=True)
 class EmbeddedChunk:
-    """Features (n, D) of the readable pictures `indices` (n,) of an image set, and the skipped ones with the reason."""
+    """Features (n, D) of the readable pictures `indices` (n,) of an image set, and the skipped ones with the reason.
+
+    `contents` are the hashes of all its pictures, skipped or not, as `content_hashes` gives them.
+    """
 
     indices: np.ndarray
     features: Tensor
     skipped: tuple[tuple[int, str], ...]
+    contents: tuple[str, ...] = ()
 
 
 def embed_images(
@@ -113,11 +122,13 @@ class _Chunk:
     start: int
     features: Tensor  # (chunk, D)
     reasons: dict[int, str]  # why pictures of the chunk are skipped
+    contents: list[str]  # the hash of each, or why its file cannot be read
     new: dict[str, Tensor] = field(default_factory=dict)  # by content: one that is there twice has one feature
 
     def take(self, pictures: "Sequence[_Decoded]", features: Tensor) -> None:
         """New features (b, D)."""
         for picture, feature, usable in zip(pictures, features, is_usable(features).tolist(), strict=True):
+            self.contents[picture.index] = picture.key
             self.features[picture.index] = self.new.setdefault(picture.key, feature)
             if not usable:
                 self.reasons[picture.index] = "the model gives no feature for it (zero or not a number)"
@@ -125,7 +136,7 @@ class _Chunk:
     def embedded(self) -> EmbeddedChunk:
         kept = np.array([i for i in range(len(self.features)) if i not in self.reasons], dtype=np.int64)
         skipped = tuple((self.start + i, reason) for i, reason in sorted(self.reasons.items()))
-        return EmbeddedChunk(kept + self.start, self.features[kept], skipped)
+        return EmbeddedChunk(kept + self.start, self.features[kept], skipped, tuple(self.contents))
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,7 @@ class _Batch:
 
 
 def _batches(
-    pool: ThreadPoolExecutor, model: OpenClipEncoder, store: FeatureStore, files: Sequence[Path]
+    pool: ThreadPoolExecutor, model: OpenClipEncoder, store: FeatureStore, files: Sequence["Path | UPath"]
 ) -> Iterator[_Batch]:
     """Chunk by chunk: what is known of its pictures, then those that are not, batch by batch."""
     for start in range(0, len(files), IMAGE_CHUNK):
@@ -151,7 +162,8 @@ def _batches(
         readable = [i for i in range(len(part)) if i not in reasons]
         features = torch.empty(len(part), store.dim)  # (chunk, D)
         features[readable], missing = store.get([listed[i].key for i in readable])
-        chunk, todo = _Chunk(start, features, reasons), [readable[i] for i in missing]
+        contents = [hashed.reason or hashed.key for hashed in listed]
+        chunk, todo = _Chunk(start, features, reasons, contents), [readable[i] for i in missing]
         yield _Batch(chunk, count=len(part) - len(todo), is_last=not todo)
         left = len(todo)
         for good, failed in _decoded_batches(pool, model, part, todo):
@@ -177,19 +189,21 @@ class _Decoded:
     pixels: Tensor  # (3, H, W)
 
 
-def content_hashes(pool: ThreadPoolExecutor, files: Sequence[Path]) -> list[Content]:
+def content_hashes(pool: ThreadPoolExecutor, files: Sequence["Path | UPath"]) -> list[Content]:
     """One for each file, in their order."""
     parts = [files[i : i + HASHED_TOGETHER] for i in range(0, len(files), HASHED_TOGETHER)]
     return list(itertools.chain.from_iterable(pool.map(lambda part: [_content_hash(path) for path in part], parts)))
 
 
-def _content_hash(path: Path) -> Content:
+def _content_hash(path: "Path | UPath") -> Content:
     """Reads the file piece by piece: it may be large, and most files are in the cache."""
     try:
         str(path).encode()
         _check_size(path)
-        with path.open("rb") as file:
+        with opened(path) as file:
             return Content(hashlib.file_digest(file, _blake2b).hexdigest())
+    except StorageError:
+        raise
     except NegRefineError as error:
         return Content(reason=str(error))
     except OSError as error:
@@ -198,7 +212,7 @@ def _content_hash(path: Path) -> Content:
         return Content(reason="its name is not UTF-8 text; rename it")
 
 
-def _check_size(path: Path) -> None:
+def _check_size(path: "Path | UPath") -> None:
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a pipe would wait for ever
         raise NegRefineError("not a file")
@@ -211,17 +225,19 @@ def _blake2b(content: bytes = b"") -> "hashlib.blake2b":
 
 
 def _decoded_batches(
-    pool: ThreadPoolExecutor, model: OpenClipEncoder, files: Sequence[Path], todo: Sequence[int]
+    pool: ThreadPoolExecutor, model: OpenClipEncoder, files: Sequence["Path | UPath"], todo: Sequence[int]
 ) -> Iterator[tuple[list[_Decoded], dict[int, str]]]:
     """(pictures, failures) batch by batch; the next batch decodes while this one is used."""
 
     def decode(index: int) -> _Decoded | tuple[int, str]:
         try:
             _check_size(files[index])
-            with files[index].open("rb") as file:
+            with opened(files[index]) as file:
                 content = file.read(MAX_BYTES)
             pixels = model.preprocess(read_image(io.BytesIO(content)))
             return _Decoded(index, _blake2b(content).hexdigest(), pixels)
+        except StorageError:
+            raise
         except NegRefineError as error:
             return index, str(error)
         except OSError as error:

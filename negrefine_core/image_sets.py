@@ -8,12 +8,16 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import NegRefineError
+from .storage import folder_of, is_url, listed
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # whatever the file is called: no other decoder runs
@@ -28,13 +32,13 @@ class ImageSet:
     """A named folder of pictures; `paths` are relative to `root`, sorted, with their class folder if there is one."""
 
     name: str
-    root: Path
+    root: "Path | UPath"
     paths: tuple[str, ...]
 
     @property
     def classes(self) -> tuple[str | None, ...]:
         """Each picture's class: the folder directly below the root, None for a picture that lies in the root."""
-        return tuple(path.split("/", 1)[0] if "/" in path else None for path in self.paths)
+        return tuple(class_folder(path) for path in self.paths)
 
     def only(self, folders: Iterable[str], name: str = "") -> "ImageSet":
         """The pictures of some class folders ("": those that lie in none), under another name where one is given.
@@ -51,12 +55,20 @@ class ImageSet:
         return len(self.paths)
 
 
-def open_image_set(root: str | Path, name: str | None = None) -> ImageSet:
+def class_folder(path: str) -> str | None:
+    """The class of a picture by its path in its set: the first folder, None where it lies in none."""
+    return path.split("/", 1)[0] if "/" in path else None
+
+
+def open_image_set(root: "str | Path | UPath", name: str | None = None) -> ImageSet:
     """List the pictures below a folder, with or without class subfolders. Hidden files are left out.
 
+    The folder may be a storage's: `s3://bucket/folder`, or another URL that `storage` reads.
     Raises NegRefineError when the folder is missing, unreadable or holds no pictures.
     """
-    root = Path(root).expanduser().resolve()
+    if is_url(str(root)):
+        return _open_stored(str(root), name)
+    root = Path(str(root)).expanduser().resolve()
     name = check_name(name or root.name)
     try:
         if not root.is_dir():
@@ -70,6 +82,22 @@ def open_image_set(root: str | Path, name: str | None = None) -> ImageSet:
     return ImageSet(name, root, tuple(sorted(found)))
 
 
+def _open_stored(place: str, name: str | None) -> ImageSet:
+    root = cast("UPath", folder_of(place))
+    try:
+        found = [path for path in listed(root) if _is_picture(path)]
+    except OSError as error:
+        raise NegRefineError(f"cannot read {place} ({error}); check the address and your rights to it") from error
+    if not found:
+        raise NegRefineError(f"no images under {place}; expected {', '.join(EXTENSIONS)}")
+    return ImageSet(check_name(name or root.name or root.drive), root, tuple(sorted(found)))
+
+
+def _is_picture(path: str) -> bool:
+    """By its name; nothing in it is hidden."""
+    return Path(path).suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in path.split("/"))
+
+
 def _pictures(root: Path) -> Iterator[Path]:
     """Files that go by a picture's name; links to folders are followed, each folder once."""
     entered = set()
@@ -81,7 +109,7 @@ def _pictures(root: Path) -> Iterator[Path]:
             continue
         entered.add(real)
         for name in files:
-            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith("."):
+            if _is_picture(name):
                 yield Path(folder, name)
 
 

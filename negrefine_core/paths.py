@@ -121,8 +121,10 @@ def file_state(path: Path) -> tuple[int, int, int]:
 
 def portable(path: str | Path) -> str:
     """A path as a run file keeps it, so that the run can be moved: below `data/` what is bundled, wherever that lies,
-    and relative to the clone what else lies there.
+    and relative to the clone what else lies there. A storage's URL stays as it is.
     """
+    if "://" in str(path):
+        return str(path)
     absolute = Path(path).expanduser().resolve()
     if absolute.is_relative_to(BUNDLED):
         return (Path("data") / absolute.relative_to(BUNDLED)).as_posix()

@@ -2,25 +2,41 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import NegRefineError
 from .runs import Run
+from .storage import fetched
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 
 def locate(run: Run, image_set: str, path: str) -> Path:
-    """The picture's file. A run's tables may come from elsewhere, so a path that leaves the set's folder is refused.
+    """The picture's file; of one in a storage, a copy in the cache.
+
+    A run's tables may come from elsewhere, so a path that leaves the set's folder is refused.
 
     Raises NegRefineError when the path leaves the folder or the file is gone.
     """
     root = run.image_root(image_set)
     if not belongs(run, image_set, path):
         raise NegRefineError(f"{path!r} lies outside the image set's folder and is not shown")
+    if not isinstance(root, Path):
+        return _fetched(root, path)
     try:
         if not (root / path).is_file():
             raise NegRefineError(f"the file is no longer there: {path!r} in {root}")
     except (OSError, ValueError) as error:
         raise NegRefineError(f"{path!r} is not a path") from error
     return root / path
+
+
+def _fetched(root: "UPath", path: str) -> Path:
+    try:
+        return fetched(root / path)
+    except OSError as error:
+        raise NegRefineError(f"{path!r} in {root} cannot be read ({error})") from error
 
 
 def belongs(run: Run, image_set: str, path: str) -> bool:
@@ -35,6 +51,8 @@ def belongs(run: Run, image_set: str, path: str) -> bool:
 def belonging(run: Run, image_set: str, paths: Sequence[str]) -> list[bool]:
     """`belongs`, of many paths of a set at once."""
     root, own = run.image_root(image_set), run.folder.resolve()
+    if not isinstance(root, Path):
+        return [not {"", ".", ".."} & set(path.split("/")) for path in paths]
     if root == Path(root.anchor) or ".." in root.parts:
         return [False] * len(paths)
     try:

@@ -12,7 +12,9 @@ from . import lexicon, methods, metrics, mining
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .effects import Effects
-from .embedding import EmbeddedChunk, embed_images
+from .embedding import embed_images
+from .engines import Engine, Scored
+from .engines.local import LocalEngine
 from .errors import NegRefineError
 from .hyperparameters import WORKERS
 from .image_sets import ImageSet
@@ -37,7 +39,9 @@ from .progress import Progress, in_turn
 from .records import Subject
 from .run_files.info import ModelInfo, ScoredWith
 from .run_files.metrics import Figures, Metrics
+from .run_files.parts import Parts
 from .runs import Run, class_list_hash
+from .scorers import DetectorParts, Recipe
 
 Report = Callable[[str], AbstractContextManager[Progress]]  # opens a progress bar for a step
 
@@ -235,33 +239,33 @@ def _to_first_yes(chain: Sequence[Question], said: Mapping[Subject, Verdict]) ->
 
 def detector(run: Run, encoder: CachedEncoder, negatives: Sequence[Negative] | None = None) -> NegRefineDetector:
     """The run's detector, with its final negatives or with those given."""
-    final = run.negatives
-    negatives = final if negatives is None else negatives
-    permutation = run.info.permutation
-    stored = torch.tensor(permutation, dtype=torch.long) if permutation and negatives == final else None
-    return _detector(run, encoder, negatives, noun_templates(run), ADJECTIVE_TEMPLATES, stored)
-
-
-def _detector(
-    run: Run,
-    encoder: CachedEncoder,
-    negatives: Sequence[Negative],
-    noun_templates: tuple[str, ...],
-    adjective_templates: tuple[str, ...],
-    permutation: torch.Tensor | None = None,
-) -> NegRefineDetector:
     check_model(run, encoder)
-    settings = run.settings
+    return _parts(run, run.negatives if negatives is None else negatives).detector(encoder, tuple(run.id_labels))
+
+
+def _parts(run: Run, negatives: Sequence[Negative], kind: Negatives = "refined") -> DetectorParts:
+    """A detector of the run's with these negatives; with the baseline's own templates where they are NegLabel's."""
+    settings, stored = run.settings, run.info.permutation
+    is_baseline = kind == "neglabel"
     config = DetectorConfig(
         alpha=settings.alpha,
         top_k=settings.top_k,
         n_groups=settings.n_groups,
         mcm_temperature=settings.mcm_temperature,
-        noun_templates=noun_templates,
-        adjective_templates=adjective_templates,
+        noun_templates=NEGLABEL_NOUN_TEMPLATES if is_baseline else noun_templates(run),
+        adjective_templates=NEGLABEL_ADJECTIVE_TEMPLATES if is_baseline else ADJECTIVE_TEMPLATES,
     )
-    nouns, adjectives = ([n.label for n in negatives if n.pos == pos] for pos in ("noun", "adjective"))
-    return NegRefineDetector(encoder, run.id_labels, nouns, adjectives, config, permutation)
+    nouns, adjectives = (tuple(n.label for n in negatives if n.pos == pos) for pos in ("noun", "adjective"))
+    is_final = not is_baseline and negatives == run.negatives
+    return DetectorParts(nouns, adjectives, config, stored if is_final else None)
+
+
+def recipe(run: Run) -> Recipe:
+    """What the run's images are scored by."""
+    lists = _lists(run)
+    refined = _parts(run, lists.pop("refined"))
+    others = {kind: _parts(run, negatives, kind) for kind, negatives in lists.items()}
+    return Recipe(tuple(run.id_labels), refined, others)
 
 
 def _lists(run: Run) -> dict[Negatives, list[Negative]]:
@@ -273,12 +277,6 @@ def _lists(run: Run) -> dict[Negatives, list[Negative]]:
     if judged and judged != found["refined"]:
         found["judged"] = judged
     return found
-
-
-def _baseline(run: Run, encoder: CachedEncoder, kind: Negatives, negatives: Sequence[Negative]) -> NegRefineDetector:
-    if kind == "neglabel":
-        return _detector(run, encoder, negatives, NEGLABEL_NOUN_TEMPLATES, NEGLABEL_ADJECTIVE_TEMPLATES)
-    return detector(run, encoder, negatives)
 
 
 def image_features(run: Run, encoder: CachedEncoder, images: pd.DataFrame) -> torch.Tensor:
@@ -306,28 +304,34 @@ def effects(
 
 
 def score(
-    run: Run, encoder: CachedEncoder, image_sets: Sequence[ImageSet], report: Report = silent, workers: int = WORKERS
+    run: Run,
+    encoder: CachedEncoder,
+    image_sets: Sequence[ImageSet],
+    report: Report = silent,
+    workers: int = WORKERS,
+    engine: Engine | None = None,
 ) -> list[int]:
     """Image sets -> `scores/IMAGE_SET.parquet` and their lines of `skipped.csv`, with every method's score.
 
     `mined_labels` are the top 5 of all that was mined: what pulls an image without the filter. Where overrides change
     the negatives, `negrefine_judged` is NegRefine's score with the verdicts alone.
     Returns how many images of each were scored. Scores go to disk as they come: memory does not grow with the set.
+    The work is done by this machine, or by the engine.
     """
+    check_model(run, encoder)
     with run.locked():  # one state of the run: a decision may come at any moment
         scored_with = ScoredWith(
             negatives=class_list_hash(negative.label for negative in run.negatives), overrides=run.info.overrides
         )
-        lists = _lists(run)
-    scorer = detector(run, encoder, lists.pop("refined"))
-    baselines = {kind: _baseline(run, encoder, kind, negatives) for kind, negatives in lists.items()}
+        scored_by = recipe(run)
+    engine = engine or LocalEngine(encoder, workers)
     counts = []
     for image_set in image_sets:
         skipped: list[tuple[str, str]] = []
         with run.doing(f"score {image_set.name}"), report(f"Scoring {image_set.name}") as progress:
-            chunks = embed_images(encoder, image_set, progress, workers)
-            tables = _score_chunks(scorer, baselines, image_set, chunks, skipped)
+            tables = _tables(engine.score(image_set, scored_by, progress), skipped)
             counts.append(run.write_scores(image_set.name, image_set.root, tables, scored_with, skipped))
+            Parts(run.path("parts") / image_set.name).remove()
         if not counts[-1]:
             raise NegRefineError(
                 f"none of the {len(image_set)} images of {image_set.name} could be read; the first, "
@@ -336,28 +340,11 @@ def score(
     return counts
 
 
-def _score_chunks(
-    scorer: NegRefineDetector,
-    baselines: Mapping[Negatives, NegRefineDetector],
-    image_set: ImageSet,
-    chunks: Iterable[EmbeddedChunk],
-    skipped: list[tuple[str, str]],
-) -> Iterator[pd.DataFrame]:
-    """A table of scores a chunk; the (path, reason) of unreadable images are added to `skipped`."""
-    classes = image_set.classes
-    for chunk in chunks:
-        skipped += [(image_set.paths[i], reason) for i, reason in chunk.skipped]
-        table = scorer.score_features(chunk.features)
-        others = [
-            baseline.score_with(
-                methods.comparing_with(negatives), chunk.features, "mined_labels" if negatives == "mined" else ""
-            )
-            for negatives, baseline in baselines.items()
-        ]
-        table = pd.concat([table, *others], axis="columns")
-        table.insert(0, "path", [image_set.paths[i] for i in chunk.indices])
-        table.insert(1, "class", [classes[i] for i in chunk.indices])
-        yield table
+def _tables(pieces: Iterable[Scored], skipped: list[tuple[str, str]]) -> Iterator[pd.DataFrame]:
+    """The pieces' tables; the (path, reason) of unreadable images are added to `skipped`."""
+    for piece in pieces:
+        skipped += piece.skipped
+        yield piece.table
 
 
 def evaluate(

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
@@ -28,6 +28,10 @@ from .run_files.info import Settings as Settings
 from .run_files.info import checked_settings as checked_settings
 from .run_files.metrics import Metrics, read_metrics, roles_in_metrics, write_metrics
 from .run_files.scores import ScoresInfo, read_scores, read_scores_info, write_scores
+from .storage import folder_of, is_url
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 
 class Run(RunFolder):
@@ -217,7 +221,7 @@ class Run(RunFolder):
     def write_scores(
         self,
         image_set: str,
-        root: Path,
+        root: "Path | UPath",
         chunks: pd.DataFrame | Iterable[pd.DataFrame],
         scored_with: ScoredWith | None = None,
         skipped: Iterable[tuple[str, str]] = (),
@@ -270,15 +274,15 @@ class Run(RunFolder):
             scored_with=_without(image_set, self.info.scored_with),
         )
 
-    def image_root(self, image_set: str) -> Path:
-        """The folder that the paths in an image set's scores are relative to.
+    def image_root(self, image_set: str) -> "Path | UPath":
+        """The folder, here or of a storage, that the paths in an image set's scores are relative to.
 
         Raises NegRefineError where the run does not say which it is.
         """
         root = self._root(image_set)
         if root is None:
             raise NegRefineError(f"the run does not say where the image set {image_set!r} lies; score it again")
-        return from_portable(root)
+        return folder_of(root) if is_url(root) else from_portable(root)
 
     def _root(self, image_set: str) -> str | None:
         info = self.scores_info(image_set)

@@ -1,7 +1,10 @@
 """Score: pictures in, scores out, as a background job that survives a reload; and the image sets scored so far."""
 
+import os
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -32,6 +35,7 @@ from .view import ScoreView
 NEWS = 900  # seconds: how long a finished job is told of
 REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
 STALE = "before your last override"
+RAY = "ray"  # among the devices
 SHOWN = {"ID": "ID", "OOD": "OOD", "unknown": "nobody knows"}
 
 
@@ -108,7 +112,7 @@ def _new(run: Run, view: ScoreView) -> None:
     check_distinct(chosen.parts)
     roles = chosen.roles or ask_roles(run, chosen.parts)
     device = _device(run)
-    scoring_estimate(run, next(iter(devices())) if device == "auto" else device, chosen.images)
+    scoring_estimate(run, next(iter(devices())) if device in ("auto", RAY) else device, chosen.images)
     replaced = [name for name in chosen.names if name in run.scored_sets]
     if taken := [name for name in replaced if not _same_pictures(run, chosen, name)]:
         raise NegRefineError(
@@ -142,25 +146,24 @@ def _begin(run: Run, chosen: Chosen, device: str, roles: Mapping[str, Role | Non
             class_folders=part.folders,
             role=roles[part.name],
             dataset=part.name if chosen.root else "",
+            engine="ray" if device == RAY else "local",
         )
         for part in unpacked(run, chosen)
     )
-    _start(run, steps, device)
+    _start(run, steps, "auto" if device == RAY else device)
 
 
 def _device(run: Run) -> str:
-    """The chosen device; there is a choice only where there is more than the processor."""
+    """Where the work is done; there is a choice only where there is more than the processor."""
     found = devices()
     model = run.info.model_name
     st.markdown(f"Model **{plain(model)}** on **{plain(next(iter(found.values())))}**", help="The run’s model.")
-    if len(found) == 1:
+    offered = {"auto": f"Automatic: {next(iter(found.values()))}"} | ({"cpu": found["cpu"]} if len(found) > 1 else {})
+    if find_spec("ray"):
+        offered[RAY] = f"Ray: {os.environ.get('RAY_ADDRESS') or 'several models on this computer'}"
+    if len(offered) == 1:
         return "auto"
-    return st.selectbox(
-        "Device",
-        ["auto", "cpu"],
-        key="score_device",
-        format_func=lambda name: {"auto": f"Automatic: {next(iter(found.values()))}"}.get(name, found.get(name, name)),
-    )
+    return st.selectbox("Where", list(offered), key="score_device", format_func=lambda name: offered.get(name, name))
 
 
 def _start(run: Run, steps: tuple[Score, ...], device: str) -> None:
@@ -219,7 +222,8 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
 
 
 def _folder_is_there(run: Run, name: str) -> bool:
-    return name in run.roots and run.image_root(name).is_dir()
+    root = run.image_root(name) if name in run.roots else None
+    return root is not None and (not isinstance(root, Path) or root.is_dir())  # a storage is asked when it is read
 
 
 def _again(run: Run, there: list[str], is_stale: bool) -> None:

@@ -1,5 +1,7 @@
 """That the bundled model is a toy: said wherever a picture of one's own meets it, with the way to the real ones."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from negrefine_core import paths
@@ -25,5 +27,6 @@ def toy_notice(run: Run, view: View) -> None:
 
 def toy_notice_on_own_pictures(run: Run, view: View) -> None:
     """The same on a page of scores, where pictures other than the bundled ones were scored."""
-    if any(not run.image_root(name).is_relative_to(paths.IMAGES) for name in run.scored_sets if name in run.roots):
+    roots = [run.image_root(name) for name in run.scored_sets if name in run.roots]
+    if any(not isinstance(root, Path) or not root.is_relative_to(paths.IMAGES) for root in roots):
         toy_notice(run, view)

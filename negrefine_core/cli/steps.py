@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import paths
+from ..engines import EngineName
 from ..errors import NegRefineError
 from ..hyperparameters import ALPHA, FRACTION, IN_FLIGHT, WORKERS
 from . import tables
@@ -36,6 +37,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from upath import UPath
+
     from ..cache import CachedEncoder
     from ..labels import ClassList
     from ..negfilter import Filtered
@@ -50,7 +53,9 @@ IdLabels = Annotated[
         help="ID classes: a text file with one a line, or a preset's name. Default: the class folders of the ID images."
     ),
 ]
-IdImages = Annotated[Path | None, typer.Option(help="Folder of ID images. Default: the bundled animals.")]
+IdImages = Annotated[
+    str | None, typer.Option(help="Folder of ID images, or a storage's: s3://... Default: the bundled animals.")
+]
 OodImages = Annotated[
     list[str] | None,
     typer.Option("--ood", help="Folder of OOD images, or NAME=FOLDER; repeat for more. Default: the bundled sets."),
@@ -227,16 +232,26 @@ def refine(
 @keeps("The pictures that were embedded are kept; the set's scores are written when all of it is scored.")
 def score(
     name: Name,
-    images: Annotated[Path, typer.Argument(help="Folder of images, with or without class subfolders.")],
+    images: Annotated[
+        str, typer.Argument(help="Folder of images, with or without class subfolders; or a storage's: s3://...")
+    ],
     set_name: Annotated[str | None, typer.Option(help="The image set's name. Default: the folder's.")] = None,
     role: Annotated[
         str | None, typer.Option(help="What they show: id (the run's classes), ood (something else) or unknown.")
     ] = None,
     device: Device = "auto",
     workers: Workers = WORKERS,
+    engine: Annotated[EngineName, typer.Option(help="Where the work is done: local (this machine) or ray.")] = "local",
+    address: Annotated[
+        str, typer.Option(help="A running Ray cluster, e.g. auto or HOST:6379. Default: one on this machine.")
+    ] = "",
+    actors: Annotated[
+        int | None, typer.Option(min=1, help="Models that Ray runs at once. Default: one a GPU, else one a node.")
+    ] = None,
 ) -> None:
     """Score a folder of images with a run's negatives."""
     from .. import pipeline
+    from ..engines.choose import open_engine
     from ..image_sets import open_image_set
     from ..runs import Run
 
@@ -244,7 +259,8 @@ def score(
     current = Run.open(name)
     image_set = open_image_set(images, set_name)
     encoder = run_encoder(current.settings, current.id_labels, device)
-    (count,) = pipeline.score(current, encoder, [image_set], progress_bar, workers)
+    where = open_engine(engine, current, encoder, workers, address, actors)
+    (count,) = pipeline.score(current, encoder, [image_set], progress_bar, engine=where)
     if shows:
         current.set_role(image_set.name, shows)
     print_notes(pipeline.detector(current, encoder).notes)
@@ -300,7 +316,7 @@ def _check_names(names: list[str]) -> None:
         raise NegRefineError("an image set cannot be called 'average'; name it with --ood NAME=FOLDER")
 
 
-def _classes(id_labels: str | None, class_folders: Path) -> "ClassList":
+def _classes(id_labels: str | None, class_folders: "Path | UPath") -> "ClassList":
     """The ID classes of a file or preset, or else of the class folders of the ID images."""
     from ..image_sets import open_image_set
     from ..labels import clean_class_list, read_class_list

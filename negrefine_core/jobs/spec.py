@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..engines import EngineName
 from ..hyperparameters import IN_FLIGHT
 from ..run_files.info import Role
 
@@ -61,6 +62,7 @@ class Score(_Step):
     With `class_folders`, they are those of these subfolders alone ("": of none). With `dataset`, they are those of that
     set of the registry, and `folder` is the root that holds the sets. With `same_as`, the name of a run, they are those
     that it has under the image set's name, and there is no folder.
+    With Ray as the engine, the cluster is the one that its own RAY_ADDRESS names, or one on this machine.
     """
 
     unit: ClassVar[Unit] = "images"
@@ -71,6 +73,7 @@ class Score(_Step):
     dataset: str = ""
     same_as: str = ""
     role: Role | None = None  # None: as before
+    engine: EngineName = "local"
 
     @model_validator(mode="before")
     @classmethod

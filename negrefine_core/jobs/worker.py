@@ -244,10 +244,12 @@ def _try(step: Try, run: Run, judge: "Judge", encoder: Callable[[], "CachedEncod
 def _score(step: Score, run: Run, encoder: "CachedEncoder", reporter: Reporter) -> str:
     from .. import pipeline
     from ..cache import FeatureStore
+    from ..engines.choose import open_engine
 
     store, start = FeatureStore(encoder.folder / "images", encoder.dim), time.monotonic()
     before = len(store)
-    (count,) = pipeline.score(run, encoder, [_pictures(step)], reporter.report)
+    engine = open_engine(step.engine, run, encoder)
+    (count,) = pipeline.score(run, encoder, [_pictures(step)], reporter.report, engine=engine)
     if step.role is not None:
         run.set_role(step.image_set, step.role)
     speed = Speed(encoder.fingerprint, count, len(store) - before, time.monotonic() - start, peak_memory())
