@@ -21,7 +21,7 @@ from .records import Negative as Negative
 from .records import PartOfSpeech as PartOfSpeech
 
 NEGLABEL_PERCENTILE = 0.95  # NegLabel ranks by this percentile of a word's cosines with the ID labels
-CHUNK = 4096  # candidates compared at once: bounds the memory to CHUNK x P similarities
+SIMILARITIES = 4_000_000  # worked out at once, whatever the number of classes: bounds the memory
 
 
 def mine_negatives(
@@ -96,7 +96,8 @@ def _least_similar(
 def candidate_similarity(features: Tensor, id_features: Tensor, percentile: float | None = None) -> Tensor:
     """(C,) highest cosine, or the given percentile of the cosines, of candidates (C, D) with ID labels (P, D)."""
     chunks = []
-    for chunk in torch.split(features, CHUNK) if len(features) else ():
+    size = max(1, SIMILARITIES // len(id_features))
+    for chunk in torch.split(features, size) if len(features) else ():
         cosine = chunk @ id_features.T  # (c, P)
         chunks.append(cosine.amax(1) if percentile is None else torch.quantile(cosine, percentile, dim=1))  # (c,)
     return torch.cat(chunks) if chunks else torch.empty(0)
