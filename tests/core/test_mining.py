@@ -68,7 +68,7 @@ def test_neglabels_own_negatives_rank_plain_words_by_the_95th_percentile(
 def test_chunks_do_not_change_the_similarities(monkeypatch: pytest.MonkeyPatch) -> None:
     features, ids = torch.randn(50, 8), torch.randn(7, 8)
     whole = [mining.candidate_similarity(features, ids, p) for p in (None, 0.95)]
-    monkeypatch.setattr(mining, "CHUNK", 8)
+    monkeypatch.setattr(mining, "SIMILARITIES", 24)
     for before, percentile in zip(whole, (None, 0.95), strict=True):
         torch.testing.assert_close(mining.candidate_similarity(features, ids, percentile), before)
 
