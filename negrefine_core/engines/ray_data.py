@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PART = 1024  # pictures that an actor is handed at once, and that are scored again where it dies
+CONNECT = 10  # seconds until a cluster counts as out of reach
 STARTS = 3  # Ray gives a node 30 seconds, which a busy machine may not have
 MOST_BLOCKS = 2000  # Ray Data's own advice is to stay below some thousands
 
@@ -145,6 +146,9 @@ def _start(address: str) -> None:
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address:
+        host, colon, port = address.removeprefix("ray://").rpartition(":")
+        if colon:  # else auto: Ray's own word for the one on this machine
+            socket.create_connection((host, int(port)), CONNECT).close()  # Ray itself tries for minutes
         ray.init(address=address, **quiet)
         return
     for left in reversed(range(STARTS)):
