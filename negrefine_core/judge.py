@@ -9,7 +9,7 @@ from .records import Answer as Answer
 from .records import Certainty, Subject
 from .records import Kind as Kind
 
-PUBLISHED = "published"  # the judge of imported runs, of whom nothing more is known
+PUBLISHED = "published"  # the judge of imported runs, whose files do not name it
 SYSTEM_PROMPT = PAPER.system
 
 

@@ -81,13 +81,18 @@ class _Folder:
 
 
 def import_reference(
-    folder: str | Path, name: str | None = None, id_labels: Sequence[str] | None = None, runs: Path = RUNS
+    folder: str | Path,
+    name: str | None = None,
+    id_labels: Sequence[str] | None = None,
+    runs: Path = RUNS,
+    judge_model: str = "",
 ) -> Run:
     """Make a run of a published folder, with its final negatives in the published order.
 
     Args:
         name: of the run; the folder's name by default.
         id_labels: by default those of the ID set that `result.txt` names, word for word as the published code has them.
+        judge_model: the language model that answered, which the published files do not say.
 
     Raises NegRefineError when a file is missing or damaged, when the files do not fit together, or when the ID labels
     or the model are unknown.
@@ -124,7 +129,7 @@ def import_reference(
                 f"{len(read.final_labels)} others; one is cut or damaged, or the files belong to different runs"
             )
         write_final_negatives(run)
-        run.update_info(published=published)
+        run.update_info(published=published.model_copy(update={"judge": judge_model} if judge_model else {}))
         run.note_judge(PUBLISHED)
         try:
             run.folder.rename(runs / name)

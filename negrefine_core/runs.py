@@ -13,10 +13,11 @@ import pandas as pd
 from . import decisions
 from .errors import NegRefineError, UnfinishedError, UnknownIdSetError
 from .image_sets import is_set_name
-from .judge import PUBLISHED
+from .judge import PUBLISHED, JudgeIdentity
 from .paths import from_portable, portable, temporary_folder, write_atomically, writing
 from .records import Mark, Negative, Override, Reason, Review, Verdict
 from .run_files import logs, tables
+from .run_files.bundled import BUNDLED_RUNS
 from .run_files.checks import digest
 from .run_files.folder import RunFolder
 from .run_files.folder import is_run_name as is_run_name
@@ -72,6 +73,17 @@ class Run(RunFolder):
     def judge(self) -> str:
         """The identity of the judge whose verdicts decide: the last that refined the run."""
         return self.info.judge or self.settings.judge
+
+    def judge_name(self, judge: str) -> str:
+        """A judge's identity as a person reads it: the published one's by its language model, where that is known."""
+        bundled = BUNDLED_RUNS.get(self.name)
+        model = bundled.judge if bundled else self.info.published.judge
+        return f"{model} ({PUBLISHED})" if model and judge == PUBLISHED else judge
+
+    def short_judge_name(self, judge: str) -> str:
+        """For the head of a column: language models without their servers."""
+        name = self.judge_name(judge)
+        return JudgeIdentity.parse(judge).short if name == judge else name
 
     @property
     def rejections(self) -> dict[str, Verdict]:

@@ -47,7 +47,9 @@ def outcome(folder: Path) -> Outcome:
     verdicts = [verdict for verdict in run.verdicts if verdict.judge == judge]
     rejected = Counter(v.kind for v in run.rejections.values())
     rows = [(v.negative, v.id_label or "", v.reply) for v in verdicts if v.answer == "unclear"]
-    return Outcome(judge, len(verdicts), rejected, pd.DataFrame(rows, columns=["Negative", "Class", "Reply"]))
+    return Outcome(
+        run.judge_name(judge), len(verdicts), rejected, pd.DataFrame(rows, columns=["Negative", "Class", "Reply"])
+    )
 
 
 def refine_outcome(run: Run) -> None:

@@ -1,6 +1,7 @@
 """Two judges on the same questions: how often they agree, and where they do not."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -47,13 +48,13 @@ def judge_comparison(run: Run, view: CompareView) -> None:
     others = _others(run, own, first)
     if not others:
         st.info(
-            f"Only {plain(first)} has answered these questions. Make another run of the same ID classes with another "
-            "judge, for example a language model, and it can be chosen here:"
+            f"Only {plain(run.judge_name(first))} has answered these questions. Make another run of the same ID "
+            "classes with another judge, for example a language model, and it can be chosen here:"
         )
         st.code("negrefine run --name second --judge openai", language="bash")
         return
     second = view.other_judge if view.other_judge in others else others[0]
-    _choose(view, own, first, others, second)
+    _choose(run, view, own, first, others, second)
     found = _compared(run, first, second)
     if found is None:
         return
@@ -63,10 +64,11 @@ def judge_comparison(run: Run, view: CompareView) -> None:
             "another judge."
         )
         return
+    name = partial(_name, run)
     for column, (kind, agreement) in zip(st.columns(2, gap="large"), found.by_kind.items(), strict=True):
         with column:
-            _agreement(kind, agreement, first, second)
-    _disagreements(run, view, found, first, second)
+            _agreement(kind, agreement, name(first), name(second))
+    _disagreements(run, view, found, name(first), name(second))
 
 
 @cached_by(lambda run: run.state("verdicts.jsonl"), max_entries=16)
@@ -83,13 +85,20 @@ def _others(run: Run, own: list[str], first: str) -> list[str]:
     return [*here, *asked, *(f"{Run.open(name).judge}{AT}{name}" for name in there)]
 
 
-def _choose(view: CompareView, own: list[str], first: str, others: list[str], second: str) -> None:
+def _name(run: Run, judge: str) -> str:
+    """What a judge of this run, or of the run after its @, is called."""
+    identity, at, there = judge.partition(AT)
+    return f"{(Run.open(there) if there else run).judge_name(identity)}{at}{there}"
+
+
+def _choose(run: Run, view: CompareView, own: list[str], first: str, others: list[str], second: str) -> None:
     left, right = st.columns(2)
-    left.selectbox("First judge", own, **bound(view, "judge", first))
+    left.selectbox("First judge", own, format_func=run.judge_name, **bound(view, "judge", first))
+    asked_now = {WORDNET}.difference(own)
     right.selectbox(
         "Second judge",
         others,
-        format_func=lambda name: f"{name} (asked now, offline)" if name == WORDNET and WORDNET not in own else name,
+        format_func=lambda judge: _name(run, judge) + (" (asked now, offline)" if judge in asked_now else ""),
         help="Another judge of this run, the judge of another run, or WordNet’s own rules.",
         **bound(view, "other_judge", second),
     )

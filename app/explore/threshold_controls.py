@@ -47,6 +47,11 @@ def threshold_slider(view: View, images: ScoredImages) -> None:
     low, high = float(values.min()), float(values.max())
     if low == high or not _is_by_hand(view, images):
         return
+    if not low <= images.threshold <= high:
+        st.caption(
+            f":material/info: The threshold {images.threshold:,.6g} lies outside these scores, {images.text(low)} to "
+            f"{images.text(high)}: all images are on one side of it."
+        )
     st.session_state["pick_threshold"] = min(max(images.threshold, low), high)
     st.slider(
         "Threshold by hand",

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from negrefine_core import jobs
+from negrefine_core.jobs import Job
 from negrefine_core.runs import Run
 
 from ..shared import frame, links
@@ -19,9 +20,11 @@ def _draw(run: Run, view: JudgesView) -> None:
         "Which judge, asked in which words? Each is tried on labels that people decided, and the one that decides most "
         "like them refines the run."
     )
-    is_at_work = _job(run)
+    job = _job(run)
     if not run.is_refined:
-        if not is_at_work:
+        if job:
+            job_panel(job, api_key)
+        if not job or job.state not in jobs.ACTIVE:
             st.info(
                 "This run is not refined yet, so nobody could decide on its labels. Refine it first; WordNet does so "
                 "offline, in seconds.",
@@ -34,20 +37,24 @@ def _draw(run: Run, view: JudgesView) -> None:
         sample_to_decide(run, view, standard)
         return
     describe(standard)
-    results(run, view, standard, file)
-    if not is_at_work:
-        st.divider()
-        try_form(run, standard, file)
+    is_trial = job and any(isinstance(step, jobs.Try) for step in job.spec.steps)
+    tried = results(run, view, standard, file, None if is_trial else job)
+    st.divider()
+    st.subheader("Try a judge")
+    if is_trial and job:
+        job_panel(job, api_key)
+    if any(each.spec.run == run.name for each in jobs.active()):
+        if not is_trial:
+            st.caption("Another job of this run is at work. Judges can be tried once it is done.")
+    else:
+        try_form(run, standard, file, tried or [])
 
 
-def _job(run: Run) -> bool:
-    """The run's latest job that asks a judge, while it is at work or did not get through. Whether one is at work."""
-    its = [job for job in jobs.all_jobs() if job.spec.run == run.name]
-    asking = [job for job in its if any(isinstance(step, jobs.Try | jobs.Refine) for step in job.spec.steps)]
-    for job in asking[:1]:
-        if job.state != "done":
-            job_panel(job, api_key)
-    return any(job.state in jobs.ACTIVE for job in its)
+def _job(run: Run) -> Job | None:
+    """The run's latest job that asks a judge, while it is at work or did not get through."""
+    asking = (job for job in jobs.all_jobs() if job.spec.run == run.name)
+    latest = next((job for job in asking if any(isinstance(s, jobs.Try | jobs.Refine) for s in job.spec.steps)), None)
+    return latest if latest and latest.state != "done" else None
 
 
 def judges() -> None:

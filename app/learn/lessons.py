@@ -204,7 +204,9 @@ def _filtered(run: Run) -> _Filtered:
         steps |= {words: changed.count(decision)} if decision in changed else {}
     steps["left to score with"] = len(run.negatives)
     example = next((v for v in rejected.values() if v.kind == "subcategory"), next(iter(rejected.values()), None))
-    return _Filtered(identity, sum(verdict.judge == identity for verdict in run.verdicts), steps, example)
+    return _Filtered(
+        run.judge_name(identity), sum(verdict.judge == identity for verdict in run.verdicts), steps, example
+    )
 
 
 def _taken_out(run: Run, table: pd.DataFrame) -> list[str]:

@@ -149,7 +149,7 @@ def asked_questions(run: Run, judged: Judged, row: pd.Series) -> None:
     last = asked[-1]
     when = f", {plain(last.time[:10])}" if last.time else ""
     model = f" ({plain(last.model)})" if last.model else ""
-    st.caption(f"Judge: {plain(judge)}{model}{when}{P_YES_FROM.get(last.p_yes_from or '', '')}")
+    st.caption(f"Judge: {plain(run.judge_name(judge))}{model}{when}{P_YES_FROM.get(last.p_yes_from or '', '')}")
     decided = _deciding(row, asked)
     if decided:
         why(run, [decided, *judged.others.get(decided.subject, [])])

@@ -1,6 +1,6 @@
 """What every page has around it: the run picker, errors as messages, and the provenance at its foot."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -33,6 +33,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
     view = current(name, kind)
     st.title(title)
     errors.show_trouble()
+    _tell_of_nonsense(kind.nonsense(st.query_params.to_dict()))
     names = known_runs()
     if not names:
         st.info(NO_RUN)
@@ -54,6 +55,13 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
     except NegRefineError as error:
         errors.show(error)
     clicks.forget()
+
+
+def _tell_of_nonsense(parameters: Mapping[str, str]) -> None:
+    """What of the link was not followed."""
+    if parameters:
+        named = ", ".join(f"{plain(name)} = “{plain(text[:80])}”" for name, text in parameters.items())
+        st.info(f"The link’s {named} makes no sense here; what is usual is shown instead.", icon=":material/link_off:")
 
 
 def head(title: str) -> None:
@@ -85,7 +93,10 @@ def _picked_run(view: View, names: list[str]) -> Run:
     )
     if name not in names:
         raise NegRefineError(f"There is no run {name!r} here. Choose one under “Run” in the sidebar.")
-    return Run.open(name)
+    if name in run_names():
+        return Run.open(name)
+    with st.spinner("Unpacking the run, once on this computer"):
+        return Run.open(name)
 
 
 def _no_pictures(run: Run, view: View, name: PageName) -> bool:
@@ -123,7 +134,7 @@ def _provenance(run: Run) -> None:
         f"Run **{plain(run.name)}**",
         f"model {plain(info.model_name)} ({weights})" + (f" on {plain(info.device)}" if info.device else ""),
         f"{len(run.id_labels):,} ID classes (hash {plain(info.class_list_hash or '?')})",
-        f"judge {plain(run.judge)}",
+        f"judge {plain(run.judge_name(run.judge))}",
         "1 override" if overrides == 1 else f"{overrides:,} overrides",
         f"images: {counts or 'none scored'}",
         f"{len(run.skipped):,} unreadable",

@@ -108,6 +108,8 @@ def _counted(progress: Progress) -> list[str]:
 
 
 def _ended(job: Job, api_key: Callable[[], str]) -> None:
+    if job.is_dismissed:
+        return
     state, progress, title = job.state, job.progress, plain(job.spec.title)
     done = "; ".join(progress.messages)
     if state == "done":
@@ -118,14 +120,22 @@ def _ended(job: Job, api_key: Callable[[], str]) -> None:
     else:
         why = "was cancelled" if state == "cancelled" else "was interrupted: its process ended before its work did"
         st.warning(f"**{title}** {why}. What was finished is kept.", icon=":material/pause_circle:")
-    st.button(
-        "Try again" if state == "failed" else "Resume",
-        icon=":material/resume:",
-        key=f"resume_{job.id}",
-        on_click=_resume,
-        args=(job, api_key),
-        help="Does the same again and goes on where it stopped.",
-    )
+    with st.container(horizontal=True):
+        st.button(
+            "Try again" if state == "failed" else "Resume",
+            icon=":material/resume:",
+            key=f"resume_{job.id}",
+            on_click=_resume,
+            args=(job, api_key),
+            help="Does the same again and goes on where it stopped.",
+        )
+        st.button(
+            "Dismiss",
+            icon=":material/close:",
+            key=f"dismiss_{job.id}",
+            on_click=job.dismiss,
+            help="Shows it no more. What was finished is kept.",
+        )
 
 
 def jobs_in_sidebar(view: View) -> None:

@@ -49,12 +49,17 @@ def prompt_form(run: Run) -> PromptSet | None:
         format_func=lambda name: SETS.get(name, f"{name} (your own)"),
         help="Each answer is kept with the words it was given to: the answers to one set never stand for another’s.",
     )
+    chosen = book.named(name)
     with st.expander("The words, and what is sent"):
-        shown = _edited(run, book, book.named(name))
+        shown = _edited(run, book, chosen)
+        is_changed = shown is None or replace(shown, examples=()) != replace(chosen, examples=())
         if shown:
-            _preview(run, shown)
+            _preview(run, shown, "**What would be sent** once they are kept" if is_changed else "**What is sent**")
+    if is_changed:
+        _unkept(chosen, can_be=shown is not None)
+        return None
     try:
-        ready = with_examples(book.named(name), book.decided)
+        ready = with_examples(chosen, book.decided)
     except NegRefineError as error:
         errors.show(error, "info")
         return None
@@ -97,7 +102,6 @@ def _edited(run: Run, book: PromptBook, chosen: PromptSet) -> PromptSet | None:
     ).strip()
     try:
         words = replace(chosen, **texts, is_structured=is_structured, shows=int(shows), examples=())
-        is_changed = words != replace(chosen, examples=())
         named = replace(words, name=own) if own else words
     except NegRefineError as error:
         errors.show(error)
@@ -119,14 +123,23 @@ def _edited(run: Run, book: PromptBook, chosen: PromptSet) -> PromptSet | None:
             return None
         kept_form()["prompts"] = own
         st.rerun()
-    if is_changed:
-        st.caption(
-            f":material/edit: Changed, and not kept yet: questions are asked in “{plain(chosen.name)}” as it was."
-        )
     try:
         return with_examples(words, book.decided)
     except NegRefineError:
         return words
+
+
+def _unkept(chosen: PromptSet, can_be: bool) -> None:
+    """Why nothing can be asked while the words are changed, and the way back."""
+    todo = "Keep them under a name of your own" if can_be else "Mend what is said above"
+    st.info(
+        f"The words are changed and not kept, so nothing is asked in them yet. {todo}, or put back those of "
+        f"“{plain(chosen.name)}”.",
+        icon=":material/edit:",
+    )
+    if clicked("Put the words back", "put_back", icon=":material/undo:", type="secondary"):
+        kept_form().pop("prompt_of", None)
+        st.rerun()
 
 
 def _begin(chosen: PromptSet) -> None:
@@ -139,9 +152,9 @@ def _begin(chosen: PromptSet) -> None:
     kept |= {"prompt_of": chosen.version, "prompt_name": "" if chosen.name in BUILT_IN else chosen.name}
 
 
-def _preview(run: Run, prompts: PromptSet) -> None:
+def _preview(run: Run, prompts: PromptSet, title: str) -> None:
     """What the model is told about an example pair."""
-    st.markdown("**What is sent**, for this pair:")
+    st.markdown(f"{title}, for this pair:")
     left, right = st.columns(2)
     negative, id_label = _example(run)
     negative = widget(left.text_input, "Negative", f"prompt_negative_{run.name}", negative, max_chars=80)

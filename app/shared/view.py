@@ -163,14 +163,26 @@ class View:
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Self:
         """The view of a query; what makes no sense is left at its default, since anyone may edit a URL."""
-        own = {f.name: f for f in _parameters(cls)}
+        own = {f.name for f in _parameters(cls)}
+        return cls(**cls._read(query)[0], carried={name: text for name, text in query.items() if name not in own})
+
+    @classmethod
+    def nonsense(cls, query: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of a query that make no sense."""
+        return cls._read(query)[1]
+
+    @classmethod
+    def _read(cls, query: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+        """(The values of the fields that a query holds, the parameters that make no sense.)"""
         values: dict[str, Any] = {}
-        for name in own.keys() & query.keys():
-            try:
-                values[name] = _form(own[name]).read(query[name])
-            except ValueError:
-                continue
-        return cls(**values, carried={name: text for name, text in query.items() if name not in own})
+        senseless: dict[str, str] = {}
+        for f in _parameters(cls):
+            if f.name in query:
+                try:
+                    values[f.name] = _form(f).read(query[f.name])
+                except ValueError:
+                    senseless[f.name] = query[f.name]
+        return values, senseless
 
     def query(self, **changes: Any) -> dict[str, str]:
         """The query that reopens this view with some fields changed; another page's are given as the URL has them."""

@@ -77,12 +77,16 @@ def import_reference(
     id_labels: Annotated[
         str | None, typer.Option(help="ID classes: a text file. Default: those of the ID set that result.txt names.")
     ] = None,
+    judge_model: Annotated[
+        str, typer.Option(help="The language model that answered, by which the app then calls the judge.")
+    ] = "",
 ) -> None:
     """Make a run of what the paper's published code wrote: text files only, pickles are never opened."""
     from ..labels import read_class_list
     from ..reference import import_reference
 
-    current = import_reference(folder, name, read_class_list(id_labels).labels if id_labels else None)
+    labels = read_class_list(id_labels).labels if id_labels else None
+    current = import_reference(folder, name, labels, judge_model=judge_model)
     kinds = [verdict.kind for verdict in current.rejections.values()]
     parts = [negative.pos for negative in current.negatives]
     typer.echo(

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..judges.batch import Collected
     from ..judges.trial import Standard, Trial
+    from ..runs import Run
 
 BETWEEN_LOOKS = 60.0  # seconds
 
@@ -117,8 +118,10 @@ def try_judges(
     """Try judges and prompt sets on labels that people decided, before thousands of questions are asked."""
     from .. import pipeline
     from ..judges.choose import open_judge
+    from ..judges.doubts import doubts_of
     from ..judges.prompt_book import PromptBook
-    from ..judges.trial import needs_model, read_standard, trial
+    from ..judges.trial import artefacts, needs_model, read_standard, trial
+    from ..lexicon import WordNet
     from ..negfilter import now_and_then
     from ..runs import Run
 
@@ -137,7 +140,10 @@ def try_judges(
     encoder = run_encoder(current.settings, current.id_labels, device) if needs_model(current) else None
     if encoder is None:
         print_notes(
-            ["the questions are those of the published log, which ends with its yes: who says no there keeps the label"]
+            [
+                "each label's questions are those that the published judge was asked, up to its first yes: a judge "
+                "that says no to all of these keeps the label"
+            ]
         )
     found, failed = [], []
     for asked in {each.identity: each for each in chosen}.values():
@@ -148,7 +154,8 @@ def try_judges(
         except NegRefineError as error:
             failed.append(f"{asked.identity}: {error}")
             found.append(trial(current, decided, asked.identity))
-    _print_trials(decided, found, two_prices(prices))
+    _print_trials(current, decided, found, two_prices(prices))
+    print_notes(artefacts(current, decided, doubts_of(current, WordNet())))
     for each in found:
         _print_disagreements(each, show)
     if failed:
@@ -246,22 +253,32 @@ def _pairs(judges: Sequence[str], prompts: Sequence[str]) -> Iterator[tuple[str,
             yield who, words
 
 
-def _print_trials(standard: "Standard", found: Sequence["Trial"], prices: tuple[float, float] | None) -> None:
+def _print_trials(
+    run: "Run", standard: "Standard", found: Sequence["Trial"], prices: tuple[float, float] | None
+) -> None:
     """A row a judge; what is undefined is a dash, with a note of why."""
-    from ..judge import JudgeIdentity
-
     kept = len(standard.decided) - standard.dropped
     typer.echo(
         f"{len(standard.decided):,} labels that people decided ({standard.name}): {standard.dropped:,} dropped, "
         f"{kept:,} kept. In brackets: 95% intervals. Precision and recall are of rejections."
     )
-    figures = ["Labels", "Agreement", "Kappa", "Precision", "Recall", "Questions", "Asked now", "Unclear", "Seconds"]
+    figures = [
+        "Labels",
+        "Agreement",
+        "Kappa",
+        "Precision",
+        "Recall",
+        "Questions",
+        "Asked now",
+        "Unclear",
+        "Reply seconds",
+    ]
     shown = tables.table(["Judge"], [*figures, *(["Cost"] if prices else [])])
     notes: dict[str, None] = {}
     for each in found:
         cost = each.cost(prices)
         shown.add_row(
-            JudgeIdentity.parse(each.judge).short,
+            run.short_judge_name(each.judge),
             f"{each.decided:,}" if each.is_whole else f"{each.decided:,} of {each.labels:,}",
             tables.share(each.agreement),
             tables.kappa(each.kappa),

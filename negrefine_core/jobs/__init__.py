@@ -11,7 +11,8 @@
 The steps are `Mine`, `Refine`, `Try`, `Score` and `Evaluate`; the run must be there already (`Run.create`). `Download`
 needs no run. One job at a time runs on a device, or downloads; the others wait in their order. Under `data/jobs/ID/`:
 `job.json` (the spec), `progress.json` (written by the worker alone), `lock` (held by the worker for as long as it
-lives, with its process id), `cancelled` (a person ended it) and `log`. A judge's key travels in the worker's
+lives, with its process id), `cancelled` (a person ended it), `dismissed` (a
+person wants to see no more of it) and `log`. A judge's key travels in the worker's
 environment and is written nowhere.
 """
 

@@ -120,6 +120,15 @@ class Job:
             return False
         return True
 
+    @property
+    def is_dismissed(self) -> bool:
+        """Whether a person has read how the job ended, and wants to see no more of it."""
+        return (self.folder / "dismissed").exists()
+
+    def dismiss(self) -> None:
+        with contextlib.suppress(OSError):
+            (self.folder / "dismissed").touch()
+
     def note_worker(self) -> None:
         """For the worker: its starter may have died before it wrote the process id."""
         with (self.folder / "lock").open("r+b") as file:
@@ -146,7 +155,8 @@ class Job:
                 if time.monotonic() > deadline:
                     raise NegRefineError(f"the process of {self.spec.title!r} is still ending; try again in a moment")
                 time.sleep(0.02)
-            (self.folder / "cancelled").unlink(missing_ok=True)
+            for mark in ("cancelled", "dismissed"):
+                (self.folder / mark).unlink(missing_ok=True)
             self.write(Progress("queued", time.time()))
             file.truncate(0)  # of the former worker's process id
             environment = os.environ | {"NEGREFINE_DATA": str(paths.DATA)} | ({KEY: api_key} if api_key else {})

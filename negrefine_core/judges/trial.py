@@ -16,7 +16,7 @@ from ..decisions import DROPPED, KEPT, in_force
 from ..errors import NegRefineError
 from ..judge import PUBLISHED, JudgeIdentity, Question
 from ..metrics import Figure as Figure
-from ..metrics import cohen_kappa, interval
+from ..metrics import Interval, cohen_kappa, interval
 from ..negfilter import N_NEAREST, question_chains
 from ..overrides import read_decisions
 from ..records import Negative, Subject, Verdict
@@ -149,6 +149,33 @@ class Trial:
         return (self.sent_tokens * prices[0] + self.received_tokens * prices[1]) / 1e6 if prices else None
 
 
+def artefacts(run: Run, standard: Standard, doubts: Doubts) -> list[str]:
+    """What figures of these labels owe to how they were chosen, a sentence each; none where nothing is seen of it."""
+    labels, who, notes = standard.decided, run.judge_name(run.judge), list[str]()
+    rejected = len(labels.keys() & run.rejections.keys())
+    if rejected in (0, len(labels)):
+        did, otherwise, recall = ("rejected", "kept", 100) if rejected else ("kept", "rejected", 0)
+        own = (
+            f": its recall of {recall}% and kappa of 0 are so by construction"
+            if 0 < standard.dropped < len(labels)
+            else ""
+        )
+        notes.append(
+            f"{who} {did} all {len(labels):,} labels{own}. How judges decide on what it {otherwise} is not seen here"
+        )
+    if standard.dropped in (0, len(labels)):
+        did, precision = ("dropped", 100) if standard.dropped else ("kept", 0)
+        notes.append(f"People {did} all {len(labels):,} labels: a precision of {precision}% is so by construction")
+    doubtful = sorted(doubts.found, key=lambda label: -doubts.found[label][0])[: len(labels)]
+    by_doubt = len(labels.keys() & set(doubtful))
+    if by_doubt * len(run.reviewable) > 2 * len(doubtful) * len(labels):  # more than twice as many as by chance
+        notes.append(
+            f"{by_doubt:,} of the labels are among the {len(doubtful):,} most doubtful of the run. Doubt is made of "
+            f"what WordNet and other judges said against {who}, so that these labels favour those"
+        )
+    return notes
+
+
 def trials(run: Run, standard: Standard) -> list[Trial]:
     """Every judge that has decided on labels of the standard: the whole ones before the others, the best first, which
     is by kappa, or by agreement where there is none."""
@@ -239,7 +266,7 @@ def _deciding(chain: Sequence[Verdict]) -> Verdict:
 
 def _figures(people: NDArray[np.bool_], rejects: NDArray[np.bool_], seed: int = 0) -> dict[str, Figure]:
     """The measures of whether people and a judge reject each label (n,), with bootstrap intervals over the labels:
-    resamples in which a measure is undefined are left out of its interval."""
+    resamples in which a measure is undefined are left out of its interval, and where all agree there is none."""
     whys = dict.fromkeys(MEASURES, "")
     if not len(people):
         return {name: Figure(None, why="no label is decided yet") for name in MEASURES}
@@ -259,8 +286,13 @@ def _figures(people: NDArray[np.bool_], rejects: NDArray[np.bool_], seed: int = 
     for name in MEASURES:
         defined = draws[name][~np.isnan(draws[name])]
         value = float(values[name])
-        figures[name] = Figure(None, why=whys[name]) if np.isnan(value) else Figure(value, interval(defined))
+        figures[name] = Figure(None, why=whys[name]) if np.isnan(value) else Figure(value, _spread(defined))
     return figures
+
+
+def _spread(draws: NDArray[np.float64]) -> Interval | None:
+    """The resamples' interval; None where all are the same, which says nothing of how sure the figure is."""
+    return interval(draws) if np.ptp(draws) > 0 else None
 
 
 def _measures(people: NDArray[np.bool_], rejects: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:

@@ -21,12 +21,14 @@ PUBLISHED_RUN = "imagenet-qwen"
 @dataclass(frozen=True)
 class Bundled:
     """A run that comes with the project: its name, its archive in `data/`, and what a picker calls it; `decided` is
-    the file there of what the project itself decided on its labels, if it did."""
+    the file there of what the project itself decided on its labels, if it did, and `judge` the language model of a
+    published one."""
 
     name: str
     archive: str
     title: str
     decided: str = ""
+    judge: str = ""
 
 
 BUNDLED_RUNS = {
@@ -37,8 +39,9 @@ BUNDLED_RUNS = {
         Bundled(
             PUBLISHED_RUN,
             "published/imagenet-qwen.zip",
-            "ImageNet-1K, decided by Qwen2.5-14B (published)",
+            "ImageNet-1K by Qwen2.5-14B",
             "published/decisions.csv",
+            "Qwen2.5-14B",
         ),
     )
 }

@@ -59,9 +59,10 @@ class PublishedResult(_Part):
 
 
 class Published(_Part):
-    """The figures that came with an imported run: results by OOD set, seconds by step."""
+    """What came with an imported run: results by OOD set, seconds by step; `judge` is its language model's name."""
 
     source: str = ""
+    judge: str = ""
     seed: int = 0
     arch: str = ""
     id_set: str = ""

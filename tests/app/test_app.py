@@ -103,6 +103,8 @@ def test_a_url_of_nonsense_opens_the_defaults(run: Run, nonsense: dict[str, str]
     app = opened(**nonsense)
     assert not app.exception
     assert not app.error
+    if "threshold" in nonsense:
+        assert f"The link’s threshold = “{nonsense['threshold']}” makes no sense here" in texts(app)
 
 
 def test_a_run_outside_the_runs_folder_is_not_opened(run: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from negrefine_core.judge import JudgeIdentity
 from negrefine_core.judges.prompt_book import PromptBook
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.mining import Negative
+from negrefine_core.prompts import PAPER
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, settled, texts
 from tests.support.jobs import until
@@ -71,9 +72,15 @@ def test_changed_words_are_previewed_and_asked_in_only_once_they_are_kept(run: R
     app = at_server(form(run, "openai"), server)
     app = settled(app.text_area(key="judge_prompt_subcategory").set_value("Is {negative} some {id_label}?").run())
     assert sent(app)[1].endswith("user: Is poodle some dog?")
-    assert "not kept yet: questions are asked in “paper” as it was" in texts(app)
+    assert "**What would be sent** once they are kept" in texts(app)
+    assert "nothing is asked in them yet. Keep them under a name of your own" in texts(app)
+    assert not [button for button in app.button if button.key == "refine"]
     app = settled(app.text_area(key="judge_prompt_subcategory").set_value("Is it some {id_label}?").run())
     assert "the text lacks {negative}" in app.error[0].value.replace("\\", "")
+    assert "Mend what is said above, or put back those of “paper”" in texts(app)
+    app = settled(app.button(key="put_back").click().run())
+    assert app.text_area(key="judge_prompt_subcategory").value == PAPER.subcategory
+    assert "**What is sent**, for this pair" in texts(app)
     app.text_area(key="judge_prompt_subcategory").set_value("Is {negative} some {id_label}?").run()
     app = settled(app.text_input(key="judge_prompt_name").set_value("mine").run())
     app = settled(app.button(key="keep_prompts").click().run())

@@ -64,6 +64,9 @@ def test_judges_are_tried_on_what_people_decided_and_the_best_is_used(run: Run, 
     ((first,), *_) = tables(app)
     assert (first["Judge"], first["Labels"], first["Kappa"], first["Recall"]) == ("wordnet", "21", "–", "–")
     assert "No kappa: people kept every label" in texts(app)
+    assert "wordnet kept all 21 labels\\. How judges decide on what it rejected is not seen here" in texts(app)
+    assert app.button(key="try_judge").disabled
+    assert "has answered all about these 21 labels" in texts(app)
 
     overrides.confirm(run, REJECTED, "ann")
     overrides.override(run, ["poodle", "beagle"], "kept", "ann")
@@ -80,7 +83,7 @@ def test_judges_are_tried_on_what_people_decided_and_the_best_is_used(run: Run, 
 
     app = page()
     best, other = tables(app)[0]
-    assert (best["Judge"], best["Agreement"], best["Kappa"]) == ("m", "100.0% (100–100)", "1.00 (1.00 to 1.00)")
+    assert (best["Judge"], best["Agreement"], best["Kappa"]) == ("m", "100.0%", "1.00")
     assert (other["Judge"], other["Labels"], best["Questions"]) == ("wordnet", "24", asked)
     assert "It decides as people did on each of the 24 labels" in texts(app)
     app = page(tried="wordnet")

@@ -325,7 +325,7 @@ def test_a_csv_of_decisions_is_imported_and_a_wrong_one_explained(run: Run) -> N
 def test_the_published_decisions_open_on_a_real_error_of_a_language_model() -> None:
     app = at("review", run=PUBLISHED_RUN)
     assert not app.exception
-    assert "ImageNet-1K, decided by Qwen2.5-14B (published)" in app.selectbox(key="pick_run").options
+    assert "ImageNet-1K by Qwen2.5-14B" in app.selectbox(key="pick_run").options
     assert "2,055" in app.get("progress")[0].proto.text
     assert "merely spelt like" in app.warning[0].value
     assert "has no scored images" in texts(app)
@@ -340,7 +340,7 @@ def test_a_run_without_pictures_leads_to_where_they_are_scored_and_to_its_decisi
     links = {link.proto.label: (link.proto.page, link.proto.query_string) for link in app.get("page_link")}
     assert links["Score pictures"] == ("score", f"run={PUBLISHED_RUN}")
     assert links["Review its decisions"] == ("review", f"run={PUBLISHED_RUN}")
-    assert "judge published" in app.caption[-1].value
+    assert r"judge Qwen2\.5\-14B \(published\)" in app.caption[-1].value
 
 
 # --- why --------------------------------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ from negrefine_core.judges.cache import CachedJudge
 from negrefine_core.judges.doubts import work_out
 from negrefine_core.judges.openai import OpenAIJudge
 from negrefine_core.judges.panel import PanelJudge
-from negrefine_core.judges.trial import Trial, draw_sample, read_standard, trial, trials
+from negrefine_core.judges.trial import Trial, artefacts, draw_sample, read_standard, trial, trials
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.lexicon import WordNet
 from negrefine_core.mining import Negative
 from negrefine_core.overrides import DROPPED, KEPT
+from negrefine_core.run_files.doubts import Doubts
 from negrefine_core.runs import Run, Settings
 from tests.support.loopback_server import Action, LoopbackServer
 from tests.support.refine_child import HashEncoder
@@ -127,6 +128,24 @@ def test_what_is_undefined_is_said_and_too_few_decided_labels_are_refused(run: R
     with pytest.raises(NegRefineError, match=r"19 labels of the run are decided.* decide on 1 more"):
         pipeline.try_judge(run, HashEncoder(), OddJudge(), standard)  # type: ignore[arg-type]
     assert "odd" not in {verdict.judge for verdict in run.verdicts}
+
+
+def test_what_the_figures_owe_to_the_choice_of_the_labels_is_said(run: Run, tmp_path: Path) -> None:
+    nothing = Doubts("", {})
+    assert artefacts(run, read_standard(run), nothing) == []
+    file = tmp_path / "rejected.csv"
+    file.write_text("negative,decision\nrome,kept\n" + "".join(f"{word},dropped\n" for word in DOGS[:3]))
+    (note,) = artefacts(run, read_standard(run, file), nothing)
+    assert note.startswith("wordnet rejected all 4 labels: its recall of 100% and kappa of 0 are so by construction")
+    found = trial(run, read_standard(run, file), "wordnet")
+    assert (found.recall.value, found.recall.bounds) == (1.0, None)  # no interval of a figure that cannot move
+    assert (found.kappa.value, found.kappa.bounds) == (0.0, None)
+    file.write_text("negative,decision\nrome,kept\nrust,kept\n")
+    assert artefacts(run, read_standard(run, file), nothing) == [
+        "People kept all 2 labels: a precision of 0% is so by construction"
+    ]
+    by_doubt = artefacts(run, read_standard(run, file), Doubts("", {"rome": (0.9, ""), "rust": (0.8, "")}))
+    assert "2 of the labels are among the 2 most doubtful of the run" in by_doubt[1]
 
 
 def test_a_panels_judge_that_dies_loses_no_answer_and_the_next_try_goes_on(run: Run, tmp_path: Path) -> None:
