@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .methods import Negatives, method
 from .metrics import Convention, evaluate, interval
+from .negfilter import clean_negatives
 from .overrides import DROPPED, changes, in_force, negatives_of
 from .records import Negative
 from .runs import Run
@@ -113,6 +114,8 @@ def _lacking(side: tuple[Run, Negatives], negatives: Iterable[Negative], change:
 
 def _reasons(run: Run, kind: Negatives) -> Mapping[str, tuple[str, str]]:
     """label -> (why the negatives of this kind lack it, the ID label of a rejection)."""
+    if kind == "mined":  # as they are mined, so that a cleaned name is new to them
+        return {negative.label: ("cleaned", "") for negative in clean_negatives(run.initial_negatives)}
     if kind not in ("refined", "judged"):
         return {}
     reasons = {negative.label: ("cleaned", "") for negative in run.initial_negatives}

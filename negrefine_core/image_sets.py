@@ -140,7 +140,7 @@ def read_image(path: str | Path | IO[bytes]) -> Image.Image:
         return upright_rgb(image)
 
 
-def check_image(path: str | Path) -> None:
+def check_image(path: str | Path | IO[bytes]) -> None:
     """Raise NegRefineError where a file is no picture or is too large, by its first bytes: nothing is decoded."""
     with _opened(path):
         pass

@@ -89,6 +89,8 @@ def _sources(base: Base) -> None:
             ("Upload", "upload", _upload),
         ):
             with st.popover(words, icon=f":material/{icon}:", key=f"source_{words}", on_change="rerun"):
+                if wrong := st.session_state.get(f"wrong_{words}"):
+                    errors.show(wrong)
                 source(base)
         st.button(
             "Undo",
@@ -174,10 +176,14 @@ def _offer(base: Base, read: Callable[[], list[str]], source: str) -> None:
     )
 
 
-@told
 def _use(base: Base, read: Callable[[], list[str]], source: str) -> None:
-    """Make the list what the source holds now."""
-    draft.edit(base, read())
+    """Make the list what the source holds now; where that cannot be, its popover says why."""
+    try:
+        draft.edit(base, read())
+    except NegRefineError as error:
+        st.session_state[f"wrong_{source}"] = str(error)
+        return
+    st.session_state.pop(f"wrong_{source}", None)
     st.session_state[f"source_{source}"] = False  # closes the popover
 
 
@@ -195,7 +201,7 @@ def _table(base: Base) -> list[str]:
         table = Table(base.name, names, names, table.number + 1 if table else 0)
         st.session_state["class_table"] = table
     st.markdown(
-        f"**{_counted(names)}**",
+        f"**{_counted(names)}**{_draft_badge(base, names)}",
         help="Click a cell to change it, the last row to add one; tick rows to delete them. Every change is kept at "
         "once, on this machine.",
     )
@@ -211,6 +217,14 @@ def _table(base: Base) -> list[str]:
         alt="The ID class names, one a row",
     )
     return list(names)
+
+
+def _draft_badge(base: Base, names: Sequence[str]) -> str:
+    """That the list is not the run's, where it is not, and whose it is."""
+    if list(names) == base.id_labels:
+        return ""
+    what = f"A draft, not the classes of {plain(base.name)}" if base.id_labels else "A draft"
+    return f" :orange-badge[:material/edit_note: {what}: this server’s, for whoever opens this page]"
 
 
 @told

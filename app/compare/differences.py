@@ -35,6 +35,20 @@ def is_better(difference: Difference) -> bool:
     return (difference.second > difference.first) == (difference.metric == "auroc")
 
 
+def headline(found: list[Difference], sides: Sides) -> str:
+    """What was compared, and how much better or worse the second side's AUROC is, in one sentence."""
+    first, second = (plain(side.name) for side in sides.both)
+    if (sides.first.score.negatives, sides.second.score.negatives) == ("mined", "refined"):
+        first, second = f"Without the filter ({first})", f"with it ({second})"
+    auroc = next(difference for difference in overall(found) if difference.metric == "auroc")
+    delta = points(auroc.second - auroc.first)
+    bounds = f"{points(auroc.low)} to {points(auroc.high)}" + ("" if auroc.is_clear else ": not beyond chance")
+    return (
+        f"{first} against {second}: **AUROC {100 * auroc.first:.1f} → {100 * auroc.second:.1f}**, {delta} points "
+        f"({bounds})."
+    )
+
+
 def statement(difference: Difference, sides: Sides) -> str:
     """One metric's difference as a sentence that its interval supports."""
     delta = difference.second - difference.first

@@ -16,7 +16,8 @@ FILES = ("run.json", "initial_negatives.csv", "negatives.csv", "neglabel_negativ
 NOT_JUDGED = ("not mined", "cleaned", "ID class")
 MEANING = (
     "- **proper noun**, **subcategory**, **same**: the verdict that rejected it, and for which ID class\n"
-    "- **dropped by a person**: an override\n- **cleaned**: its spelling was changed, or too little of it was left\n"
+    "- **dropped by a person**: an override\n- **cleaned**: before a judge is asked, the filter strips a name of signs "
+    "and digits: the name as mined is removed, what is left of it added, unless it is too short or there already\n"
     "- **not mined**: the other side does not have it among its candidates’ least similar"
 )
 
@@ -33,11 +34,8 @@ def label_differences(view: CompareView, sides: Sides) -> None:
     if table.empty:
         st.info("Both sides compare with exactly the same negatives.")
         return
-    counts = table["change"].value_counts()
-    st.markdown(
-        f"From {plain(sides.first.name)} to {plain(sides.second.name)}: **{counts.get('removed', 0):,}** removed, "
-        f"**{counts.get('added', 0):,}** added."
-    )
+    removed, added = (_counted(table, change) for change in ("removed", "added"))
+    st.markdown(f"From {plain(sides.first.name)} to {plain(sides.second.name)}: {removed}, {added}.", help=MEANING)
     shown = search(table, view)
     if shown.empty:
         st.info("No label holds this text. Empty the search.")
@@ -63,6 +61,13 @@ def label_differences(view: CompareView, sides: Sides) -> None:
         placeholder="–",
         alt="Negatives of only one side, whether they were removed or added, and why",
     )
+
+
+def _counted(table: pd.DataFrame, change: str) -> str:
+    """How many labels were removed or added, by why: 12 removed (9 subcategory, 2 proper noun, 1 cleaned)."""
+    kinds = table.loc[table["change"] == change, "kind"].value_counts()
+    each = f" ({', '.join(f'{count:,} {kind}' for kind, count in kinds.items())})" if len(kinds) else ""
+    return f"**{kinds.sum():,}** {change}{each}"
 
 
 def search(table: pd.DataFrame, view: CompareView) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from negrefine_core.comparison import Difference, is_same_task
 from negrefine_core.methods import JUDGED
+from negrefine_core.operating_point import MARKED, rule_for
 from negrefine_core.runs import Role, Run
 from negrefine_core.show import charts
 from negrefine_core.show.tables import points
@@ -17,8 +18,8 @@ from ..shared.gallery import image_gallery
 from ..shared.scored_images import ScoredImages, Sets, is_comparable
 from ..shared.switch_sets import switch_sets
 from ..shared.view import bound, change, switch
-from ..shared.words import contamination, plain, positive_class, some
-from .differences import METRICS, differences, is_better, overall, statement
+from ..shared.words import contamination, plain, plural, positive_class, some
+from .differences import METRICS, differences, headline, is_better, overall, statement
 from .experiment import experiment_table
 from .judges import judge_comparison
 from .labels import label_differences
@@ -47,6 +48,7 @@ TWO_TASKS = "Two tasks side by side: each side’s ID classes are its own, and a
 
 def _draw(run: Run, view: CompareView) -> None:
     st.caption("Two sides on the same images: which is better and by how much, which images change sides, and why.")
+    top = st.container()
     switch("What to compare", MODES, view, "compare")
     if view.compare == "judges":
         judge_comparison(run, view)
@@ -76,7 +78,7 @@ def _draw(run: Run, view: CompareView) -> None:
         return
     _what_is_compared(sides, sides.sets, joined)
     if not sides.sets.alone:
-        _metrics(view, sides, sides.sets, joined)
+        _metrics(view, sides, sides.sets, joined, top)
     _charts(sides, sides.sets, joined)
     _flip_tiles(view, sides, sides.sets, joined)
     _below(run, view, sides, sides.sets, joined)
@@ -171,12 +173,14 @@ def _readable(image_set: str) -> str:
     return plain(image_set.replace("_", " "))
 
 
-def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
+def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined, top: DeltaGenerator) -> None:
     found = differences(sides, sets, joined.table, view.convention)
     if found is None:
         return
     is_one_task = is_same_task(sides.first.run, sides.second.run)
     if is_one_task:
+        top.markdown(f"#### {headline(found, sides)}")
+        top.markdown(_flipped(joined))
         st.markdown("\n".join(f"- {statement(d, sides)}" for d in overall(found)))
     rows = [_row(d, sides) | (_change(d) if is_one_task else {}) for d in found]
     numbers = {
@@ -192,6 +196,18 @@ def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> Non
     st.caption(
         f"In percent, {positive_class(view.convention)} is the positive class of FPR@95 (the convention chosen in "
         f"Explore’s metrics). {DIFFERENCE if is_one_task else TWO_TASKS} " + contamination(sets.ood)
+    )
+
+
+def _flipped(joined: Joined) -> str:
+    """How many images change sides, in both directions, where each score has its own threshold."""
+    counts = joined.table["flip"].value_counts()
+    fixed, broken = (int(counts.get(code, 0)) for code in ("fixed", "broken"))
+    how = "" if joined.at[0].origin != joined.at[1].origin else f" ({joined.at[0].origin})"
+    return (
+        f"At one threshold each{how}, **{fixed:,}** {plural(fixed, 'image')} that the first side gets wrong "
+        f"{'is' if fixed == 1 else 'are'} right by the second (fixed), and **{broken:,}** the other way round "
+        "(broken). AUROC is over all thresholds."
     )
 
 
@@ -331,7 +347,10 @@ def _below(run: Run, view: CompareView, sides: Sides, sets: Sets, joined: Joined
             return scores
         return f"{scores}  \nplace {image['before']:,} → **{image['after']:,}**"
 
-    image_gallery(run, view, images, shown, said)
+    column = sides.second.score.column
+    rule = view.threshold if view.threshold == MARKED else rule_for(column, view.threshold, view.score)
+    opened = replace(view, score=column, threshold=rule)  # an image opens with the score that it is shown with
+    image_gallery(run, opened, images, shown, said)
 
 
 def compare() -> None:

@@ -1,14 +1,16 @@
 """The labels that one image matches: on one axis, with the decisions on the negatives, and switched off one by one."""
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
+from negrefine_core.decisions import DROPPED, decisions, in_force
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import DEFAULT
-from negrefine_core.overrides import DROPPED, in_force
 from negrefine_core.paths import file_state
 from negrefine_core.pictures import locate
 from negrefine_core.records import Override
@@ -57,6 +59,7 @@ def matched_labels(run: Run, view: ImageView, images: ScoredImages, image: pd.Se
     label_axis(
         without, "What it looks like to the model" + (", without the labels that are off" if found is not None else "")
     )
+    _taken_out(run, view, image)
     place_of_own_class(run, image)
     _switches(run, view, image, without)
     if found is not None:
@@ -78,6 +81,28 @@ def label_axis(image: pd.Series, title: str) -> None:
         alt=f"Similarities with ID labels {', '.join(image['id_labels'])} "
         f"and negatives {', '.join(image['negative_labels'])}",
     )
+
+
+def _taken_out(run: Run, view: ImageView, image: pd.Series) -> None:
+    """Of the mined labels that it is most similar to those that it is not compared with, as they were rejected."""
+    mined = image.get("mined_labels")
+    if not isinstance(mined, np.ndarray | list):  # scores of before have none
+        return
+    gone = list[str]()
+    with contextlib.suppress(NegRefineError):  # a damaged log hides no scores: Review names it
+        decided = decisions(run.reviewable, run.rejections, run.overrides)
+        gone = [str(label) for label in mined if decided.get(str(label)) == DROPPED]
+    if not gone:
+        return
+    with st.container(horizontal=True, gap="small"):
+        st.markdown(
+            "**Taken out by the filter:**",
+            help=f"Of the {len(mined)} mined negatives that this image is most similar to. They would pull it "
+            "away from your classes.",
+        )
+        for label in gone:
+            query = view.query(queue="all", search="", id_class="", label=label)
+            st.page_link(links.page("review"), icon="", label=plain(label), query_params=query)
 
 
 def _rescored(run: Run, view: ImageView, image: pd.Series) -> tuple[pd.Series, pd.Series] | None:

@@ -15,13 +15,14 @@ from negrefine_core.image_sets import ImageSet, check_name, open_image_set
 from negrefine_core.runs import Role, Run
 
 from ..shared.view import switch
-from ..shared.words import plain
+from ..shared.words import plain, plural
 from .benchmarks import benchmark_root, choose_benchmark_sets
 from .parts import Part, divided, whole
-from .uploads import MAX_FILES, Unpacked, listed_classes, unpack
+from .uploads import MAX_FILES, Unpacked, listed_classes, unpack, unreadable
 from .view import SOURCES, ScoreView
 
 NOTES = "score_notes"  # on the session's last upload
+SKIPPED = "score_skipped"  # the files of the upload that is chosen, and which of them cannot be read
 ROUND = "score_round"  # counts the uploads of a session: a new key empties the uploader
 
 
@@ -118,12 +119,29 @@ def _upload(run: Run, source: str) -> Chosen | None:
     if not files:
         st.caption(f"Sorted into subfolders or not; {limit}. For more, use a folder on the server.")
         return None
+    if skipped := _skipped(files):
+        first, reason = skipped[0]
+        st.warning(
+            f"{len(skipped):,} {plural(len(skipped), 'file')} cannot be read and will be skipped; the first, "
+            f"{plain(first)}: {plain(reason)}.",
+            icon=":material/broken_image:",
+        )
     name = _name(st.container(), _stem(files), key=f"score_name_{number}_{_stem(files)}")
     parts = divided(run, name, listed_classes([(file.name, file) for file in files]))
     for part in parts:
         if (run.path("images") / part.name).exists():
             raise NegRefineError(f"The run has uploaded pictures called {part.name!r} already. Choose another name.")
     return Chosen(parts, tuple(files))
+
+
+def _skipped(files: Sequence[Any]) -> list[tuple[str, str]]:
+    """The uploaded pictures that cannot be read, looked at once. Raises NegRefineError where none can."""
+    key = tuple(file.file_id for file in files)
+    known, found = st.session_state.get(SKIPPED, (None, []))
+    if known != key:
+        found = unreadable([(file.name, file) for file in files])
+        st.session_state[SKIPPED] = (key, found)
+    return list(found)
 
 
 def _stem(files: Sequence[Any]) -> str:

@@ -27,6 +27,7 @@ RATIO_FROM = 50 * 1024**2  # unpacked bytes below which no ratio can harm
 MAX_DIRECTORY = 4 * 1024**2  # bytes of a zip's table of contents, which is read as a whole
 CHUNK = 1024**2
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # others may claim gigabytes of memory
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError)  # of a zip's files
 ELSEWHERE = "Put larger sets into a folder on the server, and give its path."
 
 
@@ -56,6 +57,34 @@ def listed_classes(files: Sequence[tuple[str, IO[bytes]]]) -> list[str | None]:
         return [_class_of(member) or None for member in members]
 
 
+def unreadable(files: Sequence[tuple[str, IO[bytes]]]) -> list[tuple[str, str]]:
+    """The pictures that would be skipped, with the reason, by their first bytes.
+
+    Raises NegRefineError as `unpack` does, and where none would be left.
+    """
+    with contextlib.ExitStack() as stack:
+        members, _ = _pictures(_members(files, stack))
+        found = []
+        for member in members:
+            try:
+                with member.opened() as content:
+                    check_image(content)
+            except NegRefineError as error:
+                found.append((str(member.path), str(error)))
+            except BROKEN as error:
+                found.append((str(member.path), f"cannot be unpacked ({error})"))
+        _check_some_readable(found, members)
+    return found
+
+
+def _check_some_readable(unreadable: Sequence[tuple[str, str]], members: Sequence[_Member]) -> None:
+    if len(unreadable) == len(members):
+        first, reason = unreadable[0]
+        raise NegRefineError(
+            f"no picture of the {len(members):,} in the upload can be read; the first, {first}: {reason}"
+        )
+
+
 def unpack(files: Sequence[tuple[str, IO[bytes]]], parent: Path, name: str, folders: Collection[str] = ()) -> Unpacked:
     """Lay uploaded (name, content) files into the new folder `parent/name`, whole or not at all, class folders kept.
 
@@ -73,12 +102,10 @@ def unpack(files: Sequence[tuple[str, IO[bytes]]], parent: Path, name: str, fold
             members = _without_top([member for member in members if _class_of(member) in folders])
         parent.mkdir(parents=True, exist_ok=True)
         temporary = stack.enter_context(temporary_folder(parent))
-        unreadable = _write(members, temporary / "whole")
-        if len(unreadable) == len(members):
-            first, reason = unreadable[0]
-            raise NegRefineError(f"none of the {len(members):,} pictures can be read; the first, {first}: {reason}")
+        skipped = _write(members, temporary / "whole")
+        _check_some_readable(skipped, members)
         (temporary / "whole").rename(folder)
-    return Unpacked(folder, len(members), tuple(unreadable), tuple(left_out))
+    return Unpacked(folder, len(members), tuple(skipped), tuple(left_out))
 
 
 def _members(files: Sequence[tuple[str, IO[bytes]]], stack: contextlib.ExitStack) -> list[_Member]:
@@ -205,7 +232,7 @@ def _write(members: Sequence[_Member], root: Path) -> list[tuple[str, str]]:
     needed = sum(member.size for member in members)
     if needed > shutil.disk_usage(root.parent).free:
         raise NegRefineError(f"the disk of {root.parent.parent} has no room for {_mb(needed)}; make some")
-    unreadable = []
+    skipped = []
     left = MAX_BYTES
     for member in members:
         file = root / member.path
@@ -215,10 +242,10 @@ def _write(members: Sequence[_Member], root: Path) -> list[tuple[str, str]]:
                 left -= _copy(content, out, min(left, MAX_FILE_BYTES))
             check_image(file)
         except NegRefineError as error:
-            unreadable.append((str(member.path), str(error)))
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OSError) as error:
-            unreadable.append((str(member.path), f"cannot be unpacked ({error})"))
-    return unreadable
+            skipped.append((str(member.path), str(error)))
+        except BROKEN as error:
+            skipped.append((str(member.path), f"cannot be unpacked ({error})"))
+    return skipped
 
 
 def _copy(content: IO[bytes], out: IO[bytes], limit: int) -> int:

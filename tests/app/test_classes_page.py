@@ -101,8 +101,13 @@ def test_the_page_opens_on_the_runs_classes_with_nothing_to_re_mine(run: Run) ->
 
 
 def test_a_pasted_list_replaces_the_draft_and_can_be_undone_and_discarded(run: Run) -> None:
-    app = pasted(classes_page(), "lion\ntiger\npuma")
+    app = classes_page()
+    assert "A draft" not in texts(app)
+    app = pasted(app, " \n\n ")
+    assert "holds no class names" in app.error[0].value
+    app = pasted(app, "lion\ntiger\npuma")
     assert rows(app) == ["lion", "tiger", "puma"]
+    assert "A draft, not the classes of" in texts(app)
     button(app, "Undo").click().run()
     assert rows(app) == IDS
     assert button(app, "Undo").disabled

@@ -1,5 +1,6 @@
 """The Compare page without a browser: methods, runs and judges side by side on small runs."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,10 @@ def test_the_metrics_say_what_is_beyond_chance_and_what_is_not(runs: tuple[Run, 
     assert "no difference beyond chance" in texts(compared(first="csp", second="csp"))
     app = compared(compare="runs", other="two", first="negrefine", second="negrefine")
     assert "NegRefine \\(one\\) is worse" in texts(app)
+    headline, flipped = (element.value for element in app.markdown[:2])
+    assert re.match(r"#### NegRefine \\\(two\\\) against NegRefine \\\(one\\\): \*\*AUROC .* → .*\*\*, −", headline)
+    tiles = [app.button(key=f"flip_{code}").label.split("**")[1] for code in ("fixed", "broken")]
+    assert re.findall(r"\*\*(\d+)\*\*", flipped) == tiles
     table = app.dataframe[0].value
     row = table[table["Metric"] == "AUROC"].iloc[0]
     assert row["Beyond chance"] == "worse"

@@ -87,7 +87,7 @@ def test_the_label_diff_names_the_verdict_that_rejected_each_label(run: Run) -> 
         ("paris", "removed", "proper noun", ""),
         ("poodle", "removed", "subcategory", "Dog"),
         ("o'clock", "removed", "cleaned", ""),
-        ("oclock", "added", "not mined", ""),
+        ("oclock", "added", "cleaned", ""),
     }
     assert as_rows(comparison.label_diff((run, "negrefine"), (run, "neglabel_baseline"))) == {
         *((label, "removed", "not mined", "") for label in ("oclock", "mud")),
