@@ -69,21 +69,25 @@ def keeping(table: pd.DataFrame, score: str) -> Kept:
 
 def outcomes(table: pd.DataFrame, score: str, at: float) -> pd.Series:
     """Each image's outcome code: TP, FN, FP or TN; IN or OUT where nobody knows what the images show."""
-    accepted = table[score] >= at
-    if "is_id" not in table:
-        return accepted.map({True: "IN", False: "OUT"})
-    inside = table["is_id"]
-    codes = np.select([inside & accepted, inside & ~accepted, ~inside & accepted], ["TP", "FN", "FP"], "TN")
-    return pd.Series(codes, index=table.index)
+    accepted = table[score].to_numpy() >= at
+    kinds, known = (OUTCOMES, table["is_id"].to_numpy(dtype=bool)) if "is_id" in table else (UNKNOWN_OUTCOMES, True)
+    numbers = np.where(known, ~accepted, 2 + ~accepted).astype(np.int8)  # as the outcomes are listed
+    return pd.Series(pd.Categorical.from_codes(numbers, pd.Index([kind.code for kind in kinds])), index=table.index)
 
 
 def curve_points(table: pd.DataFrame, score: str) -> pd.DataFrame:
     """Each score that occurs, as a threshold from the highest down: columns `threshold`, `tpr`, `fpr`, `precision`."""
-    from sklearn.metrics import precision_recall_curve, roc_curve  # here: it takes seconds to import
-
     values, inside = table[score].to_numpy(dtype=float), table["is_id"].to_numpy(dtype=bool)
-    fpr, tpr, thresholds = roc_curve(inside, values, drop_intermediate=False)  # (t + 1,), the first above every score
-    precision, _, _ = precision_recall_curve(inside, values)  # (t + 1,), the last above every score
+    order = np.argsort(-values)
+    ranked = values[order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # (t,) the last image at each threshold
+    kept = np.cumsum(inside[order])[last]  # (t,) ID images at or above it
+    let_in = last + 1 - kept
     return pd.DataFrame(
-        {"threshold": thresholds[1:], "tpr": tpr[1:], "fpr": fpr[1:], "precision": precision[:-1][::-1]}
+        {
+            "threshold": ranked[last],
+            "tpr": kept / max(inside.sum(), 1),
+            "fpr": let_in / max((~inside).sum(), 1),
+            "precision": kept / (last + 1),
+        }
     )

@@ -28,7 +28,16 @@ from .run_files.info import ScoredWith
 from .run_files.info import Settings as Settings
 from .run_files.info import checked_settings as checked_settings
 from .run_files.metrics import Metrics, read_metrics, roles_in_metrics, write_metrics
-from .run_files.scores import ScoresInfo, read_scores, read_scores_info, write_scores
+from .run_files.scores import (
+    ScoresInfo,
+    list_columns,
+    read_flat_scores,
+    read_score_rows,
+    read_scores,
+    read_scores_info,
+    read_top_negatives,
+    write_scores,
+)
 from .storage import folder_of, is_url
 
 if TYPE_CHECKING:
@@ -229,6 +238,23 @@ class Run(RunFolder):
         self.check_scored(image_set)
         self.scores_info(image_set)
         return read_scores(self.path(f"scores/{image_set}.parquet"), columns)
+
+    def flat_scores(self, image_set: str) -> pd.DataFrame:
+        """The same without lists: of the top labels and their similarities the first alone, as `id_label` and so on."""
+        self.check_scored(image_set)
+        self.scores_info(image_set)
+        return read_flat_scores(self.path(f"scores/{image_set}.parquet"))
+
+    def score_lists(self, image_set: str, rows: Sequence[int]) -> pd.DataFrame:
+        """The lists of some images alone, which are these rows of the scores."""
+        self.scores_info(image_set)
+        path = self.path(f"scores/{image_set}.parquet")
+        return read_score_rows(path, rows, list_columns(path))
+
+    def top_negatives(self, image_set: str) -> pd.Series:
+        """The top negatives of all images, as categories; the index has each one's row in the scores."""
+        self.scores_info(image_set)
+        return read_top_negatives(self.path(f"scores/{image_set}.parquet"))
 
     def write_scores(
         self,

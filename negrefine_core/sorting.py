@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pandas as pd
 
 from .errors import NegRefineError
@@ -24,7 +25,17 @@ _LONGEST = 80  # characters of a folder's name
 
 def taken_for(scores: pd.DataFrame, score: str, threshold: float) -> pd.Series:
     """The ID class that each picture looks like: its first ID label at or above the threshold, "" below it."""
-    return scores["id_labels"].str[0].where(scores[score] >= threshold, "")
+    accepted = scores[score] >= threshold
+    if "id_label" not in scores:
+        return scores["id_labels"].str[0].where(accepted, "")
+    labels = scores["id_label"].cat
+    codes = np.where(accepted, labels.codes, len(labels.categories))
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index([*labels.categories, ""])), index=scores.index)
+
+
+def _first(scores: pd.DataFrame, lists: str, alone: str) -> pd.Series:
+    """The first value of each list, where a table has the lists or these alone."""
+    return scores[alone] if alone in scores else scores[lists].str[0]
 
 
 def sorted_table(
@@ -45,10 +56,10 @@ def sorted_table(
             "predicted": taken_for(ranked, score, threshold).to_numpy(),
             score: ranked[score].to_numpy(),
             "threshold": threshold,
-            "id_label": ranked["id_labels"].str[0].to_numpy(),
-            "id_similarity": ranked["id_sims"].str[0].to_numpy(),
-            "negative_label": ranked["negative_labels"].str[0].to_numpy(),
-            "negative_similarity": ranked["negative_sims"].str[0].to_numpy(),
+            "id_label": _first(ranked, "id_labels", "id_label").to_numpy(),
+            "id_similarity": _first(ranked, "id_sims", "id_similarity").to_numpy(),
+            "negative_label": _first(ranked, "negative_labels", "negative_label").to_numpy(),
+            "negative_similarity": _first(ranked, "negative_sims", "negative_similarity").to_numpy(),
             "marked": [entry.side if entry else "" for entry in found],
             "marked_class": [entry.id_label if entry else "" for entry in found],
             "marked_not": [entry.not_label if entry else "" for entry in found],

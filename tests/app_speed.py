@@ -12,11 +12,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from playwright.sync_api import Page, sync_playwright
 
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+CHUNK = 8192  # images that are written at once
 REPEATS = 6  # the first warms up and does not count
 RECORD = """() => {
   const app = document.querySelector('.stApp'); window.states = [];
@@ -69,10 +75,18 @@ def write_large_run(images: int) -> None:
     for name in tables:
         remove_image_set(large, name)
     for name, rows in (("animals", images), ("objects", images // 2)):
-        table = tables[name].iloc[draw.integers(len(tables[name]), size=rows)].reset_index(drop=True)
-        noise = draw.normal(0, 0.01, rows).astype("float32")
-        large.write_scores(name, demo.image_root(name), table.assign(negrefine=table["negrefine"] + noise))
+        chunks = _drawn(tables[name], rows, draw)
+        large.write_scores(name, demo.image_root(name), chunks)
     large.set_role("animals", "ID")
+
+
+def _drawn(table: "pd.DataFrame", rows: int, draw: "np.random.Generator") -> "Iterator[pd.DataFrame]":
+    """So many of the table's images, over and over, each with a score of its own; as scoring writes them."""
+    for start in range(0, rows, CHUNK):
+        count = min(CHUNK, rows - start)
+        part = table.iloc[draw.integers(len(table), size=count)].reset_index(drop=True)
+        noise = draw.normal(0, 0.01, count).astype("float32")
+        yield part.assign(negrefine=part["negrefine"] + noise)
 
 
 def measure_bundled(page: Page, address: str) -> None:

@@ -350,7 +350,7 @@ def _below(run: Run, view: CompareView, sides: Sides, sets: Sets, joined: Joined
     column = sides.second.score.column
     rule = view.threshold if view.threshold == MARKED else rule_for(column, view.threshold, view.score)
     opened = replace(view, score=column, threshold=rule)  # an image opens with the score that it is shown with
-    image_gallery(run, opened, images, shown, said)
+    image_gallery(run, opened, images, shown.index.to_numpy(), said)
 
 
 def compare() -> None:

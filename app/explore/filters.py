@@ -31,6 +31,7 @@ def filters(view: ExploreView, images: ScoredImages) -> None:
 def _class_filter(view: ExploreView, label: str, name: str, classes: pd.Series, explained: str) -> None:
     """A choice among the classes that there are, the most frequent first, with their counts."""
     counts = classes[classes != ""].value_counts()
+    counts = counts[counts > 0]
     value = getattr(view, name)
     options = [ANY, *counts.index] if not value or value in counts.index else [ANY, value, *counts.index]
     st.selectbox(

@@ -1,5 +1,6 @@
 """Explore: the images on either side of a threshold, which come first, and how well a score tells ID from OOD."""
 
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -8,6 +9,7 @@ from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
 from ..shared import frame
+from ..shared.cached import cached_by
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
 from ..shared.search import searched
@@ -56,7 +58,7 @@ def _draw(run: Run, view: ExploreView) -> None:
     elif view.show == "metrics":
         metrics_table(run, view, images)
         left, right = st.columns([3, 2], gap="medium")
-        _charts(view, images, left, right)
+        _charts(run, view, images, left, right)
     else:
         with st.container(key="beside"):
             left, right = st.columns([5, 3], gap="medium")
@@ -65,10 +67,10 @@ def _draw(run: Run, view: ExploreView) -> None:
         if view.is_search:
             with right:
                 nearest_labels(run, view)
-        _charts(view, images, right, right)
+        _charts(run, view, images, right, right)
 
 
-def _charts(view: ExploreView, images: ScoredImages, left: DeltaGenerator, right: DeltaGenerator) -> None:
+def _charts(run: Run, view: ExploreView, images: ScoredImages, left: DeltaGenerator, right: DeltaGenerator) -> None:
     score, at = images.score, images.threshold
     with left:
         st.markdown("**Scores of ID and OOD images**", help="Drag across the chart to see the images of a score range.")
@@ -80,13 +82,22 @@ def _charts(view: ExploreView, images: ScoredImages, left: DeltaGenerator, right
         )
     with right:
         switch("Curve", CURVES, view, "curve")
-        draw_curve = charts.roc if view.curve == "roc" else charts.precision_recall
         st.plotly_chart(
-            draw_curve(images.table, score.column, at),
+            _curve(run, images, view.curve),
             key="curve",
             config={"displayModeBar": False},
             alt=f"{CURVES[view.curve]} curve of the {score.name} score with the threshold's operating point",
         )
+
+
+@cached_by(
+    lambda run, images, kind: (run.state(scores=images.sets.names), images.score.column, images.threshold, kind),
+    max_entries=32,
+)
+def _curve(run: Run, images: ScoredImages, kind: str) -> go.Figure:
+    """Drawn once: filters and pages of the gallery do not change it."""
+    draw = charts.roc if kind == "roc" else charts.precision_recall
+    return draw(images.table, images.score.column, images.threshold)
 
 
 def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:

@@ -1,6 +1,6 @@
 """The gallery of Explore: the images that pass the filters, in an order."""
 
-import pandas as pd
+import numpy as np
 import streamlit as st
 
 from negrefine_core.runs import Run
@@ -13,14 +13,14 @@ from .filters import filters
 from .view import ExploreView
 
 
-def picture_tools(run: Run, view: ExploreView, images: ScoredImages, shown: pd.DataFrame) -> None:
+def picture_tools(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarray) -> None:
     filters(view, images)
     _choose_sort(view, images)
     exports(run, images, shown)
 
 
-def pictures(run: Run, view: ExploreView, images: ScoredImages, shown: pd.DataFrame) -> None:
-    if shown.empty:
+def pictures(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarray) -> None:
+    if not len(shown):
         st.info("No image passes these filters. Choose “Show all images” above.")
     else:
         image_gallery(run, view, images, shown, note=_range(view, images))

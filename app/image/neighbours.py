@@ -51,9 +51,9 @@ def similar_pictures(run: Run, view: View, images: ScoredImages, image: pd.Serie
     if found is None:
         return
     nearest = found.drop(address, errors="ignore").sort_values(ascending=False, kind="stable")[:SHOWN]
-    table = by_address(images.table)
-    near = nearest[nearest.index.isin(table.index)]
-    shown = table.loc[near.index].assign(cosine=near / LOGIT_SCALE)
+    index = pd.Index(by_address(images.table).index)
+    near = nearest[nearest.index.isin(index)]
+    shown = images.rows(run, index.get_indexer_for(near.index)).assign(cosine=near.to_numpy() / LOGIT_SCALE)
     with st.container(key="gallery_similar"):
         for position, (_, row) in enumerate(shown.iterrows()):
             wrong = row["outcome"] in ("FP", "FN")

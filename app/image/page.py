@@ -39,19 +39,20 @@ def _draw(run: Run, view: ImageView) -> None:
         return
     images = found
     shown = images.shown(view)
-    if shown.empty and not view.image and view.marked == "no" and images.is_alone:
+    if not len(shown) and not view.image and view.marked == "no" and images.is_alone:
         st.success("Every picture is marked that passes the filters.", icon=":material/check:")
         marks_line(run, images)
         _back(view)
         return
-    if shown.empty and not view.image:
+    if not len(shown) and not view.image:
         st.info("The filters of Explore leave no image to show. Take them off there.")
         _back(view)
         return
-    image = _find(images.table, view.image) if view.image else shown.iloc[0]
+    place = _find(images.table, view.image) if view.image else int(shown[0])
+    image = images.rows(run, [place]).iloc[0]
     is_marking = images.is_alone and view.marked == "no"
     walked = images.shown(replace(view, marked="")) if is_marking else shown  # the way back is over the marked ones
-    _walk(view, walked, _place(walked, image))
+    _walk(view, images, walked, _place(walked, place))
     left, right = st.columns([2, 3], gap="large")
     with left:
         _picture(run, image)
@@ -60,7 +61,7 @@ def _draw(run: Run, view: ImageView) -> None:
         _verdict(images, image)
         if images.is_alone:
             name_field()
-            mark_buttons(run, view, images, image, _after(walked, shown, image))
+            mark_buttons(run, view, images, image, _after(images, walked, shown, place))
             marks_line(run, images)
         score_parts(run, image)
         matched_labels(run, view, images, image)
@@ -75,29 +76,29 @@ def _on_its_set(run: Run, view: ImageView) -> ImageView:
     return replace(view, alone=image_set if image_set in sets_by_themselves(run) else "")
 
 
-def _find(table: pd.DataFrame, address: str) -> pd.Series:
-    """The row of an address SET/PATH. Raises NegRefineError when the view's sets do not hold it."""
-    found = table[Address.parse(address).rows(table)]
-    if found.empty:
+def _find(table: pd.DataFrame, address: str) -> int:
+    """The place of an address SET/PATH. Raises NegRefineError when the view's sets do not hold it."""
+    found = np.flatnonzero(Address.parse(address).rows(table))
+    if not len(found):
         raise NegRefineError(f"The chosen image sets hold no scored image {address!r}. Choose one in Explore.")
-    return found.iloc[0]
+    return int(found[0])
 
 
-def _place(shown: pd.DataFrame, image: pd.Series) -> int | None:
+def _place(shown: np.ndarray, image: int) -> int | None:
     """Where the image comes in the gallery's order, from 0."""
-    found = np.flatnonzero(Address.of(image).rows(shown))
+    found = np.flatnonzero(shown == image)
     return int(found[0]) if len(found) else None
 
 
-def _after(walked: pd.DataFrame, shown: pd.DataFrame, image: pd.Series) -> str:
+def _after(images: ScoredImages, walked: np.ndarray, shown: np.ndarray, image: int) -> str:
     """The address of the next image in the order that is walked, of those shown alone; the first of these after the
     last, where they are not all; "" where none is left."""
     place = _place(walked, image)
-    before, following = walked.iloc[: place or 0], walked.iloc[0 if place is None else place + 1 :]
+    before, following = walked[: place or 0], walked[0 if place is None else place + 1 :]
     if len(walked) > len(shown):
-        following = pd.concat([following, before])
-        following = following[following.index.isin(shown.index)]
-    return "" if following.empty else str(Address.of(following.iloc[0]))
+        following = np.concatenate([following, before])
+        following = following[np.isin(following, shown)]
+    return str(Address.of(images.table.iloc[following[0]])) if len(following) else ""
 
 
 def _back(view: ImageView) -> None:
@@ -111,7 +112,7 @@ def _back(view: ImageView) -> None:
     )
 
 
-def _walk(view: ImageView, shown: pd.DataFrame, place: int | None) -> None:
+def _walk(view: ImageView, images: ScoredImages, shown: np.ndarray, place: int | None) -> None:
     """Back to the gallery, and previous and next in the gallery's order."""
     with st.container(horizontal=True, vertical_alignment="center"):
         _back(view)
@@ -126,7 +127,9 @@ def _walk(view: ImageView, shown: pd.DataFrame, place: int | None) -> None:
                 shortcut=shortcut,
                 on_click=change,
                 args=(view,),
-                kwargs={"image": str(Address.of(shown.iloc[target])), "off": (), "off_ids": ()} if there else {},
+                kwargs={"image": str(Address.of(images.table.iloc[shown[target]])), "off": (), "off_ids": ()}
+                if there
+                else {},
                 help="In the order and with the filters of Explore’s gallery.",
             )
         st.markdown(f"{place + 1:,} of {len(shown):,}" if place is not None else "not among Explore’s filtered images")

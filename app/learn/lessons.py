@@ -32,7 +32,8 @@ def _with(run: Run, view: LearnView, score: str, **changes: object) -> tuple[Lea
     """The view on one score, without the filters set elsewhere, and its images."""
     fresh = LearnView(run=view.run, id=view.id, ood=view.ood, score=score, lesson=view.lesson)
     fresh = replace(fresh, **changes)  # type: ignore[arg-type]
-    return fresh, ScoredImages.of(run, fresh)
+    images = ScoredImages.of(run, fresh)
+    return fresh, replace(images, table=images.rows(run, images.table.index).drop(columns="row"))
 
 
 def _histogram(images: ScoredImages, key: str) -> None:
@@ -89,7 +90,7 @@ def similarity(run: Run, view: LearnView) -> None:
         f"At the threshold that keeps 95% of the ID images, MCM lets in **{let_in:,} of {oods:,}** OOD images "
         f"({percent(let_in / max(oods, 1))}). These are the ones it is surest of:"
     )
-    _grid(run, here, images, images.shown(here))
+    _grid(run, here, images, images.table.iloc[images.shown(here)])
     st.page_link(
         links.page("explore"), label=f"See all {let_in:,}", icon=":material/bar_chart:", query_params=here.query()
     )

@@ -18,7 +18,7 @@ from negrefine_core.runs import Run
 from ..shared import background, errors, features, links
 from ..shared.gallery import image_card
 from ..shared.known_sets import ask_for_known_sets
-from ..shared.scored_images import ScoredImages, is_comparable
+from ..shared.scored_images import ScoredImages, flat_scores, is_comparable, top_negatives
 from ..shared.view import View
 from ..shared.words import plain, plural
 from .figures import figures_table
@@ -72,9 +72,7 @@ def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
     change = _change(run, row)
     if change is None:
         if not dropped and not row["overridden"]:  # else the stored scores know nothing of it yet
-            stored = np.flatnonzero(_stored(images.table, row["label"]))
-            found = pd.DataFrame({"row": stored, "is_id": images.table["is_id"].to_numpy()[stored]})
-            _attracted(run, view, images, found)
+            _attracted(run, view, images, _stored(run, images, row["label"]))
         return
     found = change.table(run, images)
     figures_table(view, found, ("Now", "Then", "Change"))
@@ -156,9 +154,15 @@ def _together(run: Run, view: View, found: pd.DataFrame) -> None:
     figures_table(view, both, ("Judge", "With yours", "Change"))
 
 
-def _stored(table: pd.DataFrame, label: str) -> pd.Series:
-    """Which images have the label among their stored top negatives."""
-    return table["negative_labels"].map(lambda labels: label in labels).astype(bool)
+def _stored(run: Run, images: ScoredImages, label: str) -> pd.DataFrame:
+    """The images that have the label among their stored top negatives."""
+    rows, total = [], 0
+    for name in images.sets.names:
+        tops = top_negatives(run, name)
+        rows.append(total + tops.index.to_numpy()[(tops == label).to_numpy()])
+        total += len(flat_scores(run, name))
+    places = np.concatenate(rows)
+    return pd.DataFrame({"row": places, "is_id": images.table["is_id"].to_numpy()[places]})
 
 
 def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) -> None:
@@ -180,7 +184,7 @@ def _attracted(run: Run, view: View, images: ScoredImages, found: pd.DataFrame) 
 
 def moved_cards(run: Run, view: View, images: ScoredImages, found: pd.DataFrame, kind: str = "") -> None:
     """The images of these rows, each with its score now and then where that is known."""
-    shown = images.rows(found["row"])
+    shown = images.rows(run, found["row"])
     for position, (_, image) in enumerate(shown.iterrows()):
         moved = found.iloc[position]
         words = f"{moved['before']:.3f} → **{moved['after']:.3f}**" if "after" in found else None

@@ -13,7 +13,7 @@ from negrefine_core.records import Override, Subject, Verdict
 from negrefine_core.runs import Run
 
 from ..shared.cached import cached_by
-from ..shared.scored_images import scores
+from ..shared.scored_images import top_negatives
 from ..shared.wordnet import WORDNET_LOCK, wordnet
 from .blind import own_log
 from .view import ReviewView
@@ -142,5 +142,7 @@ def _sorted_rows(table: pd.DataFrame, order: str) -> np.ndarray:
 
 def stored_impact(run: Run) -> pd.Series:
     """Of how many scored images each negative is among the stored top negatives, by label."""
-    lists = [labels for name in run.scored_sets for labels in scores(run, name)["negative_labels"]]
-    return pd.Series(np.concatenate(lists) if lists else [], dtype=object).value_counts()
+    total = pd.Series(dtype=int)
+    for name in run.scored_sets:
+        total = total.add(top_negatives(run, name).astype("category").value_counts().rename(str), fill_value=0)
+    return total

@@ -32,4 +32,4 @@ class Address:
 
 def by_address(table: pd.DataFrame) -> pd.DataFrame:
     """A scored table with its images' addresses as index."""
-    return table.set_index(table["image_set"] + "/" + table["path"])
+    return table.set_index(table["image_set"].astype("str") + "/" + table["path"])

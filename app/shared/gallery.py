@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -23,12 +24,12 @@ def image_gallery(
     run: Run,
     view: View,
     images: ScoredImages,
-    shown: pd.DataFrame,
+    shown: np.ndarray,
     words: Callable[[pd.Series], str] | None = None,
     note: str = "",
 ) -> None:
-    """One page of the images shown; `words` says of each what its score and outcome say otherwise, and `note`, after
-    their number, which they are."""
+    """One page of the images shown, which are at these places of the table; `words` says of each what its score and
+    outcome say otherwise, and `note`, after their number, which they are."""
     page = min(view.page, _pages(len(shown)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _turns(view, page, len(shown), "page")
@@ -36,7 +37,7 @@ def image_gallery(
         st.markdown(f"{first:,} – {last:,} of **{len(shown):,}** {plural(len(shown), 'image')}{note}")
     start = (page - 1) * PAGE_SIZE
     with st.container(key="gallery"):
-        for position, (_, image) in enumerate(shown.iloc[start : start + PAGE_SIZE].iterrows()):
+        for position, (_, image) in enumerate(images.rows(run, shown[start : start + PAGE_SIZE]).iterrows()):
             with st.container(key=f"card_{kind(image)}_{position}"):
                 image_card(run, view, images, image, words(image) if words else None)
     if _pages(len(shown)) > 1:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from negrefine_core import marks, sorting
 from negrefine_core.errors import UnfinishedError
@@ -80,20 +81,42 @@ def marked(run: Run, image_set: str) -> dict[str, Mark]:
     return marks.marked(run, image_set)
 
 
+@cached_by(lambda run, image_set: run.state(scores=[image_set]), max_entries=64, keep="itself")
+def flat_scores(run: Run, image_set: str) -> pd.DataFrame:
+    """The same without lists, and with the `image_set` and each image's `row` in its scores."""
+    flat = run.flat_scores(image_set)
+    return flat.assign(image_set=pd.Categorical([image_set]).repeat(len(flat)), row=np.arange(len(flat)))
+
+
+@cached_by(lambda run, image_set: run.state(scores=[image_set]), max_entries=16, keep="itself")
+def top_negatives(run: Run, image_set: str) -> pd.Series:
+    """The top negatives of all images of a set, as they are stored; the index has each one's row."""
+    return run.top_negatives(image_set)
+
+
 def known_images(run: Run, sets: Sets) -> pd.DataFrame | None:
-    """The images of the ID set and, where there are some, of the OOD sets; None without an ID set."""
-    if not sets.id:
-        return None
-    parts = [scores(run, name).assign(image_set=name, is_id=name == sets.id) for name in (sets.id, *sets.ood)]
-    return pd.concat(parts, ignore_index=True)
+    """The images of the ID set and, where there are some, of the OOD sets, without lists; None without an ID set."""
+    return _together(run, (sets.id, *sets.ood)) if sets.id else None
+
+
+@cached_by(lambda run, names: (names, run.state(scores=names)), max_entries=4, keep="itself")
+def _together(run: Run, names: tuple[str, ...]) -> pd.DataFrame:
+    """The images of these sets, of which the first shows the ID classes."""
+    parts = [flat_scores(run, name).assign(is_id=name == names[0]) for name in names]
+    table = pd.concat(parts, ignore_index=True)
+    for name in table:  # what are categories in all parts stays so: each name once
+        if all(name in part and isinstance(part[name].dtype, pd.CategoricalDtype) for part in parts):
+            table[name] = union_categoricals([part[name] for part in parts])
+    return table
 
 
 @dataclass(frozen=True)
 class ScoredImages:
-    """`table` has a row an image of the view's sets: the run's columns, `image_set`, `outcome` and, of sets that are
-    compared, `is_id`; of a set by itself `marked`, what a person said of it: "ID", "OOD" or "". `known` are the images
-    that thresholds come from. Where something is searched for, the table has the `similarity` of each image to it, and
-    `is_within` says which are the nearest."""
+    """`table` has a row an image of the view's sets: the run's columns, of lists the first value alone, `image_set`,
+    `outcome` and, of sets that are compared, `is_id`; of a set by itself `marked`, what a person said of it: "ID",
+    "OOD" or "". `known` are the images that thresholds come from. Where something is searched for, the table has the
+    `similarity` of each image to it, and `is_within` says which are the nearest. `rows` has all that is known of some
+    images."""
 
     table: pd.DataFrame
     sets: Sets
@@ -109,8 +132,8 @@ class ScoredImages:
         known = known_images(run, sets)
         table = known
         if sets.alone or table is None:
-            table = _with_marks(scores(run, sets.alone).assign(image_set=sets.alone), marked(run, sets.alone))
-        there = offered(*(scores(run, name) for name in {*sets.names, *((sets.id, *sets.ood) if sets.id else ())}))
+            table = _with_marks(flat_scores(run, sets.alone), marked(run, sets.alone))
+        there = offered(*(flat_scores(run, name) for name in {*sets.names, *((sets.id, *sets.ood) if sets.id else ())}))
         score = next((score for score in there if score.column == view.score), there[0])
         at = _threshold(view, table, sets, known, score.column)
         return cls(table.assign(outcome=outcomes(table, score.column, at.value)), sets, score, there, at, known)
@@ -140,13 +163,24 @@ class ScoredImages:
         """The threshold of another score, by the same rule."""
         return _threshold(view, self.table, self.sets, self.known, score).value
 
-    def rows(self, places: Sequence[int] | np.ndarray | pd.Series) -> pd.DataFrame:
-        """The images at these places of the table, with all that is known of them."""
-        return self.table.iloc[np.asarray(places, dtype=np.int64)]
+    def rows(self, run: Run, places: Sequence[int] | np.ndarray | pd.Series | pd.Index) -> pd.DataFrame:
+        """The images at these places of the table, with all that is known of them: their lists are read now."""
+        found = self.table.iloc[np.asarray(places, dtype=np.int64)]
+        if "row" not in found or found.empty:  # the table has them
+            return found
+        parts = []
+        for name, part in found.groupby("image_set", observed=True):
+            lists = run.score_lists(str(name), part["row"].tolist())
+            parts.append(lists.set_index(part.index))
+        return found.join(pd.concat(parts))
 
     def text(self, value: float) -> str:
         """A value of the score with as many decimals as tell its images apart."""
-        return f"{value:.{decimals(self.table[self.score.column])}f}"
+        return f"{value:.{self._decimals}f}"
+
+    @cached_property
+    def _decimals(self) -> int:
+        return decimals(self.table[self.score.column])
 
     def filtered_outcome(self, view: View) -> str:
         """The outcome whose images alone are shown; a filter on those of the other kind of sets says nothing."""
@@ -165,23 +199,24 @@ class ScoredImages:
             return (said != "") & ((said == "ID") != accepted)
         return (said != "") == (how == "yes")
 
-    def shown(self, view: View) -> pd.DataFrame:
-        """The images that pass the view's filters, in its order."""
+    def shown(self, view: View) -> np.ndarray:
+        """The places in the table of the images that pass the view's filters, in its order."""
         table, values = self.table, self.table[self.score.column]
-        kept = pd.Series(True, index=table.index) if self.is_within is None else self.is_within.copy()
+        kept = np.ones(len(table), dtype=bool) if self.is_within is None else self.is_within.to_numpy().copy()
         if self.filtered_outcome(view):
-            kept &= table["outcome"] == view.outcome
+            kept &= (table["outcome"] == view.outcome).to_numpy()
         if view.chosen_scores:
-            kept &= values.between(*view.chosen_scores)
+            kept &= values.between(*view.chosen_scores).to_numpy()
         if view.taken:
-            kept &= self.taken_for == view.taken
+            kept &= (self.taken_for == view.taken).to_numpy()
         if view.shows:
-            kept &= table["class"] == view.shows
+            kept &= (table["class"] == view.shows).to_numpy(dtype=bool, na_value=False)
         if view.file:
-            kept &= table["path"].str.contains(view.file, case=False, regex=False)
+            kept &= table["path"].str.contains(view.file, case=False, regex=False).to_numpy(dtype=bool)
         if view.marked and self.is_alone:
-            kept &= self._is_marked(view.marked)
-        return table.loc[self._sort_key(view.sort)[kept].sort_values(kind="stable").index]
+            kept &= self._is_marked(view.marked).to_numpy()
+        places = np.flatnonzero(kept)
+        return places[np.argsort(self._sort_key(view.sort).to_numpy()[places], kind="stable")]
 
     def _sort_key(self, sort: str) -> pd.Series:
         """A number an image, the lowest first."""

@@ -7,13 +7,15 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
@@ -26,6 +28,13 @@ UNCHECKED = "0" * 16  # stands where the check will, and for it while it is work
 _CHECK = re.compile(rb'"check": "([0-9a-f]{16})"')
 _TAIL = 8  # bytes at the end of a Parquet file: the length of its metadata, and PAR1
 _BLOCK = 1 << 20
+PART = 8192  # rows that are read together, at most
+FIRSTS = {  # of the lists, and what their first values are called by themselves
+    "id_labels": "id_label",
+    "id_sims": "id_similarity",
+    "negative_labels": "negative_label",
+    "negative_sims": "negative_similarity",
+}
 
 
 class ScoresInfo(BaseModel):
@@ -55,6 +64,86 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error
     return table
+
+
+def read_flat_scores(path: Path) -> pd.DataFrame:
+    """All columns but the lists, of which there is the first value alone, as `FIRSTS` name it: of a million images a
+    tenth of the memory. Raises NegRefineError for a file that is damaged."""
+    read_scores_info(path)
+    try:
+        schema = pq.read_schema(path)
+        lists = [field.name for field in schema if pa.types.is_list(field.type)]
+        labels = {"pair_id", "pair_negative"}.intersection(schema.names)  # are read each name once
+        labels |= {f"{name}.list.element" for name in FIRSTS if name in lists}
+        with pq.ParquetFile(path, read_dictionary=sorted(labels)) as file:
+            table = file.read([name for name in schema.names if name not in lists])
+            for name in (name for name in lists if name in FIRSTS):
+                firsts = [_first_values(part) for _, part in _parts_of(file, name)]
+                table = table.append_column(FIRSTS[name], pa.chunked_array(firsts))
+            flat: pd.DataFrame = table.unify_dictionaries().to_pandas()
+    except Exception as error:  # pyarrow raises many kinds on broken files
+        raise _damaged(path, error) from error
+    return flat
+
+
+def _parts_of(file: pq.ParquetFile, name: str) -> Iterator[tuple[int, pa.ListArray]]:
+    """(First row, lists) of a column, part by part: Arrow reads the labels of lists once each in no other way."""
+    start = 0
+    for number in range(file.num_row_groups):
+        for lists in file.read_row_group(number, [name])[name].chunks:
+            yield start, lists
+            start += len(lists)
+
+
+def _first_values(lists: pa.ListArray) -> pa.Array:
+    """(B,) the first value of each list; nothing of an empty one."""
+    starts = pc.if_else(pc.greater(pc.list_value_length(lists), 0), lists.offsets[:-1], None)
+    return pc.take(lists.values, starts)
+
+
+def read_score_rows(path: Path, rows: Sequence[int], columns: Sequence[str]) -> pd.DataFrame:
+    """These columns of these rows, in their order: only the parts of the file that hold them are read.
+
+    Raises NegRefineError for a file that is damaged.
+    """
+    read_scores_info(path)
+    try:
+        with pq.ParquetFile(path) as file:
+            sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
+            ends = np.cumsum(sizes)
+            part = np.searchsorted(ends, rows, side="right")  # (n,) the part that holds each row
+            needed = np.unique(part)
+            starts = np.zeros(len(sizes), dtype=np.int64)
+            starts[needed] = np.cumsum(sizes[needed]) - sizes[needed]  # of each part among those that are read
+            table = file.read_row_groups(needed.tolist(), columns)
+            found: pd.DataFrame = table.take(np.asarray(rows) - (ends - sizes)[part] + starts[part]).to_pandas()
+    except Exception as error:  # pyarrow raises many kinds on broken files
+        raise _damaged(path, error) from error
+    return found
+
+
+def read_top_negatives(path: Path) -> pd.Series:
+    """The top negatives of all images, best first, as categories; the index has each one's row.
+
+    Raises NegRefineError for a file that is damaged.
+    """
+    read_scores_info(path)
+    name = "negative_labels"
+    try:
+        with pq.ParquetFile(path, read_dictionary=[f"{name}.list.element"]) as file:
+            parts = list(_parts_of(file, name))
+        labels = pa.chunked_array([lists.flatten() for _, lists in parts], pa.dictionary(pa.int32(), pa.string()))
+        rows = [start + pc.list_parent_indices(lists).to_numpy() for start, lists in parts]
+        found: pd.Series = labels.unify_dictionaries().to_pandas()
+    except Exception as error:  # pyarrow raises many kinds on broken files
+        raise _damaged(path, error) from error
+    return found.set_axis(np.concatenate([np.empty(0, dtype=np.int64), *rows]))
+
+
+def list_columns(path: Path) -> list[str]:
+    """The columns that hold a list an image."""
+    schema = pq.read_schema(path)
+    return [field.name for field in schema if pa.types.is_list(field.type)]
 
 
 def read_scores_info(path: Path) -> ScoresInfo | None:
@@ -87,7 +176,7 @@ def _write_parquet(path: Path, tables: Iterable[pd.DataFrame], describe: Callabl
             rows = pa.Table.from_pandas(table, preserve_index=False)
             schema = schema or _schema(rows)
             writer = writer or pq.ParquetWriter(path, schema)
-            writer.write_table(rows.cast(schema))
+            writer.write_table(rows.cast(schema), row_group_size=PART)
             count += len(table)
         if writer:
             writer.add_key_value_metadata({KEY: json.dumps(describe().model_dump(mode="json")).encode()})

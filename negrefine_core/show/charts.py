@@ -49,7 +49,7 @@ def histogram(
     figure = _two_rows()
     tallest = []
     for row, (name, colour, inside) in enumerate((("ID", ID_COLOUR, True), ("OOD", OOD_COLOUR, False)), 1):
-        counts, _ = np.histogram(values[table["is_id"].to_numpy() == inside], edges)  # (BINS,)
+        counts = _counted(values[table["is_id"].to_numpy() == inside], edges)  # (BINS,)
         shares = 100 * counts / max(counts.sum(), 1)
         tallest.append(shares.max())
         figure.add_bar(
@@ -82,7 +82,7 @@ def histogram_alone(
     figure = go.Figure()
     kinds = (("none of your classes", OOD_COLOUR, values < threshold), ("your classes", ID_COLOUR, values >= threshold))
     for name, colour, which in kinds:
-        counts, _ = np.histogram(values[which], edges)  # (BINS,)
+        counts = _counted(values[which], edges)  # (BINS,)
         figure.add_bar(
             x=(edges[:-1] + edges[1:]) / 2,
             y=counts,
@@ -95,6 +95,11 @@ def histogram_alone(
     _mark_scores(figure, values, threshold, chosen)
     figure.update_layout(barmode="stack", bargap=0, xaxis={"title": title}, yaxis={"title": "images", "nticks": 5})
     return _framed(figure)
+
+
+def _counted(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """(BINS,) how many values lie in each bin of one width: told so, numpy takes a tenth of the time."""
+    return np.histogram(values, len(edges) - 1, (edges[0], edges[-1]))[0]
 
 
 def _mark_scores(

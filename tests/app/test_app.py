@@ -1,5 +1,6 @@
 """The app's pages, driven without a browser on a small run that is written through the Run API."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
@@ -12,6 +13,7 @@ import pytest
 from negrefine_app.classes.view import ClassesView
 from negrefine_app.compare import sides as compared_sides
 from negrefine_app.compare.view import CompareView
+from negrefine_app.explore import exports
 from negrefine_app.explore.view import ExploreView
 from negrefine_app.image.view import ImageView
 from negrefine_app.learn.view import LearnView
@@ -242,6 +244,22 @@ def test_curves_agree_with_the_metrics_and_a_naive_count() -> None:
     assert operating_point.threshold(table, "s", "tpr95") == expected.threshold95
     best = max(points.itertuples(), key=lambda p: p.tpr - p.fpr)
     assert operating_point.threshold(table, "s", "youden") == best.threshold
+
+
+def test_the_csv_of_a_view_reads_as_pandas_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "TOGETHER", 64)
+    table = pd.DataFrame(
+        {
+            "path": [f'a,{i}"b.png' for i in range(200)],
+            "class": pd.Series([None, "x"] * 100),
+            "negrefine": np.random.default_rng(0).random(200).astype("float32"),
+            "predicted": pd.Categorical(["cat", ""] * 100),
+            "is_id": [True, False] * 100,
+        }
+    )
+    for some in (table, table.iloc[:0]):
+        written = pd.read_csv(io.BytesIO(exports._csv(some)))
+        pd.testing.assert_frame_equal(written, pd.read_csv(io.StringIO(some.to_csv(index=False))))
 
 
 def test_a_rule_applies_to_every_score_on_every_page_and_a_number_to_the_score_it_was_set_for(

@@ -429,3 +429,20 @@ def test_a_damaged_image_feature_is_embedded_again(tmp_path: Path, cached: Cache
         file.write(bytes(cached.dim * 4))
     (second,) = embed_images(cached, images)
     torch.testing.assert_close(second.features, first.features, atol=1e-5, rtol=0)
+
+
+def test_the_features_of_a_whole_set_are_those_of_its_chunks_in_memory_or_in_a_mapped_file(
+    tmp_path: Path, encoder: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "photos", 3)
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
+    cached, image_set = CachedEncoder(encoder, tmp_path / "cache"), open_image_set(tmp_path / "photos")
+    (chunk,) = embed_images(cached, image_set)
+    monkeypatch.setattr(embedding.paths, "CACHE", tmp_path / "cache")
+    for most in (1 << 20, 0):
+        monkeypatch.setattr(embedding, "IN_MEMORY", most)
+        kept, features = embedding.all_features(cached, image_set)
+        assert kept.tolist() == chunk.indices.tolist()
+        assert features.equal(chunk.features)
+        assert embedding.joined([features, features[1:]]).equal(torch.cat([features, features[1:]]))
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [encoder.fingerprint]  # the file has no name

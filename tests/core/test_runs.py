@@ -17,6 +17,7 @@ from negrefine_core.errors import NegRefineError, UnknownIdSetError
 from negrefine_core.mining import Negative
 from negrefine_core.negfilter import Verdict
 from negrefine_core.paths import from_portable, portable, write_atomically
+from negrefine_core.run_files import scores as score_files
 from negrefine_core.run_files.bundled import BUNDLED_RUN, unpack_bundled_run
 from negrefine_core.runs import Run, Settings
 from tests.support.project import ROOT
@@ -188,6 +189,36 @@ def test_damaged_scores_and_metrics_are_errors_that_name_the_file(run: Run, tmp_
         run.scores("pets")
     with pytest.raises(NegRefineError, match=r"metrics\.json is damaged .* evaluate again"):
         _ = run.metrics
+
+
+def test_scores_without_lists_and_the_lists_of_some_images_are_those_of_the_whole_table(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score_files, "PART", 7)
+    letters = "abcdefghijklmnopqrst"
+    table = pd.DataFrame(
+        {
+            "path": [f"{i}.png" for i in range(20)],
+            "class": [None if i % 3 else "cat" for i in range(20)],
+            "negrefine": [i / 20 for i in range(20)],
+            "id_labels": [[letters[i % 4], letters[i % 3]] for i in range(20)],
+            "negative_labels": [list(letters[i : i + i % 5]) for i in range(20)],
+            "negative_sims": [[float(i)] * (i % 5) for i in range(20)],
+        }
+    )
+    run.write_scores("pets", tmp_path, [table.iloc[:13], table.iloc[13:]])
+    whole, flat = run.scores("pets"), run.flat_scores("pets")
+    pd.testing.assert_frame_equal(flat[["path", "class", "negrefine"]], whole[["path", "class", "negrefine"]])
+    assert flat["id_label"].tolist() == whole["id_labels"].str[0].tolist()
+    assert flat["negative_similarity"].fillna(-1).tolist() == whole["negative_sims"].str[0].fillna(-1).tolist()
+    rows = [19, 3, 0, 8, 3]
+    lists = run.score_lists("pets", rows)
+    for name in ("id_labels", "negative_labels", "negative_sims"):
+        assert [list(values) for values in lists[name]] == [list(values) for values in whole[name].iloc[rows]]
+    tops = run.top_negatives("pets")
+    assert tops.astype(str).tolist() == [label for labels in whole["negative_labels"] for label in labels]
+    assert tops.index.tolist() == [i for i, labels in enumerate(whole["negative_labels"]) for _ in labels]
+    assert list(run.scores("pets", ["path"]).columns) == ["path"]
 
 
 def test_scores_come_back_with_their_lists_and_their_folder(run: Run, tmp_path: Path) -> None:
