@@ -195,7 +195,9 @@ def _metrics(view: CompareView, sides: Sides, sets: Sets, joined: Joined, top: D
     )
     st.caption(
         f"In percent, {positive_class(view.convention)} is the positive class of FPR@95 (the convention chosen in "
-        f"Explore’s metrics). {DIFFERENCE if is_one_task else TWO_TASKS} " + contamination(sets.ood)
+        f"Explore’s metrics). {DIFFERENCE if is_one_task else TWO_TASKS} "
+        "Each side has its own score, averaged over the OOD sets; Review’s figures by class are of the NegRefine "
+        "score, all sets pooled. " + contamination(sets.ood)
     )
 
 

@@ -1,12 +1,13 @@
 """What a person does in the review: decide, skip, undo, go on; one label or all of a queue, by key or by mouse."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
 
 from negrefine_core import overrides, reviews
+from negrefine_core.decisions import next_number
 from negrefine_core.overrides import DROPPED, KEPT, DecidedMeanwhileError, Seen
 from negrefine_core.records import Override
 from negrefine_core.runs import Run
@@ -20,6 +21,7 @@ from .queue import Queue
 from .view import ReviewView
 
 BULK = "review_bulk"  # (run, number after the log's last, lines that one bulk action wrote): one undo takes them all
+SAID = "review_said"  # (run, number after the log's last, "merged" or "settled", what was written)
 OWN, OWN_BLIND = "review_own", "review_own_blind"  # (run, number) of the lines that this session wrote in each log
 
 
@@ -34,29 +36,19 @@ def decision_buttons(run: Run, view: ReviewView, queue: Queue, row: pd.Series, o
     before, after = queue.neighbour(label, -1), queue.neighbour(label, 1)
     with st.container(horizontal=True, gap="xsmall"):
         _button(
-            "Agree",
+            "Keep it in" if kept else "Keep it out",
             "K",
-            f"It stays {row['decision']}, and counts as reviewed.",
+            f"It stays {row['decision']}, as it is now, and counts as reviewed.",
             _decide,
             (run, view, label, row["decision"], onward, seen),
             primary=True,
         )
-        _button(
-            "Restore",
-            "S",
-            "Put the label back among the negatives.",
-            _decide,
-            (run, view, label, KEPT, onward, seen),
-            disabled=kept,
-        )
-        _button(
-            "Drop",
-            "D",
-            "Take the label out of the negatives.",
-            _decide,
-            (run, view, label, DROPPED, onward, seen),
-            disabled=not kept,
-        )
+        if kept:
+            drop = (run, view, label, DROPPED, onward, seen)
+            _button("Drop", "D", "Take the label out of the negatives.", _decide, drop)
+        else:
+            restore = (run, view, label, KEPT, onward, seen)
+            _button("Restore", "S", "Put the label back among the negatives.", _decide, restore)
         _button("Skip", "J", "Decide nothing, and go to the next label that nobody has reviewed.", _go, (view, onward))
         _button(
             "Undo",
@@ -129,8 +121,12 @@ def _decide(run: Run, view: ReviewView, label: str, decision: str, onward: str, 
         if view.blind:
             written = blind.decide(run, label, decision, reason, seen)
         else:
+            differ = reviews.disagreements(run).get(label, [])
             written = overrides.decide(run, label, decision, reviewer(), reason, seen)
             written = written or reviews.settle(run, [label], decision, reviewer(), reason)
+            if differ and written:
+                had = ", ".join(f"{plain(entry.who)} {entry.decision}" for entry in differ)
+                keep_said(run, written, "settled", f"“{plain(label)}” is {decision}, and settled (said: {had}).")
         own.update(numbers(run, written))
         said = _done(written, label, decision)
     except DecidedMeanwhileError as error:
@@ -169,6 +165,19 @@ def _undo(run: Run, view: ReviewView, until: int) -> None:
         change(view, label=undone[-1].negative)
         what = f"{len(undone):,} decisions" if len(undone) > 1 else f"the decision on “{plain(undone[0].negative)}”"
         st.toast(f"Took back {what}.")
+
+
+def keep_said(run: Run, written: Sequence[Override], what: Literal["merged", "settled"], text: str) -> None:
+    """Have the page say what was written, until something else is, and who signed it."""
+    signed = ", ".join(dict.fromkeys(plain(entry.who) for entry in written))
+    st.session_state[SAID] = (run.name, next_number(written), what, f"{text} Written into the run, signed {signed}.")
+
+
+def say_written(run: Run, until: int, what: Literal["merged", "settled"]) -> None:
+    """What the last decision wrote, where it was one of this kind."""
+    name, end, kind, text = st.session_state.get(SAID, ("", 0, "", ""))
+    if (name, end, kind) == (run.name, until, what):
+        st.success(text, icon=":material/check:")
 
 
 def at_once(run: Run, view: ReviewView, until: int) -> int:

@@ -8,14 +8,14 @@ from negrefine_core.overrides import Seen
 from negrefine_core.records import Override
 from negrefine_core.runs import Run
 
-from ..shared.reviewer import reviewer
+from ..shared.reviewer import has_name, reviewer
 from ..shared.view import bound
 from ..shared.words import plain
 from .view import ReviewView
 
 HIDDEN = (
     "While you review blind, what others decided and what a decision does are not shown, and your own change nothing. "
-    "With “Review blind” off, “Two people” at the foot of this page compares and merges."
+    "With “Review blind” off, “Two people” at the foot of “Label by label” compares and merges."
 )
 
 
@@ -23,9 +23,17 @@ def switch(view: ReviewView) -> None:
     st.sidebar.toggle(
         "Review blind",
         help="Your decisions are kept apart under your name: the run does not follow them, and you see nobody else’s, "
-        "until two people’s are merged.",
-        **bound(view, "blind", label=""),
+        "until two people’s are merged. Other people’s decisions are hidden, and what a decision does; the judge’s "
+        "verdict and what speaks against it are on the card as ever.",
+        **bound(view, "blind", label="", level="label"),
     )
+
+
+def is_named() -> bool:
+    """Whether it is known whose review it is; else a word that it must be."""
+    if not has_name():
+        st.info("A blind review is somebody’s own: write your name in the sidebar first.", icon=":material/person:")
+    return has_name()
 
 
 def own_log(run: Run) -> list[Override]:

@@ -117,11 +117,11 @@ def _import(run: Run) -> None:
         )
 
 
-def written_at_once(run: Run, added: list[Override]) -> None:
-    """Say how many decisions were written, and have one undo take them all back."""
+def written_at_once(run: Run, added: list[Override], undo: str = "U takes back all") -> None:
+    """Say how many decisions were written and how to undo them, and have one undo take them all back."""
     count = len(added)
     if count:
         st.session_state[BULK] = (run.name, next_number(added), count)
-        st.toast(f"{count:,} {'decision' if count == 1 else 'decisions'} written. Until you leave, U takes back all.")
+        st.toast(f"{count:,} {'decision' if count == 1 else 'decisions'} written. Until you leave, {undo}.")
     else:
         st.toast("Nothing is new: these decisions are in force already.")

@@ -28,7 +28,7 @@ P_YES_FROM = {
 CHAIN_HELP = (
     "The judge’s questions on this label, in order: whether it is a proper noun, then whether it is a subcategory of "
     "one of the 10 nearest ID classes. The first yes rejects it and ends the questions. An unclear reply counts as no. "
-    "The questions are the paper’s, spelling included, unless the judge names another prompt set."
+    "The questions are the paper’s, with its own misspelling “subcatgeory”, unless the judge names another prompt set."
 )
 
 
@@ -86,7 +86,8 @@ def _definitions(word: str, usual_file: str) -> None:
         above = sense.hypernyms[:-1][-LEVELS:]
         path = ("… › " if len(sense.hypernyms) - 1 > LEVELS else "") + " › ".join(plain(part) for part in above)
         name = " :gray-badge[name]" if sense.is_instance else ""
-        meant = ":blue-badge[as your other classes] " if len(senses) > 1 and sense.file == usual_file else ""
+        is_likely = len(senses) > 1 and sense.file == usual_file
+        meant = ":blue-badge[likely meant, by your other classes] " if is_likely else ""
         st.markdown(f"{meant}{plain(sense.definition)}{name}" + (f"  \n:small[:gray[{path}]]" if above else ""))
     if len(senses) > SENSES:
         more = len(senses) - SENSES
@@ -113,7 +114,9 @@ def _said(asked: Verdict | None) -> None:
 def _doubt(row: pd.Series, asked: Verdict | None) -> None:
     """The suspicion in one sentence, and how near CLIP finds the two."""
     similarity = asked.similarity if asked and asked.similarity is not None else None
-    near = f" CLIP similarity of the two: **{100 * similarity:.1f}** of 100." if similarity is not None else ""
+    near = ""
+    if similarity is not None:
+        near = f" CLIP similarity of the two: **{100 * similarity:.1f}** (100 × cosine; any two words come out high)."
     if row["suspicion"] > 0:
         st.warning(f"{plain(row['why'])}{near}", icon=":material/help:")
     else:

@@ -1,48 +1,66 @@
 """Review by class: what all rejections for one ID class did, a row a class, and one for the proper nouns."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from negrefine_core import overrides
+from negrefine_core.decisions import next_number
 from negrefine_core.errors import NegRefineError
 from negrefine_core.methods import DEFAULT
 from negrefine_core.metrics import auroc_and_fpr95
 from negrefine_core.overrides import DROPPED, KEPT, DecidedMeanwhileError, Seen
-from negrefine_core.records import Negative
+from negrefine_core.records import Negative, Override
 from negrefine_core.runs import Run
 
 from ..shared import background, errors, features, links
 from ..shared.errors import told
+from ..shared.gallery import image_gallery
 from ..shared.known_sets import ask_for_known_sets
 from ..shared.operating_point import threshold
 from ..shared.reviewer import reviewer
 from ..shared.scored_images import ScoredImages, is_comparable
-from ..shared.view import bound
+from ..shared.view import bound, change
 from ..shared.words import plain, plural
 from .actions import at_once, numbers, own_lines
 from .bulk import written_at_once
-from .effect import Change, moved_cards
-from .figures import figures_table
+from .effect import Change
+from .figures import PREVIEW, crossings, figures_table, shown_change, thresholds
 from .queue import Queue
-from .view import PROPER_NOUNS, ReviewView
+from .view import CROSSED, PROPER_NOUNS, ReviewView
 
 T = TypeVar("T")
 
-SHOWN = 12  # pictures
-AUROC, FPR95, FLIPS = "Δ AUROC", "Δ FPR@95", "Images that flip"
+ACTED = "review_row"  # the `Acted` of this session's last decision on a whole row
+AUROC, FPR95, FLIPS = "Δ AUROC, points", "Δ FPR@95, points", "Images that flip"
 EFFECT = "effect"  # what is sorted by
-HELP = (
-    "What the rejections of a row did, against restoring all of them that are dropped now: **Δ AUROC** (above zero "
-    "they help) and **Δ FPR@95** (below zero they help), in points, and the **images that flip** at the threshold. "
-    "Exact: every other negative keeps its group, and the restored ones are dealt out to the groups, averaged over all "
-    "turns. On the run’s ID images against the OOD sets that are chosen in Explore; NegRefine score, ID is the "
-    "positive class."
+NAMED = {"in": "let in", "lost": "lost", "caught": "caught", "won": "won back"}  # of one image
+ABOUT = (
+    "About, as all other negatives keep their groups here, while a decision that is stored draws the groups anew: what "
+    "comes out may differ by some tenths of a point."
 )
+HELP = (
+    "What restoring all labels of a row that are dropped now would change: **Δ AUROC** (below zero: it is good that "
+    "they are out) and **Δ FPR@95** (above zero: it is good that they are out), in percentage points, and the **images "
+    f"that flip** at the threshold. {ABOUT} The restored ones are dealt out to the groups, averaged over all turns. On "
+    "the run’s ID images against the OOD sets that are chosen in Explore; NegRefine score, ID is the positive class."
+)
+
+
+@dataclass(frozen=True)
+class Acted:
+    """A decision on a whole row: the run, the row, the number after the log's last line, what was done in words, and
+    the scores (B,) of all scored sets before it."""
+
+    run: str
+    row: str
+    until: int
+    doing: str
+    before: np.ndarray
 
 
 def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
@@ -56,11 +74,11 @@ def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
     images = _images(run, view)
     figures = _figures(run, view, images, rejected[rejected["decision"] == DROPPED]) if images else None
     if figures is not None:
-        rows = rows.join(figures)
+        rows = rows.join(figures).fillna(0.0).astype({FLIPS: int})  # where nothing is dropped, nothing would change
     rows = rows.sort_values([name for name in (EFFECT, FLIPS, "Rejected") if name in rows], ascending=False)
     _table(view, rows)
     chosen = view.row if view.row in rows.index else str(rows.index[0])
-    st.selectbox("Look at", list(rows.index), format_func=_name, **bound(view, "row", chosen))
+    st.selectbox("Look at", list(rows.index), format_func=_name, **bound(view, "row", chosen, crossed="", page=1))
     _row(run, view, queue, rejected[rejected["row"] == chosen], images if figures is not None else None)
 
 
@@ -70,7 +88,7 @@ def _counts(rejected: pd.DataFrame) -> pd.DataFrame:
         {
             "Rejected": groups.size(),
             "Doubtful": groups["suspicion"].agg(lambda scores: int((scores > 0).sum())),
-            "Overridden": groups["overridden"].sum().astype(int),
+            "Restored": groups["overridden"].sum().astype(int),
             "Reviewed": groups["reviewed"].sum().astype(int),
         }
     )
@@ -96,7 +114,7 @@ def _images(run: Run, view: ReviewView) -> ScoredImages | None:
         if there is None:
             return None
         if not there and not features.ready(run):
-            features.offer(run)
+            features.offer(run, "what each class’s rejections do to AUROC and FPR@95, and which images flip")
             return None
         return ScoredImages.of(run, replace(view, alone=""))
     except NegRefineError as error:
@@ -104,12 +122,16 @@ def _images(run: Run, view: ReviewView) -> ScoredImages | None:
         return None
 
 
+def _row_key(run: Run, row: str) -> tuple[Any, ...]:
+    return "row", _state(run), row
+
+
 def _state(run: Run) -> Hashable:
     return run.state("negatives.csv", "verdicts.jsonl", "overrides.jsonl", scores=run.scored_sets)
 
 
 def _figures(run: Run, view: ReviewView, images: ScoredImages, dropped: pd.DataFrame) -> pd.DataFrame | None:
-    """By row what its rejections did, in points and in images that cross the threshold; None until it is known."""
+    """By row what restoring it would change, in points and in images that flip; None until it is known."""
     row_of = dict(zip(dropped["label"], dropped["row"], strict=True))
     sets: dict[str, list[Negative]] = {row: [] for row in sorted(set(row_of.values()))}
     for negative in run.reviewable:  # the run's order deals them out
@@ -141,12 +163,12 @@ def _measured(run: Run, view: ReviewView, images: ScoredImages, sets: Mapping[st
         then = auroc_and_fpr95(after[inside], after[~inside])
         at = threshold(view, table.assign(after=after), DEFAULT, "after")
         rows[row] = {
-            AUROC: 100 * (auroc - then[0]),
-            FPR95: 100 * (fpr95 - then[1]),
+            AUROC: shown_change(auroc, then[0]),
+            FPR95: shown_change(fpr95, then[1]),
             FLIPS: int((accepted != (after >= at)).sum()),
             EFFECT: abs(auroc - then[0]),
         }
-    return pd.DataFrame.from_dict(rows, orient="index", columns=[AUROC, FPR95, FLIPS, EFFECT])
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[AUROC, FPR95, FLIPS, EFFECT], dtype=float)
 
 
 def _restored(run: Run, labels: Sequence[str]) -> Change:
@@ -156,27 +178,36 @@ def _restored(run: Run, labels: Sequence[str]) -> Change:
     return Change.of(run, features.effects(run, tuple(run.scored_sets)).restore_all({"": negatives})[""])
 
 
+def _since(run: Run, before: np.ndarray) -> Change:
+    """From these scores (B,) to those as they are now."""
+    now = features.effects(run, tuple(run.scored_sets)).before.numpy()
+    return Change(now, before, now, np.zeros(len(now), dtype=bool))
+
+
 def _table(view: ReviewView, rows: pd.DataFrame) -> None:
-    first = "the most effective first" if EFFECT in rows else "the most rejections first"
+    first = "the most rejections first"
+    if EFFECT in rows:
+        first = "and what restoring it would change, the most effective first"
     st.markdown(f"**What the judge threw out, by class**, {first}", help=HELP)
-    shown = rows.drop(columns=EFFECT, errors="ignore").reset_index(names="row")
-    shown.insert(0, "ID class", shown["row"].map(_name))
-    shown["Queue"] = [f"review?{urlencode(view.query(**_queue_of(row)))}" for row in shown.pop("row")]
-    points = st.column_config.NumberColumn(format="%+.3f", help="In percentage points, by these rejections.")
+    columns = [name for name in ("Rejected", AUROC, FPR95, FLIPS, "Doubtful", "Restored", "Reviewed") if name in rows]
+    shown = rows[columns].reset_index(names="ID class")
+    shown["ID class"] = shown["ID class"].map(_name)
+    points = st.column_config.NumberColumn(format="%+.2f", help="If all of it that is dropped were restored, about.")
     st.dataframe(
         shown,
         hide_index=True,
         height=38 + 35 * min(len(shown), 10),
         column_config={
             "ID class": st.column_config.TextColumn(pinned=True),
-            "Doubtful": st.column_config.NumberColumn(help="Another judge, WordNet or the spelling speaks against it."),
-            "Overridden": st.column_config.NumberColumn(help="Decided otherwise by a person."),
             AUROC: points,
             FPR95: points,
-            "Queue": st.column_config.LinkColumn(display_text="open", help="Its labels one by one, in a new tab."),
+            "Doubtful": st.column_config.NumberColumn(help="Another judge, WordNet or the spelling speaks against it."),
+            "Restored": st.column_config.NumberColumn(help="Put back by a person: negatives again."),
         },
-        alt="How many negatives the judge rejected for each ID class, and what that did",
+        alt="How many negatives the judge rejected for each ID class, and what restoring them would change",
     )
+    with st.container(key="narrow_note"):
+        st.caption("More columns to the right: swipe or scroll the table.")
 
 
 def _queue_of(row: str) -> dict[str, str]:
@@ -197,6 +228,7 @@ def _row(
     images: ScoredImages | None,
 ) -> None:
     dropped, row = labels[labels["decision"] == DROPPED], str(labels["row"].iloc[0])
+    kept, unreviewed = labels[labels["decision"] == KEPT], labels[~labels["reviewed"]]
     seen = queue.seen(labels)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.page_link(
@@ -205,49 +237,46 @@ def _row(
             icon=":material/list:",
             query_params=view.query(**_queue_of(row)),
         )
-        _whole_row(run, "Restore", KEPT, dropped["label"].tolist(), seen)
-        _whole_row(run, "Drop", DROPPED, labels.loc[labels["decision"] == KEPT, "label"].tolist(), seen)
-        _whole_row(run, "Agree with", "", labels.loc[~labels["reviewed"], "label"].tolist(), seen)
-        last = overrides.not_undone(queue.overrides)[-at_once(run, view, seen.until) :]
-        st.button(
-            f"Undo the last {len(last):,}" if len(last) > 1 else "Undo",
-            icon=":material/undo:",
-            key="row_undo",
-            disabled=not last,
-            on_click=_undo,
-            args=(run, view, seen.until),
-        )
-    _examples(labels)
+        _whole_row(run, view, row, f"Restore all {len(dropped):,}", KEPT, dropped["label"].tolist(), seen)
+        _whole_row(run, view, row, f"Drop all {len(kept):,}", DROPPED, kept["label"].tolist(), seen)
+        _whole_row(run, view, row, f"Keep all {len(unreviewed):,} out", "", unreviewed["label"].tolist(), seen)
+        _undo_button(run, view, queue, labels, row)
+    _examples(labels, dropped)
     if images is None:
         return
-    if dropped.empty:
-        st.caption("All of these labels are restored, so there is nothing left that they would change.")
-        return
-    st.markdown(f"**If all {len(dropped):,} that are dropped were restored**")
-    names = dropped["label"].tolist()
-    change = _worked_out(("row", _state(run), row), lambda: _restored(run, names), "Working out what they did")
-    if change is not None:
-        found = change.table(run, images)
-        figures_table(view, found, ("Now", "Then", "Change"))
-        _flipped(run, view, images, found)
+    acted = st.session_state.get(ACTED)
+    if isinstance(acted, Acted) and (acted.run, acted.row, acted.until) == (run.name, row, queue.until):
+        st.markdown(f"**What {acted.doing} did**")
+        since = _worked_out(("acted", _state(run)), lambda: _since(run, acted.before), "Working out what that did")
+        if since is not None:
+            _change(run, view, images, since.table(run, images), ("Before", "After", "Change"), "crossed")
+    elif len(dropped):
+        st.markdown(f"**If all {len(dropped):,} that are dropped were restored**")
+        names = dropped["label"].tolist()
+        change = _worked_out(_row_key(run, row), lambda: _restored(run, names), "Working out what they did")
+        if change is not None:
+            _change(run, view, images, change.table(run, images), PREVIEW, "would cross")
 
 
-def _examples(labels: pd.DataFrame) -> None:
-    """The most doubtful of a row's labels, in words."""
-    first = labels.sort_values("suspicion", ascending=False, kind="stable")["label"].head(12)
-    more = f" and {len(labels) - len(first):,} more" if len(labels) > len(first) else ""
-    st.caption(f"Thrown out, the most doubtful first: {plain(', '.join(first))}{more}")
+def _examples(labels: pd.DataFrame, dropped: pd.DataFrame) -> None:
+    """Some of a row's labels in words, the most doubtful first: those that are out, or all where none is any more."""
+    many = dropped if len(dropped) else labels
+    first = many.sort_values("suspicion", ascending=False, kind="stable")["label"].head(12)
+    more = f" and {len(many) - len(first):,} more" if len(many) > len(first) else ""
+    said = f"All {len(labels):,} restored: negatives again, and nothing is thrown out"
+    if len(dropped):
+        said = f"{len(dropped):,} of {len(labels):,} thrown out"
+    st.caption(f"{said}. The most doubtful first: {plain(', '.join(first))}{more}")
 
 
-def _whole_row(run: Run, verb: str, decision: str, labels: list[str], seen: Seen) -> None:
+def _whole_row(run: Run, view: ReviewView, row: str, words: str, decision: str, labels: list[str], seen: Seen) -> None:
     """A decision on a whole row, after its count and a question; none where it would change nothing."""
     if not labels:
         return
-    key = verb.split()[0].lower()
-    words = f"{verb} all {len(labels):,}"
+    key = {KEPT: "restore", DROPPED: "drop", "": "keep"}[decision]
     with st.popover(words, icon=":material/checklist:"):
         st.markdown(
-            f"{words} labels of this row? "
+            f"{plain(_name(row))}: {words[0].lower()}{words[1:]}? "
             + ("Nothing changes; they count as reviewed." if not decision else "One undo takes all of it back.")
         )
         st.button(
@@ -255,16 +284,17 @@ def _whole_row(run: Run, verb: str, decision: str, labels: list[str], seen: Seen
             type="primary",
             key=f"row_{key}",
             on_click=_decide,
-            args=(run, labels, decision, seen),
+            args=(run, view, row, labels, decision, seen),
         )
 
 
 @told
-def _decide(run: Run, labels: list[str], decision: str, seen: Seen) -> None:
+def _decide(run: Run, view: ReviewView, row: str, labels: list[str], decision: str, seen: Seen) -> None:
     """Nothing where somebody decided on one of the labels since: the count that was agreed to is another now. A button
-    that is pressed twice decides once."""
-    own = own_lines()
+    that is pressed twice decides once. The page stays on the row."""
+    own, shown = own_lines(), background.known(_row_key(run, row))
     seen_here = Seen(seen.until, {label: seen.decisions[label] for label in labels})
+    change(view, row=row, crossed="", page=1)
     try:
         if decision:
             added = overrides.override(run, labels, decision, reviewer(), seen=seen_here)
@@ -275,32 +305,95 @@ def _decide(run: Run, labels: list[str], decision: str, seen: Seen) -> None:
             return
         raise
     own.update(numbers(run, added))
-    written_at_once(run, added)
+    written_at_once(run, added, "“Undo” beside them takes back all")
+    if decision and added and isinstance(shown, Change):
+        doing = f"{'restoring' if decision == KEPT else 'dropping'} {len(added):,} {plural(len(added), 'label')}"
+        st.session_state[ACTED] = Acted(run.name, row, next_number(added), doing, shown.before)
+
+
+def _undo_button(run: Run, view: ReviewView, queue: Queue, labels: pd.DataFrame, row: str) -> None:
+    """Takes the run's last decision back where that was on this row's labels: all of it, if it was made at once."""
+    last = overrides.not_undone(queue.overrides)[-at_once(run, view, queue.until) :]
+    if last and {entry.negative for entry in last} <= set(labels["label"]):
+        st.button(
+            f"Undo: {_what(row, last)}",
+            icon=":material/undo:",
+            key="row_undo",
+            on_click=_undo,
+            args=(run, view, row, len(last), queue.until),
+        )
+
+
+def _what(row: str, last: Sequence[Override]) -> str:
+    """Decisions in words: food, 2,099 restored."""
+    done = {(DROPPED, KEPT): "restored", (KEPT, DROPPED): "dropped"}.get((last[-1].old, last[-1].new), "reviewed")
+    if len(last) > 1:
+        return f"{plain(_name(row))}, {len(last):,} {done}"
+    return f"“{plain(last[-1].negative)}” {done}"
 
 
 @told
-def _undo(run: Run, view: ReviewView, until: int) -> None:
-    """Nothing where somebody else decided since the button was drawn: the last decision is then another."""
+def _undo(run: Run, view: ReviewView, row: str, count: int, until: int) -> None:
+    """Nothing where somebody else decided since the button was drawn: the last decision is then another. A button that
+    is pressed twice takes back once."""
     own = own_lines()
-    while (run.name, until) in own:
-        until += 1
-    undone = overrides.undo(run, reviewer(), at_once(run, view, until), until)
+    change(view, row=row)
+    try:
+        undone = overrides.undo(run, reviewer(), count, until)
+    except DecidedMeanwhileError as error:
+        if own.issuperset(numbers(run, error.lines)):
+            return
+        raise
     own.update(numbers(run, undone))
-    if undone:
-        st.toast(f"Took back {len(undone):,} {plural(len(undone), 'decision')}.")
+    st.toast(f"Took back {len(undone):,} {plural(len(undone), 'decision')}.")
 
 
-def _flipped(run: Run, view: ReviewView, images: ScoredImages, found: pd.DataFrame) -> None:
-    """The pictures that cross the threshold, the farthest moved first."""
-    sides = [found[side] >= threshold(view, found, DEFAULT, side) for side in ("before", "after")]
-    flipped = found[sides[0] != sides[1]]
-    order = (flipped["after"] - flipped["before"]).abs().sort_values(ascending=False, kind="stable").index
-    flipped = flipped.loc[order]
+def _change(
+    run: Run,
+    view: ReviewView,
+    images: ScoredImages,
+    found: pd.DataFrame,
+    columns: tuple[str, str, str],
+    crossed: str,
+) -> None:
+    """The figures before and after, and the pictures that cross the threshold: a kind at a time, the farthest moved
+    first."""
+    figures_table(view, found, columns)
+    at, inside = thresholds(view, found), found["is_id"]
+    said = [f"NegRefine score, {inside.sum():,} ID and {(~inside).sum():,} OOD images, all sets pooled."]
+    if columns == PREVIEW:
+        said.append(ABOUT)
+    if at[0] != at[1]:
+        said.append(
+            f"Each side has its own threshold, {at[0]:.3f} and {at[1]:.3f}: a score may fall and yet come to lie above."
+        )
+    st.caption(" ".join(said))
+    codes = crossings(found, at)
+    counts = codes[codes != ""].value_counts()
+    flipped = int(counts.sum())
+    if not flipped:
+        st.markdown(f"**No image** {crossed} the threshold.")
+        return
     st.markdown(
-        f"**{len(flipped):,} {plural(len(flipped), 'image')}** would cross the threshold"
-        + (":" if len(flipped) else ".")
+        f"**{flipped:,} {plural(flipped, 'image')}** {crossed} the threshold. A card with a blue edge is ID (one of "
+        "your classes), with an orange one OOD."
     )
-    with st.container(key="gallery_flips"):
-        moved_cards(run, view, images, flipped.iloc[:SHOWN])
-    if len(flipped) > SHOWN:
-        st.caption(f"and {len(flipped) - SHOWN:,} more")
+    chosen = view.crossed if view.crossed in counts else str(counts.index[0])
+    st.segmented_control(
+        "Which of them",
+        list(counts.index),
+        format_func=lambda code: f"{counts[code]:,} {CROSSED[code]}",
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, "crossed", chosen, page=1),
+    )
+    shown = found[codes == chosen]
+    order = (shown["after"] - shown["before"]).abs().to_numpy().argsort(kind="stable")[::-1]
+    shown = shown.iloc[order]
+    image_gallery(
+        run,
+        view,
+        images,
+        images.rows(shown["row"]).assign(before=shown["before"].to_numpy(), after=shown["after"].to_numpy()),
+        lambda image: f"{image['before']:.3f} → **{image['after']:.3f}**  \n{NAMED[chosen]}",
+    )

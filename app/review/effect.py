@@ -21,7 +21,7 @@ from ..shared.known_sets import ask_for_known_sets
 from ..shared.scored_images import ScoredImages, flat_scores, is_comparable, top_negatives
 from ..shared.view import View
 from ..shared.words import plain, plural
-from .figures import figures_table
+from .figures import PREVIEW, figures_table
 
 if TYPE_CHECKING:
     from negrefine_core.effects import Effect
@@ -75,7 +75,7 @@ def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
             _attracted(run, view, images, _stored(run, images, row["label"]))
         return
     found = change.table(run, images)
-    figures_table(view, found, ("Now", "Then", "Change"))
+    figures_table(view, found, PREVIEW)
     _attracted(run, view, images, found[found["attracted"]])
     _together(run, view, found)
 
@@ -83,11 +83,11 @@ def effect_of_decision(run: Run, view: View, row: pd.Series) -> None:
 def _help(view: View) -> str:
     sets = ", ".join(view.ood).replace("_", " ") if view.ood else "all OOD sets"
     return (
-        "Exact, for this label alone: all other negatives keep their groups, which a stored decision draws anew. One "
-        f"label of thousands moves single images more than averages. On the run’s ID images against {plain(sets)}, as "
-        "chosen in Explore; NegRefine score, ID is the positive class. An image flips when it is accepted before and "
-        "not after, or the other way round, each time at Explore’s threshold: by default the one that keeps 95% of "
-        "the ID images."
+        "For this label alone, and about what comes out: all other negatives keep their groups here, while a decision "
+        "that is stored draws the groups anew. One label of thousands moves single images more than averages. On the "
+        f"run’s ID images against {plain(sets)}, as chosen in Explore; NegRefine score, ID is the "
+        "positive class. An image flips when it is accepted before and not after, or the other way round, each time at "
+        "Explore’s threshold: by default the one that keeps 95% of the ID images."
     )
 
 
@@ -98,7 +98,7 @@ def _change(run: Run, row: pd.Series) -> Change | None:
         if there is None:
             return None
         if not there and not features.ready(run):  # it may have been embedded since
-            features.offer(run)
+            features.offer(run, "what a decision does to AUROC, FPR@95 and single images")
             return None
         negative = Negative(row["label"], row["pos"], float(row["similarity"]))
         drop = row["decision"] != DROPPED

@@ -13,10 +13,10 @@ from ..shared import frame, links
 from ..shared.outdated import outdated, since
 from ..shared.reviewer import name_field
 from ..shared.scored_images import is_comparable
-from ..shared.view import bound
+from ..shared.view import bound, change
 from ..shared.words import plain
 from . import blind
-from .actions import decision_buttons, reason_field
+from .actions import decision_buttons, reason_field, say_written
 from .bulk import bulk_actions
 from .card import asked_questions, definitions, negative_card
 from .classes import by_class
@@ -27,8 +27,10 @@ from .view import LEVELS, ORDERS, QUEUES, ReviewView
 
 
 def _draw(run: Run, view: ReviewView) -> None:
-    name_field()
+    name_field(lambda: change(view, label="") if view.blind else None)  # each goes on at their own next label
     blind.switch(view)
+    if view.blind and not blind.is_named():
+        return
     verdicts = judged(run)
     level = _level(run, view)
     if not view.blind:
@@ -44,9 +46,12 @@ def _draw(run: Run, view: ReviewView) -> None:
     differ = {} if view.blind else reviews.disagreements(run)
     _progress(view, queue)
     row = _row(view, queue)
+    if not view.blind:
+        say_written(run, queue.until, "settled")
     if row is not None:
         _heading(view, queue, row)
-        both_words(differ, row["label"])
+        if not view.blind:
+            both_words(run, differ, row)
         decision_buttons(run, view, queue, row, next_to_settle(differ, row["label"]))
         reason_field()
         if view.blind:
@@ -57,7 +62,7 @@ def _draw(run: Run, view: ReviewView) -> None:
         effect, questions = right.container(), st.container()
     if not view.blind:
         bulk_actions(run, queue)
-        two_people(run, view, differ)
+        two_people(run, view, differ, queue.until)
     if row is not None:  # last: everything else is there before WordNet and the model are
         definitions(words)
         with questions:

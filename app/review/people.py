@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
+import pandas as pd
 import streamlit as st
 
 from negrefine_core import reviews
+from negrefine_core.decisions import KEPT
 from negrefine_core.metrics import Figure
 from negrefine_core.records import Review
 from negrefine_core.reviews import Agreement
@@ -14,8 +16,9 @@ from negrefine_core.runs import Run
 from ..shared import links
 from ..shared.cached import cached_by
 from ..shared.errors import told
+from ..shared.reviewer import reviewer
 from ..shared.words import percent, plain, plural
-from .actions import numbers, own_lines
+from .actions import keep_said, numbers, own_lines, say_written
 from .bulk import written_at_once
 from .view import ReviewView
 
@@ -24,18 +27,31 @@ PAIR = "people_pair"
 Differ = Mapping[str, Sequence[Review]]  # what each person said of every label that is still to be settled
 
 
-def both_words(differ: Differ, label: str) -> None:
-    """What each person decided on the label on the card, where they disagree still."""
-    if label not in differ:
+def both_words(run: Run, differ: Differ, row: pd.Series) -> None:
+    """What each person decided on the label on the card, where they disagree, or did until it was settled."""
+    label, is_open = row["label"], row["label"] in differ
+    said = differ[label] if is_open else _had_said(run, row)
+    if not said:
         return
     with st.container(border=True, gap="xsmall", key="both_words"):
-        place = f"{list(differ).index(label) + 1:,} of {len(differ):,}"
-        st.markdown(
-            f"{_names(differ[label])} disagree ({place}). Your decision settles it; write the reason beside it."
-        )
-        for entry in differ[label]:
+        if is_open:
+            place = f"{list(differ).index(label) + 1:,} of {len(differ):,}"
+            st.markdown(f"{_names(said)} disagree ({place}). Your decision settles it; write the reason beside it.")
+        else:
+            st.markdown(f"{_names(said)} disagreed. {plain(row['who'])} settled it: **{row['decision']}**.")
+        for entry in said:
             reason = f": “{plain(entry.reason)}”" if entry.reason else ""
-            st.markdown(f"**{plain(entry.who)}** says {entry.decision}{reason}")
+            st.markdown(f"**{plain(entry.who)}** {'says' if is_open else 'said'} {entry.decision}{reason}")
+        who = reviews.checked_name(reviewer())
+        if is_open and who in {entry.who for entry in said}:
+            few = "the two" if len(said) == 2 else "them"
+            st.caption(f"You settle as {plain(who)}, one of {few}. The name under which you decide is in the sidebar.")
+
+
+def _had_said(run: Run, row: pd.Series) -> list[Review]:
+    """What each person had decided on a label that is decided since, where they disagreed."""
+    said = [own[row["label"]] for own in reviews.by_person(run).values() if row["label"] in own]
+    return said if row["reviewed"] and len({entry.decision for entry in said}) > 1 else []
 
 
 def next_to_settle(differ: Differ, label: str) -> str:
@@ -47,16 +63,18 @@ def next_to_settle(differ: Differ, label: str) -> str:
     return labels[(labels.index(label) + 1) % len(labels)]
 
 
-def two_people(run: Run, view: ReviewView, differ: Differ) -> None:
+def two_people(run: Run, view: ReviewView, differ: Differ, until: int) -> None:
+    """`until` is the number of the log's next line."""
     people = reviews.by_person(run)
-    with st.expander("Two people", icon=":material/group:"):
+    with st.expander("Two people", icon=":material/group:", expanded=bool(differ)):
+        say_written(run, until, "merged")
         counts = [f"**{plain(who)}** {len(own):,} {plural(len(own), 'label')}" for who, own in people.items()]
         if counts:
             st.markdown("Reviewed blind: " + ", ".join(counts))
         if len(people) < 2:
             who = "A second person turns" if people else "Nobody has reviewed this run blind yet. Each person turns"
             st.markdown(
-                f"{who} on **Review blind** in the sidebar, under their own name; their labels are compared here."
+                f"{who} on **Review blind** in the sidebar, under their own name; their labels are then compared here."
             )
             return
         _agreement(run, list(people))
@@ -112,9 +130,10 @@ def _merging(run: Run, still: int) -> None:
         st.markdown("Everything that people agree on is in the run." if not still else "Nothing more to merge.")
         return
     with st.popover(f"Merge {count:,} agreed", icon=":material/merge:"):
+        rest = f" What they disagree on ({still:,}) stays open." if still else ""
         st.markdown(
             f"{count:,} {plural(count, 'decision')} on which all who decided agree will act on the run, under all "
-            "their names. What they disagree on stays open."
+            f"their names.{rest}"
         )
         st.button("Merge into the run", type="primary", key="people_merge", on_click=_merge, args=(run, count))
 
@@ -125,6 +144,9 @@ def _merge(run: Run, count: int) -> None:
     merged, own = reviews.merge(run, count), own_lines()
     own.update(numbers(run, merged))
     written_at_once(run, merged)
+    if merged:
+        kept = sum(entry.new == KEPT for entry in merged)
+        keep_said(run, merged, "merged", f"Merged: {kept:,} kept, {len(merged) - kept:,} dropped.")
 
 
 def _disagreements(view: ReviewView, differ: Differ) -> None:

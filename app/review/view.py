@@ -22,13 +22,15 @@ ORDERS = {
     "alphabet": ("A to Z", "by the negative’s name"),
     "mined": ("As mined", "least similar to the ID classes first, nouns before adjectives; or the published order"),
 }
+CROSSED = {"in": "OOD let in", "lost": "ID lost", "caught": "OOD caught", "won": "ID won back"}  # the threshold
 LEVELS = {"class": "By class", "label": "Label by label"}
 PROPER_NOUNS = " "  # the row of the proper nouns: no class is named by white space alone
 
 
 @dataclass(frozen=True)
 class ReviewView(View):
-    """`level` is one of `LEVELS`, or empty for the one that suits; `row` is the class that is looked at.
+    """`level` is one of `LEVELS`, or empty for the one that suits; `row` is the class that is looked at,
+    and `crossed`, one of `CROSSED` or empty for the most, which of the images that flip by it are shown.
 
     `queue`, `order`, `search` and `id_class` choose the negatives to review, `sample` only some of them; `label` is the
     one on the card. `blind` goes through them by a person's own decisions alone.
@@ -36,6 +38,7 @@ class ReviewView(View):
 
     level: str = choice("", *LEVELS)
     row: str = ""
+    crossed: str = choice("", *CROSSED)
     queue: str = choice(*QUEUES)
     order: str = choice(*ORDERS)
     search: str = ""

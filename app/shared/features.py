@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from negrefine_core.effects import Effects
 
 FEW = 128  # labels: a second or two of embedding
+AT_ONCE = 64  # pictures whose pairs are embedded between two signs of progress
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ def checked(run: Run, doing: str) -> bool | None:
     return background.result(("ready", run.state("run.json", "negatives.csv")), lambda: ready(run), doing)
 
 
-def offer(run: Run) -> None:
-    """Say that the labels are not embedded yet, and do so at the press of a button."""
+def offer(run: Run, gain: str = "") -> None:
+    """Say that the labels are not embedded yet and what is gained by it, and do so at the press of a button."""
     model = run.info.model_name
     st.info(
         f"The model {model} has not embedded this run’s {_missing(run):,} labels on this computer yet. It does so "
-        "once: within a minute with the bundled model, longer with a larger one without a GPU.",
+        "once: within a minute with the bundled model, longer with a larger one without a GPU."
+        + (f" Then you see {gain}." if gain else ""),
         icon=":material/hourglass_empty:",
     )
     button = st.empty()
@@ -98,9 +100,10 @@ def prepare(run: Run, bar: st.delta_generator.DeltaGenerator) -> None:
     if run.scored_sets:
         bar.progress(0.0, "Embedding the pictures")
         pictures = joined([image_features(run, name).features for name in run.scored_sets])
-        what = "Embedding the pairs of labels that the pictures match"
-        bar.progress(0.0, what)  # the first pictures take longest
-        Effects(detector(run), pictures, _shown(bar, what))
+        shown = _shown(bar, "Embedding the pairs of labels that the pictures match, by picture")
+        for start in range(0, len(pictures), AT_ONCE):
+            shown(start, len(pictures))
+            Effects(detector(run), pictures[start : start + AT_ONCE])
 
 
 def _shown(bar: st.delta_generator.DeltaGenerator, what: str) -> Callable[[int, int], None]:

@@ -1,48 +1,59 @@
 """The reviewer's name, put beside each decision: the login's where one is asked for, else written in the sidebar and
-kept on this computer."""
+kept by this browser."""
 
-import getpass
+from collections.abc import Callable
+from urllib.parse import quote, unquote
 
 import streamlit as st
 
-from negrefine_core import paths
-
 from .login import logged_in_name
 
-NAME_FILE = "reviewer.txt"
+COOKIE = "negrefine_reviewer"
+NAME = "reviewer_name"  # the session's: a field forgets what it held once another page is shown
 MAX_NAME = 80
+NOBODY = "unnamed"
+KEEP = "<script>document.cookie = '{cookie}={name}; path=/; max-age=31536000; samesite=strict'</script>"
 
 
-def name_field() -> None:
+def name_field(renamed: Callable[[], object] = lambda: None) -> None:
     """The field in the sidebar; a name that comes from the login is shown, and not to be changed."""
     if name := logged_in_name():
         st.sidebar.text_input("Your name", name, disabled=True, help="From your login. Written beside each decision.")
         return
-    if "who" not in st.session_state:
-        st.session_state["who"] = _remembered()
+
+    def remember() -> None:
+        st.session_state[NAME] = str(st.session_state["who"]).strip()
+        renamed()
+
+    st.session_state.setdefault("who", _own_name())
     st.sidebar.text_input(
-        "Your name", key="who", max_chars=MAX_NAME, on_change=_remember, help="Written beside each decision you make."
+        "Your name",
+        key="who",
+        max_chars=MAX_NAME,
+        placeholder=NOBODY,
+        on_change=remember,
+        help="Written beside each decision you make. This browser remembers it.",
     )
+    if _own_name() != _cookie():
+        with st.sidebar:  # quoted, a name holds neither quotes nor tags
+            st.html(KEEP.format(cookie=COOKIE, name=quote(_own_name(), safe="")), unsafe_allow_javascript=True)
 
 
 def reviewer() -> str:
     """The login's name, else as it stands in the field now."""
-    return logged_in_name()[:MAX_NAME] or str(st.session_state.get("who", "")).strip() or _remembered()
+    return logged_in_name()[:MAX_NAME] or str(st.session_state.get("who", _own_name())).strip() or NOBODY
 
 
-def _remembered() -> str:
-    try:
-        name = (paths.DATA / NAME_FILE).read_text(encoding="utf-8").strip()[:MAX_NAME]
-    except (OSError, ValueError):
-        name = ""
-    try:
-        return name or getpass.getuser()
-    except (OSError, KeyError):  # an account without a name, as in some containers
-        return "reviewer"
+def has_name() -> bool:
+    return reviewer() != NOBODY
 
 
-def _remember() -> None:
-    try:
-        paths.write_atomically(paths.DATA / NAME_FILE, str(st.session_state["who"]).strip() + "\n")
-    except OSError:
-        return  # the name then holds for this session only
+def _own_name() -> str:
+    name: str = st.session_state.setdefault(NAME, _cookie())
+    return name
+
+
+def _cookie() -> str:
+    """The name that this browser brought along."""
+    kept = st.context.cookies.get(COOKIE)
+    return unquote(kept).strip()[:MAX_NAME] if isinstance(kept, str) else ""

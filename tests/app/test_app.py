@@ -186,8 +186,8 @@ def test_a_view_survives_the_url() -> None:
         ExploreView(**shared, curve="pr", show="metrics"),
         ImageView(**shared, off_ids=("salt, pepper",), off=("mud", "rust")),
         ReviewView(
-            **shared, level="class", row=" ", queue="kept", order="impact", search="sage", id_class="safe",
-            sample=("a, b", "c"), label="common sage", blind=True,
+            **shared, level="class", row=" ", crossed="won", queue="kept", order="impact", search="sage",
+            id_class="safe", sample=("a, b", "c"), label="common sage", blind=True,
         ),
         CompareView(
             **shared, compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from negrefine_core import reviews
 from negrefine_core.runs import Run, Settings
-from tests.support.app_driver import at, settled, texts
+from tests.support.app_driver import at, query, settled, texts
 from tests.support.runs import REVIEWED_IDS, write_verdicts
 
 ADA, BEN = "Ada <b>L</b>", "Бен"
@@ -75,12 +75,20 @@ def test_two_people_review_blind_merge_what_they_agree_on_and_settle_the_rest(ru
     app = settled(app.button(key="people_merge").click().run())
     assert [(entry.who, entry.new) for entry in run.overrides] == [(f"{ADA}, {BEN}", "dropped")]
     assert "Nothing more to merge" in texts(app)
+    assert f"Merged: 0 kept, 1 dropped. Written into the run, signed {ADA}, {BEN}." in texts(app).replace("\\", "")
+    assert query(app)["level"] == "label"
+    assert next(each for each in app.expander if each.label == "Two people").proto.expanded
+    assert "one of the two" in texts(opened(run, BEN, label=first))
 
     app = opened(run, "Cy", label=first)
     said = texts(app).replace("\\", "")
     assert f"**{ADA}** says kept: “my own word”" in said
     assert f"**{BEN}** says dropped: “no herb”" in said
-    press(app, "K", "it is none")  # what is decided already, and so settled
+    assert "one of the two" not in said
+    app = press(app, "K", "it is none")  # what is decided already, and so settled
+    assert f"is dropped, and settled (said: {ADA} kept, {BEN} dropped)" in texts(app).replace("\\", "")
+    said = texts(opened(run, "Cy", label=first)).replace("\\", "")
+    assert f"disagreed. Cy settled it: **dropped**.\n**{ADA}** said kept: “my own word”" in said
     assert [(e.who, e.new, e.reason) for e in run.overrides][1:] == [("Cy", "dropped", "it is none")]
     reviews.decide(run, "Dee", {"oslo": ("kept", ""), first: ("kept", "")})  # a third person has their say
     app = opened(run, "Cy", label=first)
@@ -92,3 +100,15 @@ def test_two_people_review_blind_merge_what_they_agree_on_and_settle_the_rest(ru
     app = press(press(app, "S"), "S")  # one is settled, and the other is next
     assert "No disagreement is open" in texts(app)
     assert reviews.disagreements(run) == {}
+
+
+def test_whoever_writes_their_name_goes_on_at_their_own_first_label(run: Run) -> None:
+    app = settled(at("review", run=run.name, blind="on"))
+    assert app.text_input(key="who").value == ""
+    assert "write your name in the sidebar first" in texts(app)
+    app = settled(app.text_input(key="who").set_value("Ada").run())
+    first = card(app)
+    app = press(app, "K")
+    assert card(app) != first
+    app = settled(app.text_input(key="who").set_value("Ben").run())
+    assert card(app) == first
