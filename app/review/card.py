@@ -87,7 +87,7 @@ def _definitions(word: str, usual_file: str) -> None:
         path = ("… › " if len(sense.hypernyms) - 1 > LEVELS else "") + " › ".join(plain(part) for part in above)
         name = " :gray-badge[name]" if sense.is_instance else ""
         is_likely = len(senses) > 1 and sense.file == usual_file
-        meant = ":blue-badge[likely meant, by your other classes] " if is_likely else ""
+        meant = ":blue-badge[likely meant] " if is_likely else ""
         st.markdown(f"{meant}{plain(sense.definition)}{name}" + (f"  \n:small[:gray[{path}]]" if above else ""))
     if len(senses) > SENSES:
         more = len(senses) - SENSES
