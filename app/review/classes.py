@@ -360,14 +360,14 @@ def _change(
     first."""
     figures_table(view, found, columns)
     at, inside = thresholds(view, found), found["is_id"]
-    said = [f"NegRefine score, {inside.sum():,} ID and {(~inside).sum():,} OOD images, all sets pooled."]
+    notes = [f"NegRefine score, {inside.sum():,} ID and {(~inside).sum():,} OOD images, all sets pooled."]
     if columns == PREVIEW:
-        said.append(ABOUT)
+        notes.append(ABOUT)
     if at[0] != at[1]:
-        said.append(
+        notes.append(
             f"Each side has its own threshold, {at[0]:.3f} and {at[1]:.3f}: a score may fall and yet come to lie above."
         )
-    st.caption(" ".join(said))
+    st.caption(" ".join(notes))
     codes = crossings(found, at)
     counts = codes[codes != ""].value_counts()
     flipped = int(counts.sum())
@@ -389,11 +389,8 @@ def _change(
     )
     shown = found[codes == chosen]
     order = (shown["after"] - shown["before"]).abs().to_numpy().argsort(kind="stable")[::-1]
-    shown = shown.iloc[order]
-    image_gallery(
-        run,
-        view,
-        images,
-        images.rows(shown["row"]).assign(before=shown["before"].to_numpy(), after=shown["after"].to_numpy()),
-        lambda image: f"{image['before']:.3f} → **{image['after']:.3f}**  \n{NAMED[chosen]}",
-    )
+    moved = shown.iloc[order]
+    said: dict[Hashable, str] = {
+        row.row: f"{row.before:.3f} → **{row.after:.3f}**  \n{NAMED[chosen]}" for row in moved.itertuples()
+    }
+    image_gallery(run, view, images, moved["row"].to_numpy(), lambda image: said[image.name])
