@@ -391,6 +391,6 @@ def _change(
     order = (shown["after"] - shown["before"]).abs().to_numpy().argsort(kind="stable")[::-1]
     moved = shown.iloc[order]
     said: dict[Hashable, str] = {
-        row.row: f"{row.before:.3f} → **{row.after:.3f}**  \n{NAMED[chosen]}" for row in moved.itertuples()
+        image.row: f"{image.before:.3f} → **{image.after:.3f}**  \n{NAMED[chosen]}" for image in moved.itertuples()
     }
     image_gallery(run, view, images, moved["row"].to_numpy(), lambda image: said[image.name])
