@@ -60,7 +60,7 @@ def folder_of(place: str) -> "Path | UPath":
 def listed(root: "UPath") -> list[str]:
     """The paths of all files below a storage's folder, relative to it. Raises NegRefineError."""
     with _answering(str(root)):
-        start = root.fs._strip_protocol(str(root)).rstrip("/")
+        start = root.path.rstrip("/")
         return [found.removeprefix(f"{start}/") for found in root.fs.find(start)]
 
 

@@ -3,13 +3,13 @@
 import os
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from negrefine_core import jobs, paths
+from negrefine_core.engines import is_ray_installed
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import Evaluate, Job, Score, Spec
 from negrefine_core.methods import JUDGED
@@ -159,7 +159,7 @@ def _device(run: Run) -> str:
     model = run.info.model_name
     st.markdown(f"Model **{plain(model)}** on **{plain(next(iter(found.values())))}**", help="The run’s model.")
     offered = {"auto": f"Automatic: {next(iter(found.values()))}"} | ({"cpu": found["cpu"]} if len(found) > 1 else {})
-    if find_spec("ray"):
+    if is_ray_installed():
         offered[RAY] = f"Ray: {os.environ.get('RAY_ADDRESS') or 'several models on this computer'}"
     if len(offered) == 1:
         return "auto"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:  # torch takes seconds: who only names an engine needs none
@@ -12,6 +13,10 @@ if TYPE_CHECKING:  # torch takes seconds: who only names an engine needs none
     from ..scorers import Recipe
 
 EngineName = Literal["local", "ray"]
+
+
+def is_ray_installed() -> bool:
+    return find_spec("ray") is not None
 
 
 @dataclass(frozen=True)

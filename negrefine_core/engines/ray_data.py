@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from ..run_files.parts import Parts
 from ..run_files.tables import printable
 from ..scorers import Recipe, Scorer
 from ..storage import folder_of
-from . import Scored
+from . import Scored, is_ray_installed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -161,13 +160,9 @@ def _start(address: str) -> None:
                 raise
 
 
-def is_installed() -> bool:
-    return find_spec("ray") is not None
-
-
 def check_installed() -> None:
     """Raise NegRefineError where Ray is not."""
-    if not is_installed():
+    if not is_ray_installed():
         raise NegRefineError("the engine 'ray' needs Ray Data; install it: pip install 'negrefine-explorer[ray]'")
 
 

@@ -11,7 +11,7 @@ from pandas.testing import assert_frame_equal
 from negrefine_core import pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
-from negrefine_core.engines.ray_data import is_installed
+from negrefine_core.engines import is_ray_installed
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set
 from negrefine_core.mining import Negative
@@ -20,7 +20,7 @@ from negrefine_core.runs import Run, Settings
 from tests.support.pictures import write_pictures
 
 pytestmark = [
-    pytest.mark.skipif(not is_installed(), reason="Ray is an extra: pip install -e '.[ray]'"),
+    pytest.mark.skipif(not is_ray_installed(), reason="Ray is an extra: pip install -e '.[ray]'"),
     # Ray's own settings, and its processes, which it leaves to the system:
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
