@@ -61,7 +61,8 @@ def test_a_file_without_a_version_opens_and_keeps_all_it_says(run: Run) -> None:
     assert info.scored_with == {"animals": ScoredWith(negatives="0a1b", overrides=2)}
     assert info.published.results["inaturalist"].auroc == 0.99
     run.update_info(device="cuda")
-    assert read(run) == OLD | {"format_version": FORMAT_VERSION, "device": "cuda"}
+    published = OLD["published"] | {"judge": ""}
+    assert read(run) == OLD | {"format_version": FORMAT_VERSION, "device": "cuda", "published": published}
 
 
 def test_what_no_step_has_noted_is_empty_and_not_written(run: Run) -> None:

@@ -63,12 +63,12 @@ class OddJudge:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Refined by WordNet, and all of it decided by a person, on "banana" and "rome" otherwise than the judge."""
+    """Refined by WordNet, and all of it decided by a person, on "banana" and "oslo" otherwise than the judge."""
     run = Run.create("r", Settings(n_groups=1), IDS, tmp_path)
     run.write_initial_negatives(Negative(word, "noun", 0.1) for word in WORDS)
     pipeline.refine(run, HashEncoder(), WordNetJudge())  # type: ignore[arg-type]
     overrides.override(run, ["banana"], DROPPED, "ann")
-    overrides.override(run, ["rome"], KEPT, "ann")
+    overrides.override(run, ["oslo"], KEPT, "ann")
     overrides.confirm(run, WORDS, "ann")
     return run
 
@@ -134,17 +134,17 @@ def test_what_the_figures_owe_to_the_choice_of_the_labels_is_said(run: Run, tmp_
     nothing = Doubts("", {})
     assert artefacts(run, read_standard(run), nothing) == []
     file = tmp_path / "rejected.csv"
-    file.write_text("negative,decision\nrome,kept\n" + "".join(f"{word},dropped\n" for word in DOGS[:3]))
+    file.write_text("negative,decision\noslo,kept\n" + "".join(f"{word},dropped\n" for word in DOGS[:3]))
     (note,) = artefacts(run, read_standard(run, file), nothing)
     assert note.startswith("wordnet rejected all 4 labels: its recall of 100% and kappa of 0 are so by construction")
     found = trial(run, read_standard(run, file), "wordnet")
     assert (found.recall.value, found.recall.bounds) == (1.0, None)  # no interval of a figure that cannot move
     assert (found.kappa.value, found.kappa.bounds) == (0.0, None)
-    file.write_text("negative,decision\nrome,kept\nrust,kept\n")
+    file.write_text("negative,decision\noslo,kept\nrust,kept\n")
     assert artefacts(run, read_standard(run, file), nothing) == [
         "People kept all 2 labels: a precision of 0% is so by construction"
     ]
-    by_doubt = artefacts(run, read_standard(run, file), Doubts("", {"rome": (0.9, ""), "rust": (0.8, "")}))
+    by_doubt = artefacts(run, read_standard(run, file), Doubts("", {"oslo": (0.9, ""), "rust": (0.8, "")}))
     assert "2 of the labels are among the 2 most doubtful of the run" in by_doubt[1]
 
 
