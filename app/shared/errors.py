@@ -1,6 +1,8 @@
 """Errors that a person can mend, on screen."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Literal, ParamSpec
 
@@ -14,6 +16,15 @@ from .words import plain
 P = ParamSpec("P")
 Way = Literal["error", "warning", "info", "toast"]
 TROUBLE = "trouble"  # the session's last click that failed
+STAYS = 10.0  # seconds that an error is kept through the drawings that follow the click's own
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    text: str
+    way: Way
+    page: str = ""  # where it was first shown
+    until: float = 0.0
 
 
 def show(error: NegRefineError | OSError | str, way: Way = "error") -> None:
@@ -34,16 +45,26 @@ def told(callback: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(callback)
     def safely(*args: P.args, **kwargs: P.kwargs) -> None:
+        st.session_state.pop(TROUBLE, None)
         try:
             callback(*args, **kwargs)
         except (NegRefineError, OSError) as error:
-            way: Way = "warning" if isinstance(error, DecidedMeanwhileError) else "error"
-            st.session_state[TROUBLE] = (str(error), way)
+            st.session_state[TROUBLE] = _Trouble(
+                str(error), "warning" if isinstance(error, DecidedMeanwhileError) else "error"
+            )
 
     return safely
 
 
-def show_trouble() -> None:
-    """The error of the last click, once."""
-    if trouble := st.session_state.pop(TROUBLE, None):
-        show(*trouble)
+def show_trouble(page: str) -> None:
+    """The error of the last click, until the next one, another page or some seconds: a drawing that follows the click's
+    own at once, as where a job ends, does not take it away."""
+    trouble: _Trouble | None = st.session_state.pop(TROUBLE, None)
+    if trouble is None or trouble.page not in ("", page):
+        return
+    now = time.monotonic()
+    if not trouble.page:
+        trouble = replace(trouble, page=page, until=now + STAYS)
+    if now < trouble.until:
+        show(trouble.text, trouble.way)
+        st.session_state[TROUBLE] = trouble

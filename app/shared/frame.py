@@ -12,6 +12,7 @@ from negrefine_core.run_files.bundled import BUNDLED_RUNS, bundled_runs, run_tit
 from negrefine_core.runs import Run, run_names
 
 from . import clicks, errors, links
+from .batches import batches_notice
 from .job_panel import jobs_in_sidebar, work_on
 from .links import PageName
 from .outdated import outdated_notice
@@ -32,7 +33,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
     head(title)
     view = current(name, kind)
     st.title(title)
-    errors.show_trouble()
+    errors.show_trouble(title)
     _tell_of_nonsense(kind.nonsense(st.query_params.to_dict()))
     names = known_runs()
     if not names:
@@ -42,6 +43,7 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
     try:
         run = _picked_run(view, names)
         jobs_in_sidebar(view)
+        batches_notice(run)
         if name in SHOW_SCORES:
             outdated_notice(run, view)
             toy_notice_on_own_pictures(run, view)

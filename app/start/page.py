@@ -30,7 +30,7 @@ def start() -> None:
         st.switch_page(links.page("explore"), query_params=query)
     frame.head("Start")
     st.title("NegRefine Explorer")
-    errors.show_trouble()
+    errors.show_trouble("Start")
     _what_it_is()
     runs = frame.known_runs()
     if runs:

@@ -25,6 +25,8 @@ from negrefine_core.image_sets import ImageSet
 from negrefine_core.judge import JudgeIdentity
 from negrefine_core.metrics import ood_metrics
 from negrefine_core.mining import Negative
+from negrefine_core.run_files import batches
+from negrefine_core.run_files.batches import SentBatch, write_batches
 from negrefine_core.run_files.bundled import PUBLISHED_RUN
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, query, settled, texts
@@ -55,6 +57,18 @@ def scored() -> Run:
         sets.append(ImageSet(name, root, tuple(f.relative_to(root).as_posix() for f in files)))
     pipeline.score(run, encoder, sets)
     return run
+
+
+def test_batches_that_lie_with_a_server_are_told_of_until_they_are_fetched(run: Run) -> None:
+    sent = SentBatch("openai:gpt-4o-mini@https://api.openai.com/v1", "ab", 1200, "2026-11-28T10:00:00Z", "batch_1")
+    write_batches(
+        run.path(batches.FILE), [sent, replace(sent, id="batch_2"), replace(sent, id="old", ended="completed")]
+    )
+    (told,) = [text for text in texts(opened(run)) if "under way" in text]
+    assert told.startswith("2 batches of 2,400 questions to gpt-4o-mini under way, the first sent on 2026-11-28.")
+    assert f"`negrefine judges batch --name {run.name}`" in told
+    write_batches(run.path(batches.FILE), [replace(sent, ended="completed")])
+    assert "under way" not in " ".join(texts(opened(run)))
 
 
 def opened(run: Run, **query: str) -> AppTest:
