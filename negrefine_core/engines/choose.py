@@ -4,7 +4,7 @@ from ..cache import CachedEncoder
 from ..errors import NegRefineError
 from ..hyperparameters import WORKERS
 from ..runs import Run
-from . import Engine, EngineName
+from . import Engine, EngineName, is_ray_installed
 from .local import LocalEngine
 
 
@@ -21,9 +21,10 @@ def open_engine(
         if address or actors:
             raise NegRefineError("the address and the number of actors are Ray's; give them with the engine 'ray'")
         return LocalEngine(encoder, workers)
-    from .ray_data import RayEngine, Weights, check_installed
+    if not is_ray_installed():
+        raise NegRefineError("the engine 'ray' needs Ray Data; install it: pip install 'negrefine-explorer[ray]'")
+    from .ray_data import RayEngine, Weights
 
-    check_installed()
     settings = run.settings
     weights = Weights(settings.model, settings.pretrained, encoder.fingerprint)
     return RayEngine(weights, run.path("parts"), address, actors, workers)

@@ -28,7 +28,7 @@ from ..run_files.parts import Parts
 from ..run_files.tables import printable
 from ..scorers import Recipe, Scorer
 from ..storage import folder_of
-from . import Scored, is_ray_installed
+from . import Scored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +116,6 @@ class RayEngine:
 @contextmanager
 def _cluster(address: str) -> Iterator[None]:
     """Ray as it runs at the address, or one on this machine for nobody else. Raises NegRefineError."""
-    check_installed()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     if not address:  # its processes listen on every address of the machine: they answer who has the token
         os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -158,12 +157,6 @@ def _start(address: str) -> None:
             ray.shutdown()
             if not left:
                 raise
-
-
-def check_installed() -> None:
-    """Raise NegRefineError where Ray is not."""
-    if not is_ray_installed():
-        raise NegRefineError("the engine 'ray' needs Ray Data; install it: pip install 'negrefine-explorer[ray]'")
 
 
 @dataclass(frozen=True)

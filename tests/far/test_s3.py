@@ -1,4 +1,4 @@
-"""Pictures in a real S3 server on loopback: read, scored and shown as a folder's are, and rights that are missing said."""
+"""Pictures in a real S3 server on loopback: read and scored as a folder's are; rights that are missing are said."""
 
 import urllib.request
 from collections.abc import Iterator
@@ -7,12 +7,6 @@ from pathlib import Path
 import pytest
 from pandas.testing import assert_frame_equal
 
-pytest.importorskip("s3fs")
-pytest.importorskip("flask")
-server = pytest.importorskip("moto.server")
-
-import s3fs
-
 from negrefine_core import pictures, pipeline
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.errors import NegRefineError
@@ -20,6 +14,9 @@ from negrefine_core.image_sets import open_image_set
 from negrefine_core.mining import Negative
 from negrefine_core.runs import Run, Settings
 from tests.support.pictures import write_pictures
+
+s3fs = pytest.importorskip("s3fs")
+server = pytest.importorskip("moto.server")
 
 KEY = "secret-of-this-test"
 
