@@ -19,9 +19,11 @@ from ..judge import JudgeIdentity, Question, Reply
 from ..prompts import PAPER
 from .certainty import p_yes
 from .extras import Extras, Granted, answer_in
+from .http import AlikeClient
 from .wording import Message, Wording
 
 UNANSWERED = (openai.OpenAIError, aiohttp.ClientError, LookupError, TypeError, ValueError, TimeoutError)
+PATH = "/chat/completions"
 OPENAI_URL = "https://api.openai.com/v1"
 MAX_TOKENS = 8  # "Yes" or "No", and room to see what an unclear reply wanted to say
 MAX_TOKENS_STRUCTURED = 64  # the same as JSON, which a small model fills with blanks
@@ -101,8 +103,8 @@ class OpenAIJudge:
     async def open(self) -> None:
         """Connect. A server that is down, or a key that it refuses, fails here, before any question is asked."""
         self._granted.open()
-        http = openai.DefaultAioHttpClient(timeout=self._options["timeout"])  # two thirds of the CPU of httpx
-        self._client = openai.AsyncOpenAI(**self._options, http_client=http)
+        self._http = AlikeClient(PATH, timeout=self._options["timeout"])  # two thirds of the CPU of httpx
+        self._client = openai.AsyncOpenAI(**self._options, http_client=self._http)
         try:
             await self._client.with_options(max_retries=1, timeout=CONNECT_TIMEOUT).models.list()
         except (openai.APIConnectionError, openai.AuthenticationError) as error:
@@ -169,8 +171,11 @@ class OpenAIJudge:
             received = await self._granted.find_out(lambda extras: self._try(once, messages, extras))
             if received is not None:
                 return received
+        extras = self._granted.extras
+        body = json.dumps(self._body(messages, extras)).encode()
         with self.in_our_words():
-            return await self._post(client, messages, self._granted.extras)
+            async with asyncio.timeout(self._patience):
+                return await self._http.content(body, lambda: self._post(client, messages, extras))
 
     async def tell(self, messages: list[Message], max_tokens: int) -> Reply:
         """What the model says to these messages, in its own words."""
@@ -199,7 +204,7 @@ class OpenAIJudge:
     async def _post(self, client: openai.AsyncOpenAI, messages: list[Message], extras: Extras) -> bytes:
         body = self._body(messages, extras)
         async with asyncio.timeout(self._patience):  # chat.completions.create would double the CPU with its types
-            return await client.post("/chat/completions", body=body, cast_to=bytes)
+            return await client.post(PATH, body=body, cast_to=bytes)
 
     def _body(self, messages: list[Message], extras: Extras) -> dict[str, Any]:
         is_structured = self.wording.prompts.is_structured

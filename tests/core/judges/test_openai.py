@@ -123,8 +123,9 @@ def test_an_older_verdict_line_without_tokens_can_still_be_read(tmp_path: Path) 
 # --- faults ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])  # after a first answer, and before
 @pytest.mark.parametrize("status", [429, 500])
-def test_a_busy_or_failing_server_is_asked_again_after_a_pause(status: int) -> None:
+def test_a_busy_or_failing_server_is_asked_again_after_a_pause(status: int, concurrency: int) -> None:
     seen: Counter[str] = Counter()
 
     def busy_at_first(prompt: str) -> Action:
@@ -132,7 +133,7 @@ def test_a_busy_or_failing_server_is_asked_again_after_a_pause(status: int) -> N
         return Action("No") if seen[prompt] > 2 else Action(status=status, headers={"retry-after-ms": "20"})
 
     with LoopbackServer(busy_at_first) as server:
-        judged = judge_chains(judge_at(server, retries=3), chains(3, 1))
+        judged = judge_chains(judge_at(server, concurrency, retries=3), chains(3, 1))
     assert [chain[0].answer for chain in judged] == ["no"] * 3
     assert set(seen.values()) == {3}
 
