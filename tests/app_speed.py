@@ -12,17 +12,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from playwright.sync_api import Page, sync_playwright
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-
-CHUNK = 8192  # images that are written at once
 REPEATS = 6  # the first warms up and does not count
 RECORD = """() => {
   const app = document.querySelector('.stApp'); window.states = [];
@@ -65,6 +59,7 @@ def main() -> None:
 def write_large_run(images: int) -> None:
     import numpy as np
 
+    from negrefine_core.benchmarks.speed_many import drawn
     from negrefine_core.runs import Run, remove_image_set
 
     demo = Run.open("demo")
@@ -75,18 +70,9 @@ def write_large_run(images: int) -> None:
     for name in tables:
         remove_image_set(large, name)
     for name, rows in (("animals", images), ("objects", images // 2)):
-        chunks = _drawn(tables[name], rows, draw)
+        chunks = drawn(tables[name], rows, draw)
         large.write_scores(name, demo.image_root(name), chunks)
     large.set_role("animals", "ID")
-
-
-def _drawn(table: "pd.DataFrame", rows: int, draw: "np.random.Generator") -> "Iterator[pd.DataFrame]":
-    """So many of the table's images, over and over, each with a score of its own; as scoring writes them."""
-    for start in range(0, rows, CHUNK):
-        count = min(CHUNK, rows - start)
-        part = table.iloc[draw.integers(len(table), size=count)].reset_index(drop=True)
-        noise = draw.normal(0, 0.01, count).astype("float32")
-        yield part.assign(negrefine=part["negrefine"] + noise)
 
 
 def measure_bundled(page: Page, address: str) -> None:

@@ -6,13 +6,13 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from negrefine_core import marks, sorting
 from negrefine_core.errors import UnfinishedError
 from negrefine_core.methods import Method, offered
 from negrefine_core.operating_point import OUTCOMES, UNKNOWN_OUTCOMES, outcomes
 from negrefine_core.records import Mark
+from negrefine_core.run_files.scores import together
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
@@ -103,11 +103,7 @@ def known_images(run: Run, sets: Sets) -> pd.DataFrame | None:
 def _together(run: Run, names: tuple[str, ...]) -> pd.DataFrame:
     """The images of these sets, of which the first shows the ID classes."""
     parts = [flat_scores(run, name).assign(is_id=name == names[0]) for name in names]
-    table = pd.concat(parts, ignore_index=True)
-    for name in table:  # what are categories in all parts stays so: each name once
-        if all(name in part and isinstance(part[name].dtype, pd.CategoricalDtype) for part in parts):
-            table[name] = union_categoricals([part[name] for part in parts])
-    return table
+    return together(parts)
 
 
 @dataclass(frozen=True)

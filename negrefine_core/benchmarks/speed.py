@@ -106,9 +106,9 @@ class RandomEncoder:
 
     name = "random"
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, seed: int = 0) -> None:
         self.dim, self.fingerprint = dim, f"random-{dim}"
-        self._generator = torch.Generator().manual_seed(0)
+        self._generator = torch.Generator().manual_seed(seed)
 
     def random_features(self, count: int) -> Tensor:
         """(count, D) L2-normalised."""
@@ -155,7 +155,8 @@ class WorstCaseDetector(NegRefineDetector):
 # --- measurements ---------------------------------------------------------------------------------------------------
 
 
-def _timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> float:
+    """The seconds that it takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -196,7 +197,7 @@ def _scoring(
     detector = WorstCaseDetector(encoder, ids, negatives(words))
     model.encode_images(opened[:1])  # the first call pays for what torch sets up
     top = (torch.arange(5), torch.arange(0, 5000, 1000))
-    plain = _timed(lambda: [plain_scores(model, image, detector, top) for image in opened]) / len(opened) * n_images
+    plain = timed(lambda: [plain_scores(model, image, detector, top) for image in opened]) / len(opened) * n_images
 
     def embed(encoder: CachedEncoder) -> None:
         for _ in embed_images(encoder, image_set):
@@ -207,13 +208,13 @@ def _scoring(
         for chunk in embed_images(encoder, image_set):
             detector.score_features(chunk.features)
 
-    floor = _timed(lambda: embed(CachedEncoder(model, folder / "floor")))
+    floor = timed(lambda: embed(CachedEncoder(model, folder / "floor")))
     yield Measurement("image encoding alone", n_images, "images", floor, plain)
-    yield Measurement("scoring, cold", n_images, "images", _timed(score), plain, "no two images share a pair")
+    yield Measurement("scoring, cold", n_images, "images", timed(score), plain, "no two images share a pair")
     shutil.rmtree(encoder.folder / "images")
-    warm = _timed(score)
+    warm = timed(score)
     yield Measurement("scoring, pairs known", n_images, "images", warm, plain, f"{warm / floor:.2f} x image encoding")
-    yield Measurement("scoring, all known", n_images, "images", _timed(score), plain, _repeated_pairs())
+    yield Measurement("scoring, all known", n_images, "images", timed(score), plain, _repeated_pairs())
 
 
 def _repeated_pairs() -> str:
@@ -230,7 +231,7 @@ def _token_rows(model: OpenClipEncoder, ids: Sequence[str], words: Candidates) -
     pairs = unlike_pairs(ids, negatives(words), TOKEN_PAIRS // TOP_K**2)
     few = pairs[:: TOKEN_PAIRS // PLAIN_PAIRS]
     texts = [fill(template, pair) for pair in few for template in NOUN_TEMPLATES]
-    plain = _timed(lambda: model.tokens.tokenizer(texts)) * len(pairs) / len(few)
+    plain = timed(lambda: model.tokens.tokenizer(texts)) * len(pairs) / len(few)
     chunks = [pairs[start : start + LABEL_CHUNK] for start in range(0, len(pairs), LABEL_CHUNK)]
 
     def split() -> None:
@@ -239,14 +240,14 @@ def _token_rows(model: OpenClipEncoder, ids: Sequence[str], words: Candidates) -
 
     split()  # meets each word
     count = len(pairs) * len(NOUN_TEMPLATES)
-    return Measurement("token rows of pairs", count, "texts", _timed(split), plain, "plain = open_clip's tokenizer")
+    return Measurement("token rows of pairs", count, "texts", timed(split), plain, "plain = open_clip's tokenizer")
 
 
 def _lexicon(model: OpenClipEncoder, words: Candidates) -> Measurement:
     sample = words.nouns[:: len(words.nouns) // LEXICON_SAMPLE][:LEXICON_SAMPLE]
     texts = [fill(template, label) for label in sample for template in NOUN_TEMPLATES]
-    plain = _timed(lambda: model.full_context_features(texts[:: len(texts) // FULL_CONTEXT_SAMPLE]))
-    seconds = _timed(lambda: model.encode_labels(sample, NOUN_TEMPLATES))
+    plain = timed(lambda: model.full_context_features(texts[:: len(texts) // FULL_CONTEXT_SAMPLE]))
+    seconds = timed(lambda: model.encode_labels(sample, NOUN_TEMPLATES))
     plain *= len(texts) / len(texts[:: len(texts) // FULL_CONTEXT_SAMPLE])
     return Measurement("embedding the lexicon, cold", len(sample), "labels", seconds, plain, "plain = full context")
 
@@ -254,7 +255,7 @@ def _lexicon(model: OpenClipEncoder, words: Candidates) -> Measurement:
 def _remining(dim: int, ids: Sequence[str], words: Candidates, folder: Path) -> Measurement:
     encoder = CachedEncoder(RandomEncoder(dim), folder / "lexicon")
     mine_negatives(encoder, ids, words)
-    seconds = _timed(lambda: mine_negatives(encoder, ids, words))
+    seconds = timed(lambda: mine_negatives(encoder, ids, words))
     count = len(words.nouns) + len(words.adjectives)
     return Measurement("re-mining, lexicon known", count, "candidates", seconds, note=f"{len(ids)} ID labels")
 
@@ -264,10 +265,10 @@ def _rescoring(dim: int, ids: Sequence[str], words: Candidates, folder: Path) ->
     random = RandomEncoder(dim)
     encoder = CachedEncoder(random, folder / "rescoring")
     nouns = [*negatives(words), *words.nouns[1:200:2]]
-    images = _images_of_classes(random, RESCORED)
+    images = images_of_classes(random, random.random_features(1000), RESCORED)
     NegRefineDetector(encoder, ids, nouns[:-100]).score_features(images)
     NegRefineDetector(encoder, ids, nouns[100:])  # embeds the new negatives
-    seconds = _timed(lambda: NegRefineDetector(encoder, ids, nouns[100:]).score_features(images))
+    seconds = timed(lambda: NegRefineDetector(encoder, ids, nouns[100:]).score_features(images))
     return Measurement(
         "re-scoring, new negatives",
         RESCORED,
@@ -277,10 +278,10 @@ def _rescoring(dim: int, ids: Sequence[str], words: Candidates, folder: Path) ->
     )
 
 
-def _images_of_classes(random: RandomEncoder, count: int) -> Tensor:
-    """(count, D) features near one of 1,000 centres, as the images of a class are."""
-    centres = random.random_features(1000)
-    return functional.normalize(centres[torch.arange(count) % 1000] + 0.1 * random.random_features(count), dim=1)
+def images_of_classes(random: RandomEncoder, centres: Tensor, count: int) -> Tensor:
+    """(count, D) features near one of the centres (C, D) in turn, as the images of a class are."""
+    near = centres[torch.arange(count) % len(centres)]  # (count, D)
+    return functional.normalize(near + 0.1 * random.random_features(count), dim=1)
 
 
 def _memory(dim: int) -> Measurement:
@@ -294,8 +295,8 @@ def _score_in_memory(dim: int, count: int) -> tuple[float, int]:
     """(Seconds, the process's peak memory in bytes) of scoring so many images' features."""
     random = RandomEncoder(dim)
     detector = NegRefineDetector(random, [str(i) for i in range(1000)], [str(i) for i in range(N_NOUNS + N_ADJECTIVES)])
-    images = _images_of_classes(random, count)
-    seconds = _timed(lambda: detector.score_features(images))
+    images = images_of_classes(random, random.random_features(1000), count)
+    seconds = timed(lambda: detector.score_features(images))
     return seconds, peak_memory()
 
 

@@ -28,6 +28,7 @@ from ..text_tower import PrefixTree, prefix_tree
 from .speed import RandomEncoder, WorstCaseDetector, negatives, unlike_pairs, write_pictures
 
 PAIRS = TOP_K**2  # an image's
+UNLIKE = 1  # the seed of pictures' features, which are not to be their labels'
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class FreeEncoder(OpenClipEncoder):
     def __init__(self, model: str, pretrained: str | None) -> None:
         name, tag = PRESETS[model] if pretrained is None and model in PRESETS else (model, pretrained)
         super().__init__(name, tag, "cpu")
-        self._drawn = RandomEncoder(self.dim).random_features(TREE_BATCH)  # (TREE_BATCH, D)
+        self._drawn = RandomEncoder(self.dim, UNLIKE).random_features(TREE_BATCH)  # (TREE_BATCH, D)
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         return super().encode_pixels(pixels) if self._drawn is None else self._drawn[: len(pixels)]
@@ -89,7 +90,7 @@ def measure(model: str, pretrained: str | None, images: int, workers: int = WORK
     detector = WorstCaseDetector(FreePairs(model_free.dim), ids, words)
     pairs = unlike_pairs(ids, words, images)
     chunks = [pairs[start : start + LABEL_CHUNK] for start in range(0, len(pairs), LABEL_CHUNK)]
-    features = RandomEncoder(model_free.dim).random_features(images)  # (B, D)
+    features = RandomEncoder(model_free.dim, UNLIKE).random_features(images)  # (B, D)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         image_set = open_image_set(write_pictures(folder / "images", images))

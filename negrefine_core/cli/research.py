@@ -272,22 +272,27 @@ def bench(
     pretrained: Pretrained = None,
     device: Device = "auto",
     images: Annotated[
-        int | None, typer.Option(min=1, help="Pictures to score. Default: 64, and 1,024 with --host.")
+        int | None,
+        typer.Option(min=1, help="Pictures to score. Default: 64, 1,024 with --host, and 1,000,000 with --many."),
     ] = None,
     plain_images: Annotated[int, typer.Option(min=1, help="Pictures that the slow plain loop scores.")] = 3,
     host: Annotated[bool, typer.Option("--host", help="Measure what the host alone could feed a GPU.")] = False,
+    many: Annotated[bool, typer.Option("--many", help="Measure what a million images take, without a model.")] = False,
     workers: Workers = WORKERS,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
 ) -> None:
     """Measure speed and memory on this machine, against a plain loop that does what the published code does.
 
     Random weights will do (`--pretrained random`): time does not depend on them. With --host the model costs nothing:
-    what is left is what this machine could feed a graphics card, in images a second.
+    what is left is what this machine could feed a graphics card, in images a second. With --many features are made up:
+    what it takes to score a million images, to decide on a label and to explore them.
     """
     from rich.live import Live
 
-    from ..benchmarks import speed, speed_host
+    from ..benchmarks import speed, speed_host, speed_many
 
+    if host and many:
+        raise NegRefineError("--host and --many are two measurements; give one of them")
     measured: list[dict[str, object]] = []
     if host:
         shown = tables.table(["What"], ["Images", "Seconds", "Per second", "Per second and core"], ["Note"])
@@ -305,7 +310,8 @@ def bench(
         shown = tables.table(["What"], ["Count", "Seconds", "Per second", "x plain"], ["Note"])
         with Live(shown, console=tables.console()):
             count = images or 64
-            for row in speed.measure(model, pretrained, device, count, min(count, plain_images)):
+            rows = speed.measure(model, pretrained, device, count, min(count, plain_images))
+            for row in speed_many.measure(images or speed_many.MANY) if many else rows:
                 rate, ratio = f"{row.count / row.seconds:,.1f}", f"{row.ratio:.1f}" if row.ratio else ""
                 shown.add_row(row.name, f"{row.count:,} {row.unit}", f"{row.seconds:.2f}", rate, ratio, row.note)
                 measured.append(asdict(row) | {"ratio": row.ratio})

@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pandas.api.types import union_categoricals
 from pydantic import BaseModel, ConfigDict
 
 from ..errors import NegRefineError
@@ -84,6 +85,15 @@ def read_flat_scores(path: Path) -> pd.DataFrame:
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error
     return flat
+
+
+def together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Flat scores of several image sets, one after the other; names are kept once each."""
+    table = pd.concat(tables, ignore_index=True)
+    for name in table:
+        if all(name in part and isinstance(part[name].dtype, pd.CategoricalDtype) for part in tables):
+            table[name] = union_categoricals([part[name] for part in tables])
+    return table
 
 
 def _parts_of(file: pq.ParquetFile, name: str) -> Iterator[tuple[int, pa.ListArray]]:

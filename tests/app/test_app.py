@@ -13,7 +13,6 @@ import pytest
 from negrefine_app.classes.view import ClassesView
 from negrefine_app.compare import sides as compared_sides
 from negrefine_app.compare.view import CompareView
-from negrefine_app.explore import exports
 from negrefine_app.explore.view import ExploreView
 from negrefine_app.image.view import ImageView
 from negrefine_app.learn.view import LearnView
@@ -31,7 +30,7 @@ from negrefine_core.metrics import Convention, ood_metrics
 from negrefine_core.records import Negative
 from negrefine_core.run_files.info import ScoredWith
 from negrefine_core.runs import Run, Settings, class_list_hash
-from negrefine_core.show import charts
+from negrefine_core.show import charts, csv
 from tests.support.app_driver import at, query, texts
 from tests.support.runs import N_IMAGES, refined, write_run
 
@@ -247,7 +246,7 @@ def test_curves_agree_with_the_metrics_and_a_naive_count() -> None:
 
 
 def test_the_csv_of_a_view_reads_as_pandas_writes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "TOGETHER", 64)
+    monkeypatch.setattr(csv, "TOGETHER", 64)
     table = pd.DataFrame(
         {
             "path": [f'a,{i}"b.png' for i in range(200)],
@@ -258,7 +257,7 @@ def test_the_csv_of_a_view_reads_as_pandas_writes_it(monkeypatch: pytest.MonkeyP
         }
     )
     for some in (table, table.iloc[:0]):
-        written = pd.read_csv(io.BytesIO(exports._csv(some)))
+        written = pd.read_csv(io.BytesIO(csv.csv_of(some)))
         pd.testing.assert_frame_equal(written, pd.read_csv(io.StringIO(some.to_csv(index=False))))
 
 

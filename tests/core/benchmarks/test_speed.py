@@ -10,7 +10,7 @@ from PIL import Image
 
 from negrefine_core import paths
 from negrefine_core.benchmarks import speed as bench
-from negrefine_core.benchmarks import speed_host
+from negrefine_core.benchmarks import speed_host, speed_many
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.detector import NegRefineDetector
 from negrefine_core.embedding import embed_images
@@ -77,3 +77,17 @@ def test_the_host_is_measured_stage_by_stage_and_together_beside_decoding_alone(
     assert [stage.name for stage in stages[:2]] == ["decoding and preprocessing", "hashing"]
     assert all(stage.rate > 0 and stage.rate_per_core > 0 for stage in stages)
     assert "x decoding alone" in stages[-1].note
+
+
+def test_what_many_images_take_is_measured_with_the_memory_of_each_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_many, "alone", lambda work, count: work(count))  # not in processes of their own
+    monkeypatch.setattr(speed_many, "PAPER", 40)
+    monkeypatch.setattr(speed_many, "NEGATIVES", speed_many.NEGATIVES[:300])
+    rows = list(speed_many.measure(images=90))
+    assert [(row.name, row.count) for row in rows[:3]] == [
+        ("scoring known features into a run", 90),
+        ("a decision's effect", 40),
+        ("a decision's effect", 90),
+    ]
+    assert sum("peak memory" in row.note for row in rows) == 4
+    assert all(row.seconds > 0 for row in rows)
