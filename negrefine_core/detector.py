@@ -146,6 +146,8 @@ class NegRefineDetector:
         and `multi_matching`, `mcm` and others; `id_labels`, `id_sims`, `negative_labels`, `negative_sims`: the top 5
         with their logits; `pair_id`, `pair_negative`, `pair_sim`: the pair behind the multi-matching score.
 
+        Done in float32: beside float64, `negrefine` is right to 5e-6 where logits are near 30 (of 512 dimensions).
+
         Raises NegRefineError when no ID label or no negative would be left.
         """
         without = without or Without()
@@ -224,7 +226,8 @@ class NegRefineDetector:
         n_negatives = len(self.negatives)
         codes = top_pos.unsqueeze(2) * n_negatives + top_neg.unsqueeze(1)  # (B, K, M)
         unique, position = torch.unique(codes, return_inverse=True)  # (U,), (B, K, M)
-        pairs = [f"{self.id_labels[c // n_negatives]} and {self.negatives[c % n_negatives]}" for c in unique.tolist()]
+        paired = zip((unique // n_negatives).tolist(), (unique % n_negatives).tolist(), strict=True)
+        pairs = [f"{self.id_labels[p]} and {self.negatives[n]}" for p, n in paired]
         pair_features = self.encoder.encode_labels(pairs, self.config.noun_templates, progress).to(
             codes.device
         )  # (U, D)

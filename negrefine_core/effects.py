@@ -2,6 +2,7 @@
 
 All other negatives keep their groups, so that the difference is that label's alone (paper, section 4.2). Kept are each
 image's odds of every group (B, G) and its top labels: what changes is worked out from them, not from all similarities.
+What a score hangs on most, the best pairs and ID labels, is worked out in float64: scores are right to 1e-6.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from .records import Negative
 
 CHUNK = 512  # images compared with all negatives at once
 SIMILARITIES = 1 << 20  # (image, label) compared at once where there are fewer labels
-PAIRS = 4096  # (image, negative) compared with their pairs at once
+PAIRS = 512  # (image, negative) compared with their pairs at once: in float64, in the processor's cache
 RESERVE = 5  # top negatives that are kept beyond those that count: they move up when one of these goes
 TOGETHER, KEPT = 256, 1 << 26  # labels of sets, and (set, image) scores, that are worked out in one pass
 SMALL, TERMS = 0.1, 6  # below this share of each group's odds, a series of so many terms is exact to 1e-6
@@ -103,32 +104,35 @@ class Effects:
         self._matrix = detector.negative_features[order]  # (N, D)
         self._group = [number // size if number < grouped else -1 for number in range(count)]
         self._active = frozenset(range(count))
-        self._build(order, progress)
+        self._build(progress)
 
-    def _build(self, order: Tensor, progress: Progress | None) -> None:
+    def _build(self, progress: Progress | None) -> None:
         """What is kept of the similarities with all negatives, chunk by chunk."""
         config, count = self.detector.config, len(self.features)
         width = config.top_k + RESERVE
-        self._positive = torch.empty(count)  # (B,): logsumexp over the ID labels
+        self._positive = torch.empty(count, dtype=torch.float64)  # (B,): logsumexp over the ID labels
         odds = torch.empty(self.n_groups, count)  # (G, B): of each group against the ID labels
         self._top_pos = torch.empty(count, min(config.top_k, len(self.detector.id_labels)), dtype=torch.int32)  # (B, K)
         tops = _Tops.none(count, width)
         for start in range(0, count, CHUNK):
-            chunk = slice(start, start + CHUNK)
+            chunk = slice(start, min(start + CHUNK, count))
             images = self.features[chunk]  # (b, D)
-            pos_sim = scoring.similarity(images, self.detector.id_features)  # (b, P)
+            pos_sim = scoring.similarity(images, self.detector.id_features).double()  # (b, P)
             neg_sim = scoring.similarity(images, self._matrix)  # (b, N)
             _, top_pos = scoring.top_labels(pos_sim, config.top_k)  # (b, K)
             top_sim, top = scoring.top_labels(neg_sim, width)  # (b, w)
-            m = min(config.top_k, top.shape[1])
-            pair_sim = self.detector.pair_similarity(images, top_pos, order[top[:, :m]])  # (b, K, m)
+            self._top_pos[chunk] = top_pos.to(torch.int32)
+            pos_sim.scatter_(1, top_pos, _logits(images, self.detector.id_features[top_pos]))
             positive = pos_sim.logsumexp(1)  # (b,)
-            masses = neg_sim[:, : len(self.detector.permutation)].sub_(positive.unsqueeze(1)).exp_()
-            odds[:, chunk] = masses.view(len(images), self.n_groups, -1).sum(2).T  # (b, G, N // G) -> (G, b)
-            self._positive[chunk], self._top_pos[chunk] = positive, top_pos.to(torch.int32)
+            self._positive[chunk] = positive
+            rounded = positive.float().unsqueeze(1)  # (b, 1): (b, N) of float64 would take twice the time
+            masses = neg_sim[:, : len(self.detector.permutation)].sub_(rounded).exp_()
+            of_groups = masses.view(len(images), self.n_groups, -1).sum(2)  # (b, G, N // G) -> (b, G)
+            odds[:, chunk] = (of_groups * torch.exp(rounded - positive.unsqueeze(1))).T
             tops.sim[chunk, : top.shape[1]], tops.label[chunk, : top.shape[1]] = top_sim, top.to(torch.int32)
-            tops.margin[chunk, m : top.shape[1]] = torch.nan
-            tops.margin[chunk, :m] = (pair_sim - top_sim[:, :m].unsqueeze(1)).amax(1)
+            tops.margin[chunk, : top.shape[1]] = torch.nan
+            complete = self._complete(torch.arange(start, chunk.stop), tops.of(chunk))
+            tops.margin[chunk] = complete.margin
             if progress:
                 progress(min(start + CHUNK, count), count)
         self._odds = list(odds.unbind(0))  # G x (B,)
@@ -189,7 +193,7 @@ class Effects:
         tops, found = self._tops, []
         for chunk in self._chunks(len(numbers)):
             sim = scoring.similarity(self.features[chunk], features)  # (b, R)
-            new = torch.exp(sim - self._positive[chunk].unsqueeze(1))  # (b, R)
+            new = self._odds_to(chunk, sim)  # (b, R)
             for place, number in enumerate(numbers):
                 if after._group[number] >= 0:
                     after._odds[after._group[number]][chunk] += new[:, place]
@@ -211,13 +215,17 @@ class Effects:
         after._group = [*self._group, *(zlib.crc32(label.encode()) % self.n_groups for label in names)]
         return after, [after._numbers[negative.label] for negative in negatives]
 
+    def _odds_to(self, chunk: slice, sim: Tensor) -> Tensor:
+        """(b, R) the odds of labels of these logits (b, R) against the ID labels."""
+        return torch.exp(sim - self._positive[chunk].unsqueeze(1)).float()
+
     def _odds_of(self, group: int) -> Tensor:
         """(B,) the odds of a group's negatives against the ID labels."""
         members = [number for number in sorted(self._active) if self._group[number] == group]
         odds = torch.zeros(len(self._positive))
         for chunk in self._chunks(len(members)) if members else ():
             sim = scoring.similarity(self.features[chunk], self._matrix[members])  # (b, N // G)
-            odds[chunk] = torch.exp(sim - self._positive[chunk].unsqueeze(1)).sum(1)
+            odds[chunk] = self._odds_to(chunk, sim).sum(1)
         return odds
 
     def _all_tops(self, rows: Tensor) -> _Tops:
@@ -278,7 +286,7 @@ class Effects:
         found: list[list[tuple[Tensor, _Tops]]] = [[] for _ in sets]
         for chunk in self._chunks(len(numbers)) if numbers else ():
             sim = scoring.similarity(self.features[chunk], features)  # (b, R)
-            new = torch.exp(sim - self._positive[chunk].unsqueeze(1))  # (b, R)
+            new = self._odds_to(chunk, sim)  # (b, R)
             dealt = [self._dealt(new[:, place]) for place in places]  # (b, J) each: what goes to one group
             change = self._change(chunk, torch.cat(dealt, 1))  # (b, sum of J)
             is_entering = sim > last[chunk].unsqueeze(1)  # (b, R)
@@ -348,7 +356,7 @@ class Effects:
     def _series(self) -> tuple[Tensor, list[Tensor]]:
         """(B,) the smallest a_g of each image, and (B,) the means over g of the powers 1 / a_g, 1 / a_g^2, ..."""
         if self._kept_series is None:
-            means = [torch.zeros_like(self._positive) for _ in range(TERMS + 1)]
+            means = [torch.zeros_like(self.neglabel) for _ in range(TERMS + 1)]
             for odds in self._odds:
                 share = (1 + odds).reciprocal_()
                 power = share.clone()
@@ -395,9 +403,9 @@ class Effects:
         for start in range(0, len(rows), PAIRS):
             part = slice(start, start + PAIRS)
             images = self.features[rows[part]]  # (e, D)
-            pair_sim = torch.einsum("ed,ekd->ek", images, pair_features[position[part]])  # (e, K)
-            sim = torch.einsum("ed,ed->e", images, self._matrix[labels[part]])  # (e,)
-            margins[part] = scoring.LOGIT_SCALE * (pair_sim.amax(1) - sim)
+            pair_sim = _logits(images, pair_features[position[part]])  # (e, K)
+            sim = _logits(images, self._matrix[labels[part]].unsqueeze(1))  # (e, 1)
+            margins[part] = pair_sim.amax(1) - sim[:, 0]
         return margins
 
     # --- many labels at a glance ----------------------------------------------------------------------------------
@@ -427,7 +435,7 @@ class Effects:
         for i in torch.nonzero(near)[:, 0].tolist():
             image = slice(i, i + 1)
             sim = scoring.similarity(self.features[image], features)  # (1, R)
-            change = self._change(image, torch.exp(sim - self._positive[i]))[0]  # (R,)
+            change = self._change(image, self._odds_to(image, sim))[0]  # (R,)
             flips += self.before[i] + change < threshold
         return flips
 
@@ -445,3 +453,9 @@ class Effects:
             rows = [i for i, negative in enumerate(negatives) if negative.pos == pos]
             features[rows] = encoder.encode_labels([negatives[i].label for i in rows], templates)
         return features
+
+
+def _logits(features: Tensor, label_features: Tensor) -> Tensor:
+    """(b, K) logits of each image (b, D) with labels of its own (b, K, D), in float64."""
+    logits: Tensor = scoring.LOGIT_SCALE * torch.einsum("bd,bkd->bk", features.double(), label_features.double())
+    return logits
