@@ -1,5 +1,6 @@
 """NegRefine: zero-shot out-of-distribution detection with CLIP and refined negative labels (ICCV 2025)."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .negfilter import NegFilter as NegFilter
     from .reference import import_reference as import_reference
     from .runs import Run as Run
+
+# Torch's threads sleep while they wait for each other. By default they spin, on the cores that read the next pictures.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 _PUBLIC = {
     "cache": {"CachedEncoder"},

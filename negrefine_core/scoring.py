@@ -52,7 +52,8 @@ def neglabel_score(
     permutation = group_permutation(n_negatives, n_groups) if permutation is None else permutation
     groups = n_groups if n_negatives >= n_groups else 1
     size = len(permutation) // groups
-    grouped = neg_sim[:, permutation.to(neg_sim.device)].view(len(neg_sim), groups, size)  # (B, G, N // G)
+    grouped = neg_sim.index_select(1, permutation.to(neg_sim.device))  # (B, G x N // G)
+    grouped = grouped.view(len(neg_sim), groups, size)  # (B, G, N // G)
     positive = pos_sim.logsumexp(1, keepdim=True)  # (B, 1)
     return (positive - grouped.logsumexp(2)).sigmoid().mean(1)  # (B, G) -> (B,)
 
