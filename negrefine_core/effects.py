@@ -62,6 +62,11 @@ class _Tops:
         nothing = torch.full((count, width), -torch.inf)
         return cls(nothing, torch.full((count, width), -1, dtype=torch.int32), nothing.clone())
 
+    @classmethod
+    def joined(cls, parts: Sequence[_Tops]) -> _Tops:
+        """Of the images of all parts, one after the other."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in ("sim", "label", "margin")))
+
     def of(self, rows: Tensor | slice) -> _Tops:
         return _Tops(self.sim[rows], self.label[rows], self.margin[rows])
 
@@ -125,7 +130,7 @@ class Effects:
             pos_sim.scatter_(1, top_pos, _logits(images, self.detector.id_features[top_pos]))
             positive = pos_sim.logsumexp(1)  # (b,)
             self._positive[chunk] = positive
-            rounded = positive.float().unsqueeze(1)  # (b, 1): (b, N) of float64 would take twice the time
+            rounded = positive.float().unsqueeze(1)  # (b, 1)
             masses = neg_sim[:, : len(self.detector.permutation)].sub_(rounded).exp_()
             of_groups = masses.view(len(images), self.n_groups, -1).sum(2)  # (b, G, N // G) -> (b, G)
             odds[:, chunk] = (of_groups * torch.exp(rounded - positive.unsqueeze(1))).T
@@ -190,7 +195,7 @@ class Effects:
         for group in {after._group[number] for number in numbers} - {-1}:
             after._odds[group] = self._odds[group].clone()
         features, last = after._matrix[numbers], self._last()  # (R, D), (B,)
-        tops, found = self._tops, []
+        found = []
         for chunk in self._chunks(len(numbers)):
             sim = scoring.similarity(self.features[chunk], features)  # (b, R)
             new = self._odds_to(chunk, sim)  # (b, R)
@@ -198,9 +203,8 @@ class Effects:
                 if after._group[number] >= 0:
                     after._odds[after._group[number]][chunk] += new[:, place]
             found.append(self._entering(chunk, sim, sim > last[chunk].unsqueeze(1), numbers))
-        for rows, merged in found:
-            tops = tops.with_rows(rows, after._complete(rows, merged)) if len(rows) else tops
-        after._tops = tops
+        rows = torch.cat([images for images, _ in found])  # (b,)
+        after._tops = self._tops.with_rows(rows, after._complete(rows, _Tops.joined([tops for _, tops in found])))
         after._score()
         return after
 
@@ -217,7 +221,9 @@ class Effects:
 
     def _odds_to(self, chunk: slice, sim: Tensor) -> Tensor:
         """(b, R) the odds of labels of these logits (b, R) against the ID labels."""
-        return torch.exp(sim - self._positive[chunk].unsqueeze(1)).float()
+        positive = self._positive[chunk].unsqueeze(1)  # (b, 1)
+        rounded = positive.float()  # with what it lacks made good: float32 takes a tenth of float64's time
+        return (sim - rounded).exp_().mul_(torch.exp(rounded - positive).float())
 
     def _odds_of(self, group: int) -> Tensor:
         """(B,) the odds of a group's negatives against the ID labels."""
@@ -235,7 +241,7 @@ class Effects:
         for part in torch.split(rows, CHUNK):
             sim, place = scoring.top_labels(scoring.similarity(self.features[part], self._matrix[active]), width)
             parts.append(_Tops.none(len(part), width).joined_by(sim, active[place]))
-        return _Tops(*(torch.cat([getattr(p, name) for p in parts]) for name in ("sim", "label", "margin")))
+        return _Tops.joined(parts)
 
     # --- decisions that could be made -----------------------------------------------------------------------------
 

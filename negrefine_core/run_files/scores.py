@@ -126,7 +126,8 @@ def read_score_rows(path: Path, rows: Sequence[int], columns: Sequence[str]) -> 
             starts = np.zeros(len(sizes), dtype=np.int64)
             starts[needed] = np.cumsum(sizes[needed]) - sizes[needed]  # of each part among those that are read
             table = file.read_row_groups(needed.tolist(), columns)
-            found: pd.DataFrame = table.take(np.asarray(rows) - (ends - sizes)[part] + starts[part]).to_pandas()
+            places = np.asarray(rows, dtype=np.int64) - (ends - sizes)[part] + starts[part]
+            found: pd.DataFrame = table.take(places).to_pandas()
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error
     return found
