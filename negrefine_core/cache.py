@@ -8,7 +8,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,6 +97,10 @@ class FeatureStore:
             index.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?)", zip(keys, rows, digests, strict=True))
 
         self._transact(keep)
+
+    def append_all(self, parts: Sequence[tuple[Sequence[str], Tensor]]) -> None:
+        """The same of several (keys, features), written together."""
+        self.append([key for keys, _ in parts for key in keys], torch.cat([features for _, features in parts]))
 
     # --- rows and their digests ---
 
@@ -306,12 +310,12 @@ class CachedEncoder:
         if progress:
             progress(len(labels) - len(todo), len(labels))
         together = int(getattr(self.encoder, "label_chunk", LABEL_CHUNK))
-        with Behind() as behind:
+        with Behind(self._texts.append_all) as behind:
             for start in range(0, len(todo), together):
                 chunk = todo[start : start + together]
                 new = self._encoded([labels[i] for i in chunk], templates)  # (l, D)
                 features[chunk] = new
-                behind.do(partial(self._texts.append, [keys[i] for i in chunk], new))
+                behind.do(([keys[i] for i in chunk], new))
                 if progress:
                     progress(len(labels) - len(todo) + start + len(chunk), len(labels))
         if len(todo) < len(missing):

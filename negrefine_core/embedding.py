@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,13 +63,13 @@ def embed_images(
         raise TypeError("embedding image files needs an OpenClipEncoder")
     files = [image_set.root / path for path in image_set.paths]
     done = 0
-    with ThreadPoolExecutor(workers) as pool, Behind() as behind:
+    with ThreadPoolExecutor(workers) as pool, Behind(store.append_all) as behind:
         for batch in ahead(_batches(pool, model, store, files)):
             chunk = batch.chunk
             chunk.reasons.update(batch.failed)
             if batch.pictures:
                 new = model.encode_pixels(batch.pixels)  # (b, D)
-                behind.do(partial(store.append, [picture.key for picture in batch.pictures], new))
+                behind.do(([picture.key for picture in batch.pictures], new))
                 chunk.take(batch.pictures, new)
             done += batch.count
             if progress:

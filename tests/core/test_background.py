@@ -32,28 +32,40 @@ def test_an_error_in_making_an_item_comes_where_the_item_would_and_ends_the_thre
     assert threading.active_count() == before
 
 
-def test_work_is_done_behind_in_order_and_done_when_it_is_left() -> None:
-    done: list[int] = []
-    with Behind() as behind:
-        for i in range(3 * WAITING):
-            behind.do(lambda i=i: done.append(i))
-    assert done == list(range(3 * WAITING))
+def test_items_are_handed_on_behind_in_order_those_that_wait_together_and_all_when_it_is_left() -> None:
+    turns: list[list[int]] = []
+    first = threading.Event()
+
+    def work(items: list[int]) -> None:
+        turns.append(items)
+        first.wait()
+
+    with Behind(work) as behind:
+        for i in range(WAITING):
+            behind.do(i)
+        first.set()
+        for i in range(WAITING, 3 * WAITING):
+            behind.do(i)
+    assert [i for items in turns for i in items] == list(range(3 * WAITING))
+    assert len(turns) <= 2 + 2 * WAITING  # of the first, all but those of the first turn came together
 
 
 def test_an_error_behind_is_raised_by_the_next_call_or_on_leaving() -> None:
     done: list[str] = []
 
-    def fail() -> None:
-        raise NegRefineError("disk full")
+    def work(items: list[str]) -> None:
+        done.extend(item for item in items if item != "fail")
+        if "fail" in items:
+            raise NegRefineError("disk full")
 
-    with pytest.raises(NegRefineError, match="disk full"), Behind() as behind:  # noqa: PT012
-        behind.do(lambda: done.append("before"))
-        behind.do(fail)
+    with pytest.raises(NegRefineError, match="disk full"), Behind(work) as behind:  # noqa: PT012
+        behind.do("before")
+        behind.do("fail")
     assert done == ["before"]
-    with pytest.raises(KeyError), Behind() as behind:  # noqa: PT012 - what ended the work is raised, not what followed
-        behind.do(fail)
+    with pytest.raises(KeyError), Behind(work) as behind:  # noqa: PT012 - what ended the work is raised, not what followed
+        behind.do("fail")
         raise KeyError
-    with pytest.raises(NegRefineError, match="disk full"), Behind() as behind:  # noqa: PT012
-        behind.do(fail)
+    with pytest.raises(NegRefineError, match="disk full"), Behind(work) as behind:  # noqa: PT012
+        behind.do("fail")
         for _ in range(2 * WAITING):
-            behind.do(lambda: done.append("more"))
+            behind.do("more")
