@@ -76,7 +76,7 @@ class OpenClipEncoder:
         self._dtype = torch.float16 if self.precision == "fp16" else torch.float32
         shapes = (repr(self._preprocess), self.context_length, self.precision, *_tokenizer_of_its_own(self._tokenizer))
         self.fingerprint = _fingerprint(self._model, shapes)
-        self.dim = int(self._raw_text_features(["a"], BARE).shape[1])
+        self.dim = int(self._means(["a"], BARE).shape[1])
 
     @classmethod
     def from_preset(cls, preset: str, device: str = "auto") -> "OpenClipEncoder":
@@ -113,9 +113,7 @@ class OpenClipEncoder:
         features = torch.empty(len(labels), self.dim)  # (L, D)
         for start in range(0, len(labels), self.label_chunk):
             chunk = labels[start : start + self.label_chunk]
-            raw = self._raw_text_features(chunk, templates)  # (l x T, D)
-            raw = raw.view(len(chunk), len(templates), -1)  # (l, T, D)
-            features[start : start + len(chunk)] = functional.normalize(raw.mean(1), dim=-1)  # (l, D)
+            features[start : start + len(chunk)] = functional.normalize(self._means(chunk, templates), dim=-1)  # (l, D)
             if progress:
                 progress(start + len(chunk), len(labels))
         return features
@@ -148,16 +146,20 @@ class OpenClipEncoder:
         return functional.normalize(self._model.encode_image(there).float(), dim=-1).cpu()  # (B, D)
 
     @torch.inference_mode()
-    def _raw_text_features(self, labels: Sequence[str], templates: Sequence[str]) -> Tensor:
-        """(L x T, D) features of labels in templates before normalisation, on the device."""
+    def _means(self, labels: Sequence[str], templates: Sequence[str]) -> Tensor:
+        """(L, D) each label's mean over its templates' features before normalisation, on the device."""
+
+        def mean(raw: Tensor) -> Tensor:
+            return raw.view(-1, len(templates), raw.shape[1]).mean(1)  # (l x T, D) -> (l, D)
+
         if self._text_tower is None:
             tokens = self.tokens.rows(labels, templates)  # (L x T, W)
-            return self._full_context_features(functional.pad(tokens, (0, self.context_length - tokens.shape[1])))
+            return mean(self._full_context_features(functional.pad(tokens, (0, self.context_length - tokens.shape[1]))))
         trees = ahead(self.trees(labels, templates))
-        return torch.cat([halving(self.encode_tree, tree, PrefixTree.halves) for tree in trees])  # (L x T, D)
+        return torch.cat([mean(halving(self.encode_tree, tree, PrefixTree.halves)) for tree in trees])
 
     def trees(self, labels: Sequence[str], templates: Sequence[str]) -> Iterator[PrefixTree]:
-        """The prefix trees of labels in templates."""
+        """The prefix trees of labels in templates; a label's texts are in one."""
         together = max(1, TREE_BATCH // len(templates))  # labels
         for start in range(0, len(labels), together):
             rows = self.tokens.rows(labels[start : start + together], templates)  # (n, W)
