@@ -20,7 +20,7 @@ def batches_notice(run: Run) -> None:
     if not under_way:
         return
     questions = sum(sent.questions for sent in under_way)
-    judges = ", ".join(sorted({plain(run.judge_name(sent.judge)) for sent in under_way}))
+    judges = ", ".join(sorted({plain(run.short_judge_name(sent.judge)) for sent in under_way}))
     count, them = ("A batch", "it") if len(under_way) == 1 else (f"{len(under_way):,} batches", "them")
     st.info(
         f"{count} of {questions:,} questions to {judges} under way, the first sent on {under_way[0].time[:10]}. "
