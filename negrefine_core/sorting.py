@@ -102,6 +102,19 @@ def write_zip(run: Run, image_set: str, table: pd.DataFrame, file: IO[bytes]) ->
     return count
 
 
+def write_copies(run: Run, images: pd.DataFrame, file: IO[bytes]) -> int:
+    """The pictures of a scored table (columns `image_set` and `path`) as an archive, in a folder for each image set
+    below their paths, with the table in it, `images.csv`; returns their number. Pictures that are gone are left out."""
+    count, folders = 0, folder_names(images["image_set"])
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("images.csv", images.to_csv(index=False))
+        for image_set, path in zip(images["image_set"], images["path"], strict=True):
+            with contextlib.suppress(NegRefineError):
+                archive.write(locate(run, image_set, path), f"{folders[image_set]}/{path}")
+                count += 1
+    return count
+
+
 def size(run: Run, image_set: str, paths: Iterable[str]) -> int:
     """The bytes of these pictures of a set, of those that are there."""
     total = 0

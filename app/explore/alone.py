@@ -11,16 +11,19 @@ from ..shared import links
 from ..shared.marks import marks_line
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages, marked
-from ..shared.view import ALL_IMAGES
+from ..shared.view import ALL_IMAGES, bound
 from ..shared.words import plain, plural
 from .brush import brushed_histogram
 from .controls import choose_score, choose_sets_alone
+from .image_map import image_map
 from .pictures import picture_tools, pictures
+from .saved import comparison
 from .search import nearest_labels, search_line
 from .threshold_controls import choose_rule, threshold_slider
 from .tiles import outcome_tile
 from .view import ExploreView
 
+SECTIONS = {"pictures": "Pictures", "map": "Map"}
 _UNMARKED = ALL_IMAGES | {"marked": "no", "image": "", "back": "explore"}
 WHY = (
     "On each picture: the class and the negative label that it is most similar to (100 × cosine). The score weighs all "
@@ -50,18 +53,33 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
     marks_line(run, images)
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.segmented_control(
+            "Below",
+            list(SECTIONS),
+            format_func=SECTIONS.__getitem__,
+            label_visibility="collapsed",
+            required=True,
+            **bound(view, "show", view.show if view.show in SECTIONS else "pictures"),
+        )
         picture_tools(run, view, images, shown)
         _to_marking(run, view, images)
         st.page_link(links.page("score"), label="Say what it shows", icon=":material/label:", query_params=view.query())
+    comparison(run, view, images)
     with st.container(key="beside"):
         left, right = st.columns([5, 3], gap="medium")
     with left:
-        st.caption(WHY)
-        pictures(run, view, images, shown)
+        if view.show == "map":
+            image_map(run, view, images, shown)
+        else:
+            st.caption(WHY)
+            pictures(run, view, images, shown)
     with right:
-        if view.is_search:
-            nearest_labels(run, view)
-        _histogram(view, images)
+        if view.show == "map":
+            pictures(run, view, images, shown)
+        else:
+            if view.is_search:
+                nearest_labels(run, view)
+            _histogram(view, images)
     skipped = run.skipped[run.skipped["image_set"] == name]
     if len(skipped):
         with st.expander(f"Unreadable, and left out: {len(skipped):,}"):

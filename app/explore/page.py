@@ -10,15 +10,17 @@ from negrefine_core.show import charts
 
 from ..shared import frame
 from ..shared.cached import cached_by
+from ..shared.looked_at import looked_at
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages
-from ..shared.search import searched
 from ..shared.view import switch
 from .alone import image_set_alone
 from .brush import brushed_histogram
 from .controls import choose_known_sets, choose_score, choose_sets_alone
+from .image_map import image_map
 from .metrics_table import metrics_table
 from .pictures import picture_tools, pictures
+from .saved import comparison
 from .search import nearest_labels, search_box, search_line
 from .threshold_controls import choose_rule, threshold_slider
 from .tiles import outcome_tile
@@ -33,7 +35,7 @@ def _draw(run: Run, view: ExploreView) -> None:
     )
     with search:
         search_box(view)
-    images = searched(run, view, ScoredImages.of(run, view))
+    images = looked_at(run, view, ScoredImages.of(run, view))
     if images is None:
         return
     if images.is_alone:
@@ -50,11 +52,18 @@ def _draw(run: Run, view: ExploreView) -> None:
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _choose_section(run, view)
-        if view.show == "pictures":
+        if view.show in ("pictures", "map"):
             st.space("stretch")
             picture_tools(run, view, images, shown)
+    comparison(run, view, images)
     if view.show == "unreadable":
         _unreadable(run)
+    elif view.show == "map":
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            image_map(run, view, images, shown)
+        with right:
+            pictures(run, view, images, shown)
     elif view.show == "metrics":
         metrics_table(run, view, images)
         left, right = st.columns([3, 2], gap="medium")
@@ -112,7 +121,9 @@ def _outcome_tiles(view: ExploreView, images: ScoredImages) -> None:
 
 
 def _choose_section(run: Run, view: ExploreView) -> None:
-    labels = {"pictures": "Pictures", "metrics": "Metrics", "unreadable": f"Unreadable ({len(run.skipped):,})"}
+    labels = {"pictures": "Pictures", "map": "Map", "metrics": "Metrics"}
+    if len(run.skipped) or view.show == "unreadable":
+        labels["unreadable"] = f"Unreadable ({len(run.skipped):,})"
     switch("Below", labels, view, "show")
 
 

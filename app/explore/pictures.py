@@ -10,11 +10,13 @@ from ..shared.scored_images import ScoredImages
 from ..shared.view import SORTS, bound
 from .exports import exports
 from .filters import filters
+from .saved import saved_selections
 from .view import ExploreView
 
 
 def picture_tools(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarray) -> None:
     filters(view, images)
+    saved_selections(run, view, images, shown)
     _choose_sort(view, images)
     exports(run, images, shown)
 

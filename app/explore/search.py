@@ -37,7 +37,7 @@ def search_box(view: ExploreView) -> None:
 
 def search_line(view: ExploreView, images: ScoredImages) -> None:
     """What was searched for, how many images are looked at, and the way back to all."""
-    if images.is_within is None:
+    if "similarity" not in images.table:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(

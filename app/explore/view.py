@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from ..shared.view import View, choice
 
 CURVES = {"roc": "ROC", "pr": "Precision–recall"}
+COLOURS = {
+    "kind": "ID or OOD", "outcome": "Outcome", "score": "Score", "class": "Class it looks like", "set": "Image set",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ExploreView(View):
-    """`curve` beside the histogram, and what to `show` below."""
+    """`curve` beside the histogram, and what to `show` below. On the map the points have a `colour` by
+    something. A selection is compared `against` another."""
 
     curve: str = choice(*CURVES)
-    show: str = choice("pictures", "metrics", "unreadable")
+    show: str = choice("pictures", "map", "metrics", "unreadable")
+    colour: str = choice(*COLOURS)
+    against: str = ""

@@ -14,11 +14,11 @@ from negrefine_core.show import charts
 from ..shared import frame, links, pictures
 from ..shared.address import Address
 from ..shared.gallery import described, reasons, taken_for
+from ..shared.looked_at import looked_at
 from ..shared.marks import mark_buttons, marks_line
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.reviewer import name_field
 from ..shared.scored_images import ScoredImages, sets_by_themselves
-from ..shared.search import searched
 from ..shared.view import change
 from ..shared.words import percent, plain
 from .labels import matched_labels, score_parts
@@ -34,7 +34,7 @@ def _draw(run: Run, view: ImageView) -> None:
     images = ScoredImages.of(run, view)
     if own_picture(run, view, images):
         return
-    found = searched(run, view, images)
+    found = looked_at(run, view, images)
     if found is None:
         return
     images = found

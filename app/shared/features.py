@@ -143,11 +143,16 @@ def detector(run: Run) -> NegRefineDetector:
 )
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
+    paths = run.scores(image_set, ["path"])["path"].tolist()
+    return some_features(run, image_set, paths, np.arange(len(paths)))
+
+
+def some_features(run: Run, image_set: str, paths: Sequence[str], wanted: np.ndarray) -> ImageFeatures:
+    """The same of the pictures at these places of its `paths` alone."""
     from negrefine_core.embedding import all_features
     from negrefine_core.image_sets import ImageSet
 
-    paths = run.scores(image_set, ["path"])["path"].tolist()
-    rows = np.flatnonzero(belonging(run, image_set, paths))
+    rows = wanted[belonging(run, image_set, [paths[row] for row in wanted])]
     pictures = ImageSet(image_set, run.image_root(image_set), tuple(paths[row] for row in rows))
     kept, features = all_features(encoder(run), pictures)
     return ImageFeatures(image_set, tuple(pictures.paths[i] for i in kept), rows[kept], len(paths), features)

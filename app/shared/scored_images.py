@@ -111,7 +111,8 @@ class ScoredImages:
     """`table` has a row an image of the view's sets: the run's columns, of lists the first value alone, `image_set`,
     `outcome` and, of sets that are compared, `is_id`; of a set by itself `marked`, what a person said of it: "ID",
     "OOD" or "". `known` are the images that thresholds come from. Where something is searched for, the table has the
-    `similarity` of each image to it, and `is_within` says which are the nearest. `rows` has all that is known of some
+    `similarity` of each image to it. `is_within` says which images are looked at, where these are not all: the nearest
+    to it, or those of a selection. `rows` has all that is known of some
     images."""
 
     table: pd.DataFrame
@@ -139,11 +140,15 @@ class ScoredImages:
         alone. An image without one, which cannot be read any more, is none of them."""
         found = similarity.reindex(by_address(self.table).index).set_axis(self.table.index)
         kept = found.rank(ascending=False, method="first") <= (most or len(found))
-        return replace(self, table=self.table.assign(similarity=found), is_within=kept)
+        return replace(self, table=self.table.assign(similarity=found)).only(kept)
+
+    def only(self, kept: pd.Series) -> "ScoredImages":
+        """The same with these images (B,) looked at alone, of those that are."""
+        return replace(self, is_within=kept if self.is_within is None else self.is_within & kept)
 
     @property
     def looked_at(self) -> pd.DataFrame:
-        """The images among which filters choose: all of them, or those that were searched for."""
+        """The images among which filters choose: all of them, or those searched for or selected."""
         return self.table if self.is_within is None else self.table[self.is_within]
 
     @property

@@ -1,4 +1,4 @@
-"""How similar a view's images are to words, or to one of them, by the features of the run's model."""
+"""How similar images are to words, or to one of them, by the features of the run's model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,30 +10,13 @@ from negrefine_core.paths import file_state
 from negrefine_core.pictures import locate
 from negrefine_core.runs import Run
 
-from . import background, errors, features
+from . import background, features
 from .address import Address
-from .scored_images import ScoredImages
-from .view import View
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LONGEST = 200  # characters: models read the first 77 tokens of a text, mostly
-
-
-def searched(run: Run, view: View, images: ScoredImages) -> ScoredImages | None:
-    """The images that are nearest to what the view searches for, all where that is nothing or cannot be searched for,
-    which is said; None and a sign of waiting until they are found."""
-    if not view.is_search:
-        return images
-    try:
-        found = similarities(run, images.sets.names, view.words.strip(), view.like)
-    except NegRefineError as error:
-        errors.show(error, "warning")
-        return images
-    if found is None:
-        return None
-    return images.nearest(found, int(view.nearest) if view.nearest.isdigit() else None)
 
 
 def similarities(run: Run, image_sets: Sequence[str], words: str = "", like: str = "") -> pd.Series | None:

@@ -37,7 +37,7 @@ NEAREST = {"48": "48 images", "12": "12 images", "192": "192 images", "all": "Al
 MARKED = {"no": "Not marked yet", "yes": "Marked", "wrong": "Marked, and taken for the other kind"}
 ALL_IMAGES: dict[str, Any] = {  # no filter
     "outcome": "", "low": None, "high": None, "taken": "", "shows": "", "file": "", "marked": "", "page": 1,
-    "words": "", "like": "",
+    "words": "", "like": "", "selection": "",
 }  # fmt: skip
 Choice = TypeVar("Choice", bound=str)
 
@@ -129,10 +129,10 @@ class View:
     `run` empty = the bundled run; `id` empty = the run's own; `ood` empty = every set that was said to be OOD. `alone`
     names an image set that is looked at by itself, such as one of which nobody knows what it shows. `threshold` is a
     rule, "marks" or a number. `words` or an image (SET/PATH) that others are `like` are searched for, and the `nearest`
-    looked at. `outcome`, `low` and `high` around the scores, the class that an image is `taken` for,
-    the one that it `shows`, a text in its `file`'s path and whether it is `marked` say which images are shown, `sort`
-    and `page` in what order and which of them. `image` is SET/PATH, and `back` the page whose gallery it was opened
-    from.
+    looked at; a `selection`, by its name or id, is looked at alone. `outcome`, `low` and `high` around the scores, the
+    class that an image is `taken` for, the one that it `shows`, a text in its `file`'s path and whether it is `marked`
+    say which images are shown, `sort` and `page` in what order and which of them. `image` is SET/PATH, and `back` the
+    page whose gallery it was opened from.
 
     `carried` are the parameters of other pages, which are kept as they came: the way back finds them.
     """
@@ -154,6 +154,7 @@ class View:
     words: str = ""
     like: str = ""
     nearest: str = choice(*NEAREST)
+    selection: str = ""
     sort: str = choice(*SORTS)
     page: int = count()
     image: str = ""

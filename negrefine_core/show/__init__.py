@@ -11,6 +11,7 @@ from .tables import Html as Html
 from .tables import detector_card as detector_card
 from .tables import differences as differences
 from .tables import effect as effect
+from .tables import error_groups as error_groups
 from .tables import gallery as gallery
 from .tables import pictures as pictures
 from .tables import scored as scored

@@ -23,6 +23,11 @@ BINS = 40
 MAGNIFIED = (100, 50, 20, 10, 5, 2)  # how many times as tall bars may be drawn that are too low on the other's scale
 DRAWN_POINTS = 1000  # a curve of more points looks the same and loads slower
 HEIGHT = 340
+GROUP_COLOURS = (ID_COLOUR, OOD_COLOUR, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+CIRCLE, DIAMOND = 0, 2  # plotly's symbols by number: their names take ten times the room
+OTHERS = "others"  # the group of what would need a further colour
+SVG_POINTS = 5_000  # of a map: more are drawn by WebGL, which is slower to begin
+NAMED_POINTS = 20_000  # a map of more tells no names, which would take as long as the map
 DOTTED = {"color": NEUTRAL, "width": 1, "dash": "dot"}
 DASHED = {"color": NEUTRAL, "width": 2, "dash": "dash"}
 
@@ -462,6 +467,59 @@ def label_similarities(image: pd.Series) -> go.Figure:
         ticktext=[_short(label) for *_, label in bars],
     )
     return _framed(figure, height=110 + 28 * len(bars))
+
+
+def image_map(table: pd.DataFrame, colour_by: str, title: str = "", is_shown: np.ndarray | None = None) -> go.Figure:
+    """A point an image, at `x` and `y`, in the colour of its group or, where the column holds numbers, of its value.
+
+    `table` has a row an image; `name` is told where it is pointed at, and ID images are circles, OOD ones diamonds,
+    where `is_id` says so. Images that are not shown (B,) are faint. Each point carries its row number (`customdata`).
+    """
+    shown = np.ones(len(table), dtype=bool) if is_shown is None else is_shown
+    figure, is_named = go.Figure(), len(table) <= NAMED_POINTS
+    scatter = go.Scatter if len(table) <= SVG_POINTS else go.Scattergl
+    size = 8 if len(table) <= 2000 else 5
+    values = table[colour_by]
+    is_scale = pd.api.types.is_float_dtype(values)
+    groups = {title: np.ones(len(table), dtype=bool)} if is_scale else _groups(values)
+    for (name, where), colour in zip(groups.items(), [*GROUP_COLOURS, NEUTRAL], strict=False):
+        rows = np.flatnonzero(where)  # (n,)
+        part = table.iloc[rows]
+        marker: dict[str, Any] = {"size": size, "color": NEUTRAL if name == OTHERS else colour}
+        if is_scale:
+            marker |= {"color": part[colour_by], "colorscale": "Cividis", "showscale": True}
+            marker |= {"colorbar": {"title": {"text": _short(title), "side": "right"}, "thickness": 12}}
+        if "is_id" in part:
+            marker["symbol"] = np.where(part["is_id"], CIRCLE, DIAMOND).astype("int8")
+        chosen = np.flatnonzero(shown[rows])
+        figure.add_trace(
+            scatter(
+                x=part["x"].to_numpy(),
+                y=part["y"].to_numpy(),
+                mode="markers",
+                name=f"{_short(str(name))} ({len(rows):,})",
+                marker=marker | {"opacity": 0.85},
+                customdata=rows,
+                text=[_short(text, 60) for text in part["name"]] if is_named else None,
+                hovertemplate="%{text}<extra></extra>" if is_named else f"{_short(str(name))}<extra></extra>",
+                selectedpoints=None if len(chosen) == len(rows) and shown.all() else chosen,
+                unselected={"marker": {"opacity": 0.1}},
+                showlegend=not is_scale,
+            )
+        )
+    bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": False, "title": ""}
+    figure.update_layout(xaxis=bare, yaxis=bare | {"scaleanchor": "x"}, dragmode="lasso")
+    return _framed(figure, height=520)
+
+
+def _groups(values: pd.Series) -> dict[str, np.ndarray]:
+    """(B,) which points are in each group: the largest ones as there are colours, in order, and the others together."""
+    counts = values.value_counts()
+    named = list(counts.index[: len(GROUP_COLOURS)])
+    ordered = sorted(named) if len(counts) <= len(GROUP_COLOURS) else named
+    groups = {str(name): (values == name).to_numpy() for name in ordered}
+    rest = ~values.isin(named).to_numpy()
+    return groups | ({OTHERS: rest} if rest.any() else {})
 
 
 def _curve(x: Any, y: Any, thresholds: Any, x_title: str, y_title: str) -> go.Figure:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .. import operating_point
 from ..comparison import Difference
+from ..error_groups import error_groups as grouped
 from ..errors import NegRefineError
 from ..pictures import locate
 from ..runs import Run
@@ -20,6 +22,7 @@ from .thumbnails import data_uri, shrunk
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from ..detector import NegRefineDetector
     from ..effects import Effect
@@ -134,6 +137,31 @@ def table(frame: pd.DataFrame, title: str = "", limit: int = 12) -> Html:
     above = f"<p><b>{html.escape(title)}</b></p>" if title else ""
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return Html(f"{above}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}", shown.to_string())
+
+
+def error_groups(images: pd.DataFrame, features: "Tensor", score: str = "negrefine", limit: int = 12) -> Html:
+    """A scored table's mistakes at the threshold that keeps 95% of the ID images, in groups of alike pictures.
+
+    Args:
+        images: from `scored`.
+        features: (B, D) of the same images, from `pipeline.image_features`.
+        score: the column of the score.
+        limit: how many groups are shown, the largest first.
+    """
+    at = operating_point.threshold(images, score)
+    judged = images.assign(outcome=operating_point.outcomes(images, score, at))
+    groups = grouped(judged, features.numpy())
+    rows = [
+        {
+            "group": group.name,
+            "images": len(group.rows),
+            "kind": "OOD let in" if group.outcome == "FP" else "ID missed",
+            "files": list(images["file"].iloc[group.rows[:SHOWN_NAMES]]),
+        }
+        for group in groups
+    ]
+    count = sum(len(group.rows) for group in groups)
+    return table(pd.DataFrame(rows), f"{count:,} mistakes in {len(groups):,} groups of alike pictures", limit)
 
 
 def _heading(name: object) -> str:

@@ -178,11 +178,11 @@ def test_a_view_survives_the_url() -> None:
         "run": "r", "id": "i", "ood": ("a", "b"), "alone": "u", "score": "csp", "threshold": "1.25",
         "convention": "ood-positive", "outcome": "FP", "low": -1.5, "high": 2.0, "taken": "t",
         "shows": "s", "file": "f", "marked": "no", "words": "striped animal", "like": "b/c", "nearest": "12",
-        "sort": "nearest", "page": 3,
+        "selection": "striped ones", "sort": "nearest", "page": 3,
         "image": "a/b", "back": "compare",
     }  # fmt: skip
     views: tuple[View, ...] = (
-        ExploreView(**shared, curve="pr", show="metrics"),
+        ExploreView(**shared, curve="pr", show="metrics", colour="score", against="others"),
         ImageView(**shared, off_ids=("salt, pepper",), off=("mud", "rust")),
         ReviewView(
             **shared, level="class", row=" ", crossed="won", queue="kept", order="impact", search="sage",

@@ -1,9 +1,14 @@
 """The app in a real browser: the walk from the first screen to an image and back, and the URL that keeps it."""
 
+import numpy as np
 import pytest
+from negrefine_app.explore.image_map import MOST
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import drawn, expect_text, expect_url
+from negrefine_core import image_maps, selections
+from negrefine_core.image_maps import ImageMap
+from negrefine_core.runs import Run
+from tests.support.browser import drawn, expect_text, expect_url, insist
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("walked")]
 
@@ -78,3 +83,44 @@ def test_the_menu_keeps_the_view(page: Page, address: str) -> None:
     expect_url(page, r"/image\?run=walked&outcome=TP")
     expect_text(page, r"^1 of \d+")
     expect(page).to_have_title("Image · NegRefine Explorer")
+
+
+def test_a_line_drawn_on_the_map_chooses_images_that_are_saved_under_a_name_and_found_again(
+    page: Page, address: str, walked: Run
+) -> None:
+    names, count = ("animals", "food"), 60
+    places = np.stack([np.arange(count) % 10, np.arange(count) // 10], axis=1).astype("float32")  # a grid
+    image_maps.keep_map(walked, names, MOST, ImageMap(np.arange(count), places))
+    page.goto(f"{address}/explore?run=walked&show=map")
+    plot = page.locator(".js-plotly-plot .nsewdrag").first
+    plot.wait_for()
+    drawn(page)
+    box = plot.bounding_box()
+
+    def draw() -> None:
+        page.mouse.move(box["x"] + 2, box["y"] + 2)
+        page.mouse.down()
+        for across, down in ((0.5, 0.0), (0.5, 1.0), (0.0, 1.0)):  # the left half
+            place = box["x"] + 2 + across * (box["width"] - 4), box["y"] + 2 + down * (box["height"] - 4)
+            page.mouse.move(*place, steps=6)
+        page.mouse.up()
+
+    insist(page, draw, lambda: "selection=~" in page.url)
+    expect_text(page, r"1 – 24 of 30 images")
+    drawn(page)
+    page.locator(".st-key-gallery a").first.click()
+    expect_text(page, r"^1 of 30")
+    drawn(page)
+    page.get_by_role("link", name="Back to Explore").click()
+    expect_text(page, r"1 – 24 of 30 images")
+    drawn(page)
+    page.get_by_role("button", name="Selections").click()
+    page.get_by_role("textbox", name="Save the 30 images shown as").fill("left half")
+    page.keyboard.press("Enter")
+    drawn(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect_url(page, r"selection=left(\+|%20)half")
+    page.reload()
+    expect_text(page, r"1 – 24 of 30 images")
+    expect(page.get_by_role("button", name="Leave “left half”")).to_be_visible()
+    assert sum(map(len, selections.read(walked, "left half").images.values())) == 30

@@ -128,7 +128,7 @@ def test_filters_narrow_the_gallery_and_are_taken_off_together(run: Run) -> None
 def test_the_sorted_list_and_the_folders_hold_what_is_shown(run: Run) -> None:
     app = opened(threshold="1.5", file="animals/")
     downloads = {button.label: button for button in app.get("download_button")}
-    assert set(downloads) == {"Sorted list (CSV)", "Folders (ZIP)"}
+    assert set(downloads) == {"Sorted list (CSV)", "Folders (ZIP)", "Pictures (ZIP)"}
 
 
 @pytest.mark.browser

@@ -1,0 +1,202 @@
+"""The map of the images in Explore: alike ones lie near each other, and a line around some selects them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from negrefine_core import image_maps, maps, selections
+from negrefine_core.errors import NegRefineError
+from negrefine_core.image_maps import ImageMap
+from negrefine_core.runs import Run
+from negrefine_core.show import charts
+
+from ..shared import background, errors, features
+from ..shared.address import Address
+from ..shared.gallery import image_card, kind
+from ..shared.scored_images import ScoredImages
+from ..shared.view import bound, change
+from .mistakes import mistakes_in_groups
+from .view import COLOURS, ExploreView
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST = 100_000  # images drawn; of more a sample
+LISTED = 10_000  # rows of the table beside it
+HELP = (
+    "Each image is a point, and alike images lie near each other: PCA of the features of the run’s model, which shows "
+    "the two directions in which they differ most. Draw a line around some (or a box, by the buttons above the map) to "
+    "look at these alone; with the shift key one more is added. A click on a point shows its picture."
+)
+
+
+def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarray) -> None:
+    names = images.sets.names
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _choose_colour(view, images)
+        st.markdown("**Alike images lie near each other**", help=HELP, width="content")
+    key = ("map", run.info.fingerprint, run.state(scores=names), MOST)
+    try:
+        made = background.result(key, lambda: _map(run, names, images.table), "Drawing the map")
+    except NegRefineError as error:
+        errors.show(error, "warning")
+        return
+    if made is None:
+        return
+    table = _points(images, made, view)
+    chart_key = f"map_{'_'.join(names)}_{view.selection}_{view.image}"
+    st.plotly_chart(
+        charts.image_map(table, "group", images.score.name, np.isin(made.rows, shown)),
+        key=chart_key,
+        on_select=lambda: _select(run, view, chart_key, table),
+        selection_mode=("points", "box", "lasso"),
+        config={"displaylogo": False, "displayModeBar": True, "modeBarButtonsToRemove": ["toImage"]},
+        alt=f"Map of {len(table):,} images by {COLOURS[view.colour]}; the table below holds the same images",
+    )
+    if len(made.rows) < len(images.table):
+        st.caption(_left_out(images, made))
+    _opened(run, view, images)
+    if not images.is_alone:
+        mistakes_in_groups(run, view, images)
+    _as_table(run, view, images, table)
+
+
+def _left_out(images: ScoredImages, made: ImageMap) -> str:
+    count = len(images.table)
+    if count > MOST:
+        return f"A sample of {len(made.rows):,} of {count:,} images, of each set in proportion."
+    return f"{count - len(made.rows):,} images cannot be read any more and are left out."
+
+
+def _choose_colour(view: ExploreView, images: ScoredImages) -> None:
+    offered = {name: words for name, words in COLOURS.items() if not (images.is_alone and name in ("kind", "set"))}
+    st.selectbox(
+        "Colour",
+        list(offered),
+        format_func=offered.__getitem__,
+        width=210,
+        **bound(view, "colour", view.colour if view.colour in offered else "outcome"),
+    )
+
+
+def _points(images: ScoredImages, made: ImageMap, view: ExploreView) -> pd.DataFrame:
+    """A row a point: its place, its image's row and name, and what its colour says."""
+    table = images.table.iloc[made.rows]
+    colour = view.colour
+    if images.is_alone and colour in ("kind", "set"):
+        colour = "outcome"
+    group: pd.Series
+    if colour == "score":
+        group = table[images.score.column].astype(float)
+    elif colour == "kind":
+        group = table["is_id"].map({True: "ID", False: "OOD"})
+    else:
+        group = {
+            "outcome": table["outcome"].astype(str),
+            "class": table["id_labels"].astype(str),
+            "set": table["image_set"].astype(str),
+        }[colour]
+    points = table[[name for name in ("image_set", "path", "is_id", "outcome") if name in table]]
+    return points.assign(
+        x=made.places[:, 0],
+        y=made.places[:, 1],
+        name=table["image_set"].astype(str) + ": " + table["path"].astype(str),
+        group=group,
+        score=table[images.score.column],
+    ).reset_index(drop=True)
+
+
+def _map(run: Run, names: "Sequence[str]", table: pd.DataFrame) -> ImageMap:
+    """The map that was made before, or a new one."""
+    if kept := image_maps.read_map(run, names, MOST):
+        return kept
+    rows, parts = [], []
+    in_set = table["image_set"].astype(str).to_numpy()
+    drawn = maps.sample(in_set, MOST)
+    for name in names:
+        places = np.flatnonzero(in_set == name)  # of its rows in the table, in the order of its scores
+        wanted = np.flatnonzero(np.isin(places, drawn))
+        if len(wanted) == len(places):
+            found = features.image_features(run, name)
+        else:
+            found = features.some_features(run, name, table["path"].iloc[places].tolist(), wanted)
+        rows.append(places[found.rows])
+        parts.append(found.features.numpy())
+    made = ImageMap(np.concatenate(rows), maps.pca(np.concatenate(parts)))
+    image_maps.keep_map(run, names, MOST, made)
+    return made
+
+
+@errors.told
+def _select(run: Run, view: ExploreView, key: str, table: pd.DataFrame) -> None:
+    """What an outline or a box holds is the selection; a single point is opened below."""
+    said = st.session_state[key]["selection"]
+    outlines = [np.array([area["x"], area["y"]], dtype=float).T for area in said["lasso"]]  # (n, 2) each
+    outlines += [_corners(area["x"], area["y"]) for area in said["box"]]
+    if outlines:
+        places = table[["x", "y"]].to_numpy()
+        held = np.any([maps.inside(places, outline) for outline in outlines], axis=0)
+        _take(run, view, table[held])
+    elif said["points"]:
+        row = said["points"][0]["customdata"]
+        image = table.iloc[int(row[0] if isinstance(row, list) else row)]
+        change(view, image=str(Address.of(image)))
+
+
+def _corners(x: "Sequence[float]", y: "Sequence[float]") -> np.ndarray:
+    return np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], dtype=float)
+
+
+def _take(run: Run, view: ExploreView, chosen: pd.DataFrame) -> None:
+    """Look at these images alone; at all, where there are none."""
+    if chosen.empty:
+        change(view, selection="", page=1)
+        return
+    selection = selections.of_images(chosen)
+    selections.keep(run, selection)
+    change(view, selection=selection.name, page=1)
+
+
+def _opened(run: Run, view: ExploreView, images: ScoredImages) -> None:
+    """The picture of the point that was clicked; it leads to its page."""
+    if not view.image:
+        return
+    found = images.table[Address.parse(view.image).rows(images.table)]
+    if len(found):
+        with st.container(key="gallery_point"), st.container(key=f"card_{kind(found.iloc[0])}_point"):
+            image_card(run, view, images, images.rows(run, [found.index[0]]).iloc[0])
+
+
+def _as_table(run: Run, view: ExploreView, images: ScoredImages, table: pd.DataFrame) -> None:
+    """The same choice without a mouse: rows are ticked by the space key, and sorted by a column's head."""
+    with st.expander("The same as a table"):
+        st.caption("Tick images to look at these alone. The columns Across and Up are the places on the map.")
+        listed = table.head(LISTED)
+        key = f"map_table_{'_'.join(images.sets.names)}"
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Image": listed["path"],
+                    "Set": listed["image_set"],
+                    "Outcome": listed["outcome"],
+                    "Score": listed["score"],
+                    "Across": listed["x"],
+                    "Up": listed["y"],
+                }
+            ),
+            key=key,
+            hide_index=True,
+            height=300,
+            on_select=lambda: _tick(run, view, key, listed),
+            selection_mode="multi-row",
+            alt="The images of the map with their places",
+        )
+        if len(table) > LISTED:
+            st.caption(f"The first {LISTED:,} of {len(table):,} images.")
+
+
+@errors.told
+def _tick(run: Run, view: ExploreView, key: str, listed: pd.DataFrame) -> None:
+    _take(run, view, listed.iloc[st.session_state[key]["selection"]["rows"]])
