@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST = 100_000  # images drawn; of more a sample
 LISTED = 10_000  # rows of the table beside it
+OF_SEVERAL = ("kind", "set")  # colours that tell nothing of a set by itself
 HELP = (
     "Each image is a point, and alike images lie near each other: PCA of the features of the run’s model, which shows "
     "the two directions in which they differ most. Draw a line around some (or a box, by the buttons above the map) to "
@@ -71,33 +72,30 @@ def _left_out(images: ScoredImages, made: ImageMap) -> str:
 
 
 def _choose_colour(view: ExploreView, images: ScoredImages) -> None:
-    offered = {name: words for name, words in COLOURS.items() if not (images.is_alone and name in ("kind", "set"))}
+    offered = {name: words for name, words in COLOURS.items() if not (images.is_alone and name in OF_SEVERAL)}
     st.selectbox(
         "Colour",
         list(offered),
         format_func=offered.__getitem__,
         width=210,
-        **bound(view, "colour", view.colour if view.colour in offered else "outcome"),
+        **bound(view, "colour", _colour(view, images)),
     )
+
+
+def _colour(view: ExploreView, images: ScoredImages) -> str:
+    return "outcome" if images.is_alone and view.colour in OF_SEVERAL else view.colour
 
 
 def _points(images: ScoredImages, made: ImageMap, view: ExploreView) -> pd.DataFrame:
     """A row a point: its place, its image's row and name, and what its colour says."""
-    table = images.table.iloc[made.rows]
-    colour = view.colour
-    if images.is_alone and colour in ("kind", "set"):
-        colour = "outcome"
+    table, colour = images.table.iloc[made.rows], _colour(view, images)
     group: pd.Series
     if colour == "score":
         group = table[images.score.column].astype(float)
     elif colour == "kind":
         group = table["is_id"].map({True: "ID", False: "OOD"})
     else:
-        group = {
-            "outcome": table["outcome"].astype(str),
-            "class": table["id_labels"].astype(str),
-            "set": table["image_set"].astype(str),
-        }[colour]
+        group = table[{"outcome": "outcome", "class": "id_label", "set": "image_set"}[colour]].astype(str)
     points = table[[name for name in ("image_set", "path", "is_id", "outcome") if name in table]]
     return points.assign(
         x=made.places[:, 0],

@@ -509,7 +509,8 @@ def image_map(table: pd.DataFrame, colour_by: str, title: str = "", is_shown: np
         )
     bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": False, "title": ""}
     figure.update_layout(xaxis=bare, yaxis=bare | {"scaleanchor": "x"}, dragmode="lasso")
-    return _framed(figure, height=520)
+    legend = {"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "itemclick": False}  # above it are the tools
+    return _framed(figure, height=520).update_layout(legend=legend, margin={"l": 8, "r": 8, "t": 36, "b": 8})
 
 
 def _groups(values: pd.Series) -> dict[str, np.ndarray]:

@@ -256,6 +256,8 @@ def _is_seen(file: str, way: Damage, wrong: list[str], noticed: set[str], said: 
         return is_gone or (Path(file).stem in noticed and parts <= {"scores", "outdated"})
     if file.endswith("initial_negatives.csv"):
         return way.name == "deleted" and "mined" in parts and parts <= {"mined", "review", "reviews"}
+    if "/selections/" in file:
+        return way.name == "deleted" and parts == {"selections"}
     if file.endswith("metrics.json"):
         return way.name == "deleted" and parts == {"metrics"}
     return file.endswith("run.json") and way.name == "an older version" and parts == {"info"}
@@ -296,6 +298,8 @@ def _judged(world: World, file: str, way: Damage, expected: Sound) -> Outcome:
     wrong = differing(found.value, expected.later)
     if file.endswith("run.json") and way.name == "an older version":  # what it noted since is noted no more
         wrong = [part for part in wrong if part != f"{RUN}/info"]
+    if "/selections/" in file and way.name == "deleted":  # as a person may delete it: it is listed no more
+        wrong = [part for part in wrong if part != f"{RUN}/selections"]
     if file.startswith("cache/"):  # embedded in another batch: scores that are all but equal may change their order
         wrong = [part for part in wrong if part != f"{RUN}/metrics"]
     if told:

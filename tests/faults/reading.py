@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from negrefine_core import marks, methods, metrics, overrides, paths, pipeline, reviews
+from negrefine_core import marks, methods, metrics, overrides, paths, pipeline, reviews, selections
 from negrefine_core.errors import NegRefineError
 from negrefine_core.jobs import queue
 from negrefine_core.records import Review
@@ -147,6 +147,7 @@ READERS: Mapping[str, Callable[[Run], object]] = {
     "scores": _scores,
     "mark log": lambda run: [(m.image_set, m.path, m.side, m.who, m.undoes is not None) for m in run.marks],
     "marks": _marks,
+    "selections": lambda run: {name: dict(selections.read(run, name).images) for name in selections.names(run)},
     "metrics": lambda run: dict(run.metrics) if run.path("metrics.json").exists() else "not evaluated",
     "skipped": lambda run: _rows(run.skipped),
 }

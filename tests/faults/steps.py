@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from negrefine_app.score import uploads
 
-from negrefine_core import marks, overrides, paths, pipeline, reviews, sorting
+from negrefine_core import marks, overrides, paths, pipeline, reviews, selections, sorting
 from negrefine_core.benchmarks import ablation, seeds
 from negrefine_core.benchmarks.experiments import Experiment
 from negrefine_core.benchmarks.export import export_scores
@@ -181,6 +181,12 @@ def _unmark_once(world: World) -> None:
         marks.unmark(run, "own", "fay")
 
 
+def _deselect(world: World) -> None:
+    """The selection of the state `scored`; who repeats it looks first."""
+    if "first" in selections.names(world.run()):
+        selections.remove(world.run(), "first")
+
+
 def _sort(world: World) -> None:
     """Into a folder that is not there; who repeats it looks first."""
     if (WRITTEN / "sorted").exists():
@@ -211,6 +217,8 @@ STEPS: tuple[Step, ...] = (
     Step("say the role", "scored", lambda world: world.run().set_role("food", "ID")),
     Step("mark", "scored", lambda world: world.mark(2, is_id=True)),
     Step("take a mark back", "scored", _unmark_once),
+    Step("save a selection", "scored", lambda world: world.select("more", 4)),
+    Step("delete a selection", "scored", _deselect),
     Step("sort into folders", "scored", _sort),
     Step("remove a set", "scored", _remove),
     Step("copy the run", "scored", lambda world: world.run().copy("copied")),

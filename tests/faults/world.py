@@ -12,7 +12,7 @@ from collections.abc import Callable
 import sklearn.metrics  # noqa: F401 - the forked processes find loaded what the steps import when they need it
 import torch
 
-from negrefine_core import marks, overrides, paths, pipeline, reviews
+from negrefine_core import marks, overrides, paths, pipeline, reviews, selections
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.image_sets import ImageSet, open_image_set
@@ -177,12 +177,18 @@ class World:
         run.set_role("own", "OOD")
         self.mark(0, is_id=True)
         self.mark(1, is_id=False)
+        self.select("first", 2)
         self.evaluate()
 
     def mark(self, place: int, is_id: bool, who: str = "ann") -> None:
         """What a person says of one of the run's own pictures."""
         run = self.run()
         marks.mark(run, "own", run.scores("own")["path"].iloc[place], is_id, who, run.id_labels[0] if is_id else "")
+
+    def select(self, name: str, count: int) -> None:
+        """The first pictures of a set, kept under a name."""
+        run = self.run()
+        selections.keep(run, selections.of_images(run.scores("food").head(count).assign(image_set="food"), name))
 
     def evaluate(self) -> None:
         pipeline.evaluate(self.run(), "animals", ["food", "own"], BOOTSTRAP)
