@@ -50,7 +50,7 @@ def _draw(run: Run, view: ExploreView) -> None:
     search_line(view, images)
     _outcome_tiles(view, images)
     shown = images.shown(view)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         _choose_section(run, view)
         if view.show in ("pictures", "map"):
             st.space("stretch")

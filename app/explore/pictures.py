@@ -45,7 +45,7 @@ def _choose_sort(view: ExploreView, images: ScoredImages) -> None:
         "Order",
         offered,
         format_func=lambda sort: SORTS[sort][0],
-        width=210,
+        width=160,
         help="\n".join(f"- **{label}**: {meaning}" for label, meaning in (SORTS[sort] for sort in offered)),
         **bound(view, "sort", view.sort if view.sort in offered else offered[0], page=1),
     )
