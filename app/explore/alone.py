@@ -11,7 +11,7 @@ from ..shared import links
 from ..shared.marks import marks_line
 from ..shared.operating_point import OUTCOME_WORDS
 from ..shared.scored_images import ScoredImages, marked
-from ..shared.view import ALL_IMAGES, bound
+from ..shared.view import ALL_IMAGES, switch
 from ..shared.words import plain, plural
 from .brush import brushed_histogram
 from .controls import choose_score, choose_sets_alone
@@ -53,14 +53,7 @@ def image_set_alone(run: Run, view: ExploreView, images: ScoredImages) -> None:
     marks_line(run, images)
     shown = images.shown(view)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control(
-            "Below",
-            list(SECTIONS),
-            format_func=SECTIONS.__getitem__,
-            label_visibility="collapsed",
-            required=True,
-            **bound(view, "show", view.show if view.show in SECTIONS else "pictures"),
-        )
+        switch("Below", SECTIONS, view, "show", view.show if view.show in SECTIONS else "pictures")
         picture_tools(run, view, images, shown)
         _to_marking(run, view, images)
         st.page_link(links.page("score"), label="Say what it shows", icon=":material/label:", query_params=view.query())

@@ -13,7 +13,7 @@ from ..shared import frame, links
 from ..shared.outdated import outdated, since
 from ..shared.reviewer import name_field
 from ..shared.scored_images import is_comparable
-from ..shared.view import bound, change
+from ..shared.view import bound, change, switch
 from ..shared.words import plain
 from . import blind
 from .actions import decision_buttons, reason_field, say_written
@@ -34,7 +34,7 @@ def _draw(run: Run, view: ReviewView) -> None:
     verdicts = judged(run)
     level = _level(run, view)
     if not view.blind:
-        _switch_level(view, level)
+        switch("What is reviewed", LEVELS, view, "level", level)
     if level == "class":
         by_class(run, view, review_queue(run, replace(view, queue="all", search="", id_class="", sample=())))
         _outdated_scores(run, view)
@@ -81,17 +81,6 @@ def _level(run: Run, view: ReviewView) -> str:
     if view.blind or view.level == "label" or (not view.level and not (is_bare and is_comparable(run))):
         return "label"
     return "class"
-
-
-def _switch_level(view: ReviewView, level: str) -> None:
-    st.segmented_control(
-        "What is reviewed",
-        list(LEVELS),
-        format_func=LEVELS.__getitem__,
-        label_visibility="collapsed",
-        required=True,
-        **bound(view, "level", level),
-    )
 
 
 def _sample(view: ReviewView) -> None:

@@ -264,10 +264,10 @@ def bound(view: View, name: str, shown: object = None, /, **also: Any) -> Bound:
     return {"key": key, "on_change": lambda: change(view, **{name: picked(name)}, **also)}
 
 
-def switch(label: str, options: Mapping[str, str], view: View, name: str) -> None:
+def switch(label: str, options: Mapping[str, str], view: View, name: str, shown: str | None = None) -> None:
     """A row of buttons, one of them down, bound to a field: the field's values with what is written on each.
 
-    The label is for screen readers alone.
+    The label is for screen readers alone. `shown` is down where the run knows better than the field.
     """
     st.segmented_control(
         label,
@@ -275,7 +275,7 @@ def switch(label: str, options: Mapping[str, str], view: View, name: str) -> Non
         format_func=options.__getitem__,
         label_visibility="collapsed",
         required=True,
-        **bound(view, name),
+        **bound(view, name, shown),
     )
 
 
