@@ -1,4 +1,5 @@
-"""What the tests share: a data folder of their own, a tiny CLIP with random weights, and the golden figures."""
+"""What the tests share: a data folder of their own, a tiny CLIP with random weights, a server of the app and Chromium,
+and the golden figures."""
 
 import os
 import tempfile
@@ -17,11 +18,13 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from negrefine_core import paths
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.lexicon import WordNet
+from tests.support.browser import ARGUMENTS, CHROMIUM, WAIT, served
 from tests.support.jobs import HANG, cancel_all
 from tests.support.models import TINY, write_model
 from tests.support.project import GOLDEN, ROOT
@@ -30,7 +33,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files with slow tests come first: no process is left with one of them while the others are done."""
+    """The files with slow tests come first: no process is left with one of them while the others are done.
+
+    Where there is no Chromium, the tests that need it say that they are skipped.
+    """
+    if not CHROMIUM.exists():
+        reason = pytest.mark.skip(reason=f"needs Debian's Chromium at {CHROMIUM}")
+        for item in items:
+            if item.get_closest_marker("browser"):
+                item.add_marker(reason)
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: slow[item.path], reverse=True)
 
@@ -85,6 +96,30 @@ def cold_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert done.returncode == 0, done.stderr
             (everyones / "cold.done").touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """A server of the app, over the tests' data folder: its first page takes seconds, as it imports torch."""
+    with served() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Until a module ends: while it is there, no test of the process can run an event loop of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=WAIT)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(WAIT)
+    yield page
+    page.close()
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ STATES = (
     "score?source=benchmark",
     "learn?lesson=scores",
 )  # fmt: skip - pages again, with what else they can show
+IN_TURN = [(("light", "dark")[place % 2], state) for place, state in enumerate(STATES)]
 CHARTS_FIT = """() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(place => {
   const chart = place.querySelector('.main-svg');
   return chart && Math.abs(chart.getBoundingClientRect().width - place.getBoundingClientRect().width) < 2;
@@ -93,7 +94,7 @@ def test_a_page_is_whole_wide_and_narrow(name: str, opened: Page, address: str, 
         opened.screenshot(path=folder / f"{name}-{width}-{scheme}.png")
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("opened", "state"), IN_TURN, indirect=["opened"])
 def test_what_else_a_page_shows_keeps_nobody_out(state: str, opened: Page, address: str) -> None:
     opened.set_viewport_size({"width": 1280, "height": 1000})
     opened.goto(f"{address}/{state}")
@@ -101,6 +102,7 @@ def test_what_else_a_page_shows_keeps_nobody_out(state: str, opened: Page, addre
     assert not barriers(opened)
 
 
+@pytest.mark.parametrize("opened", ["light"], indirect=True)
 def test_a_barrier_is_found(opened: Page, address: str) -> None:
     opened.goto(f"{address}/explore")
     whole(opened)

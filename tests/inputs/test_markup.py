@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 import pytest
 from negrefine_app.compare.view import MODES
 from negrefine_app.learn.view import TITLES
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
 from negrefine_core import paths
 from negrefine_core.runs import Run
 from tests.support.app_driver import at, settled
-from tests.support.browser import RAN, WAIT, expect_text, served
+from tests.support.browser import RAN, expect_text
 from tests.support.markup import MARKUP, NAME, shown
 from tests.support.runs import write_hostile_run
 
@@ -71,22 +71,18 @@ def test_a_set_of_which_nobody_knows_what_it_shows_obeys_no_name(page: str, unkn
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_a_real_browser_makes_no_picture_link_or_alert_of_a_runs_names(run: Run, browser: Browser) -> None:
+def test_a_real_browser_makes_no_picture_link_or_alert_of_a_runs_names(run: Run, page: Page, address: str) -> None:
     alerts: list[str] = []
-    with served() as address:
-        page = browser.new_page()
-        page.set_default_timeout(WAIT)
-        page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-        for name, queries in PAGES.items():
-            for query in queries:
-                page.goto(f"{address}/{name}?{urlencode({'run': run.name, **query})}")
-                page.locator(RAN).wait_for()
-                is_unknown = query.get("image", "").startswith(MARKUP)  # a page that ends in an error has no foot
-                expect_text(page, "hold no scored image" if is_unknown else "1 unreadable")
-                for made in MADE_OF_MARKUP:
-                    assert page.locator(made).count() == 0, (name, query, made)
-        page.goto(f"{address}/?{urlencode({'run': run.name})}")
-        expect_text(page, "1 unreadable")
-        assert "<img src=x onerror=alert(1)>" in page.inner_text("body"), "names are shown as they read"
-        page.close()
+    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    for name, queries in PAGES.items():
+        for query in queries:
+            page.goto(f"{address}/{name}?{urlencode({'run': run.name, **query})}")
+            page.locator(RAN).wait_for()
+            is_unknown = query.get("image", "").startswith(MARKUP)  # a page that ends in an error has no foot
+            expect_text(page, "hold no scored image" if is_unknown else "1 unreadable")
+            for made in MADE_OF_MARKUP:
+                assert page.locator(made).count() == 0, (name, query, made)
+    page.goto(f"{address}/?{urlencode({'run': run.name})}")
+    expect_text(page, "1 unreadable")
+    assert "<img src=x onerror=alert(1)>" in page.inner_text("body"), "names are shown as they read"
     assert not alerts
