@@ -293,4 +293,7 @@ def _without_key(text: str) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(Path(sys.argv[1])))
+    code = main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all is written: the lock goes now, and not after torch, which takes long where others compute
