@@ -197,6 +197,12 @@ class WordNet:
         ]
         return sorted(found, key=lambda sense: sense.file != usual_file)
 
+    def definition(self, word: str) -> str:
+        """That of its most frequent noun sense, else of its most frequent adjective sense; empty without one."""
+        name = word.strip().replace(" ", "_")
+        found = self._reader.synsets(name, pos="n")[:1] or self._reader.synsets(name, pos="a")[:1]
+        return str(found[0].definition()) if found else ""
+
     def is_noun(self, word: str) -> bool:
         """True when WordNet has a noun sense of the word."""
         return bool(self._nouns(word))

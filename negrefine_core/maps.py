@@ -1,11 +1,25 @@
-"""Maps of images, as pure functions: places from features, which of many are drawn, and what lies inside an outline.
+"""Maps, as pure functions: places from features, which of many are drawn, what lies inside an outline or around one.
 
-Shapes: B images, D dims. scikit-learn is imported when a map is made, as it takes seconds.
+Shapes: B images or labels, D dims. scikit-learn is imported when a map is made, as it takes seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
+
+from .progress import Progress
+
+Projection = Literal["pca", "tsne"]
+MOST: Mapping[Projection, int] = {"pca": 100_000, "tsne": 10_000}  # points of a map; of more a sample is drawn
+COMPONENTS = 50  # principal ones, that t-SNE starts from
+STAGES, ROUNDS = 4, 250  # of t-SNE: rounds of gradient descent in each stage, after which it tells how far it is
+EXAGGERATION = 12.0  # of t-SNE's first stage, in which groups form
+
+
+def projected(how: Projection, features: np.ndarray, progress: Progress | None = None) -> np.ndarray:
+    """(B, 2) places of features (B, D) by a projection."""
+    return pca(features) if how == "pca" else tsne(features, progress)
 
 
 def pca(features: np.ndarray) -> np.ndarray:
@@ -20,12 +34,46 @@ def pca(features: np.ndarray) -> np.ndarray:
     return places
 
 
+def tsne(features: np.ndarray, progress: Progress | None = None, seed: int = 0) -> np.ndarray:
+    """(B, 2) places at which each of the features (B, D) stands beside those it is most like: the same features, the
+    same places. Slow: a minute for ten thousand."""
+    places = pca(features)
+    count = len(features)
+    if count < 4:
+        return places
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    components = min(COMPONENTS, *features.shape)
+    reduced = PCA(components, svd_solver="covariance_eigh").fit_transform(features)  # (B, components)
+    places = (places / max(float(places[:, 0].std()), 1e-9) * 1e-4).astype(np.float32)  # as scikit-learn begins
+    for stage in range(STAGES):
+        places = TSNE(
+            init=places,
+            perplexity=min(30.0, (count - 1) / 3),
+            early_exaggeration=EXAGGERATION if stage == 0 else 1.0,
+            learning_rate=max(count / EXAGGERATION / 4, 50.0),
+            max_iter=ROUNDS,
+            random_state=seed,
+        ).fit_transform(reduced)
+        if progress:
+            progress((stage + 1) * ROUNDS, STAGES * ROUNDS)
+    return places
+
+
+def around(features: np.ndarray, place: int, count: int) -> np.ndarray:
+    """(n,) the places of the `count` others that are most similar to the one at a place, the nearest first."""
+    similarity = features @ features[place]  # (B,)
+    similarity[place] = -np.inf
+    return np.argsort(-similarity, kind="stable")[: min(count, len(features) - 1)]
+
+
 def sample(strata: Sequence[str] | np.ndarray, most: int, seed: int = 0) -> np.ndarray:
     """(n,) the places, in order, of at most `most` of these, of each stratum in proportion; all where they are no more.
 
     Each stratum keeps one at least, as far as there is room.
     """
-    named, codes = np.unique(np.asarray(strata, dtype=str), return_inverse=True)  # (S,), (B,)
+    named, codes = np.unique(np.asarray(strata), return_inverse=True)  # (S,), (B,)
     if len(codes) <= most:
         return np.arange(len(codes))
     generator = np.random.default_rng(seed)

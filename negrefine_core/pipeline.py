@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -12,7 +13,7 @@ from . import lexicon, methods, metrics, mining
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .effects import Effects
-from .embedding import embed_images
+from .embedding import all_features, embed_images
 from .engines import Engine, Scored
 from .engines.local import LocalEngine
 from .errors import NegRefineError
@@ -35,6 +36,7 @@ from .metrics import Measured
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, OnWait, Verdict, judge_chains
 from .overrides import judged_negatives, write_final_negatives
+from .pictures import belonging
 from .progress import Progress, in_turn
 from .records import Subject
 from .run_files.info import ModelInfo, ScoredWith
@@ -294,6 +296,18 @@ def image_features(run: Run, encoder: CachedEncoder, images: pd.DataFrame) -> to
                 raise NegRefineError(f"{rows['path'].iloc[i]!r} in {image_set.root}: {reason}; score {name} again")
             features[torch.from_numpy(rows.index.to_numpy()[chunk.indices])] = chunk.features
     return features
+
+
+def readable_features(
+    run: Run, encoder: CachedEncoder, image_set: str, files: Sequence[str], wanted: np.ndarray
+) -> tuple[np.ndarray, torch.Tensor]:
+    """(Which of the wanted rows of a scored set with these files can be read (n,), their features (n, D)), from the
+    cache or new. Raises NegRefineError where the run is another model's."""
+    check_model(run, encoder)
+    rows = wanted[belonging(run, image_set, [files[row] for row in wanted])]
+    pictures = ImageSet(image_set, run.image_root(image_set), tuple(files[row] for row in rows))
+    kept, features = all_features(encoder, pictures)
+    return rows[kept], features
 
 
 def effects(

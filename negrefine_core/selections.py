@@ -1,4 +1,4 @@
-"""Selections: images that a person chose, on a map, by a search or by hand, to be opened again and compared.
+"""Selections: images or labels that a person chose, on a map, by a search or by hand, to be opened again and compared.
 
 A named one is a file of the run; one without a name is kept in the cache, under an id that says which images it holds.
 """
@@ -34,12 +34,18 @@ def of_images(images: pd.DataFrame, name: str = "") -> Selection:
     return Selection(name or UNNAMED + digest(json.dumps(by_set, ensure_ascii=False)), by_set)
 
 
+def of_labels(labels: Iterable[str]) -> Selection:
+    """Mined negatives, under the id of which they are."""
+    chosen = tuple(sorted(set(labels)))
+    return Selection(UNNAMED + digest(json.dumps(["labels", *chosen], ensure_ascii=False)), {}, chosen)
+
+
 def keep(run: Run, selection: Selection) -> None:
     """Keep a selection: in the run, or in the cache where it has no name.
 
-    Raises NegRefineError for a name that no file can have, that the run has for other images, or without images.
+    Raises NegRefineError for a name that no file can have, that the run has for other images, or for nothing.
     """
-    if not selection.images:
+    if not (selection.images or selection.labels):
         raise NegRefineError("there is no image to select; choose some first")
     if is_unnamed(selection.name):
         write_selection(_path(run, selection.name), selection)

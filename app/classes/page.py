@@ -4,6 +4,7 @@ import streamlit as st
 
 from negrefine_core import jobs
 from negrefine_core.errors import NegRefineError
+from negrefine_core.jobs import Job
 from negrefine_core.runs import Run
 
 from ..shared import frame, links
@@ -50,6 +51,8 @@ def _edit(run: Run, view: ClassesView) -> None:
         st.divider()
     names = class_editor(run, chosen)
     _folders(run, names)
+    if run.is_refined:
+        _map(view)
     st.divider()
     if view.first != "model":
         model_form(run, chosen, sampled(run))
@@ -118,7 +121,7 @@ def _mined(run: Run, view: ClassesView) -> bool:
 
 def _job(run: Run, view: ClassesView) -> None:
     """The run's latest job, while it is at work or did not get through, and when it has scored."""
-    its = [job for job in jobs.all_jobs() if job.spec.run == run.name]
+    its = [job for job in jobs.all_jobs() if job.spec.run == run.name and not _only_draws(job)]
     job = next(iter(mining_jobs(run) if view.step == "changes" else its), None)
     if not job:
         return
@@ -127,6 +130,10 @@ def _job(run: Run, view: ClassesView) -> None:
         job_panel(job, api_key)
     if scored and job.state == "done":
         _after_scoring(run, view)
+
+
+def _only_draws(job: Job) -> bool:
+    return all(isinstance(step, jobs.DrawMap) for step in job.spec.steps)
 
 
 def _after_scoring(run: Run, view: ClassesView) -> None:
@@ -164,12 +171,22 @@ def _refine(run: Run, view: ClassesView) -> None:
                 icon=":material/rate_review:",
                 query_params=view.query(),
             )
+            _map(view)
             parent = _parent(run)
             if parent:
                 carry_over_button(parent, run)
         score_known_sets(run, parent)
         st.divider()
     refine_form(run)
+
+
+def _map(view: ClassesView) -> None:
+    st.page_link(
+        links.page("review"),
+        label="See what lies around them",
+        icon=":material/scatter_plot:",
+        query_params=view.query(level="map", queue="all"),
+    )
 
 
 def _score(run: Run, view: ClassesView) -> None:

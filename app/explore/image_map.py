@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from negrefine_core import image_maps, maps, selections
+from negrefine_core import jobs, maps, run_maps, selections
 from negrefine_core.errors import NegRefineError
-from negrefine_core.image_maps import ImageMap
+from negrefine_core.maps import Projection
+from negrefine_core.run_maps import Map
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
-from ..shared import background, errors, features
+from ..shared import errors, features
 from ..shared.address import Address
 from ..shared.gallery import image_card, kind
+from ..shared.maps import CONFIG, SELECTED, choose_projection, clicked, drawn, held
 from ..shared.scored_images import ScoredImages
 from ..shared.view import bound, change
 from .mistakes import mistakes_in_groups
@@ -23,13 +25,14 @@ from .view import COLOURS, ExploreView
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST = 100_000  # images drawn; of more a sample
+    from torch import Tensor
+
 LISTED = 10_000  # rows of the table beside it
 OF_SEVERAL = ("kind", "set")  # colours that tell nothing of a set by itself
 HELP = (
-    "Each image is a point, and alike images lie near each other: PCA of the features of the run’s model, which shows "
-    "the two directions in which they differ most. Draw a line around some (or a box, by the buttons above the map) to "
-    "look at these alone; with the shift key one more is added. A click on a point shows its picture."
+    "Each image is a point, and alike images lie near each other, by the features of the run’s model. Draw a line "
+    "around some (or a box, by the buttons above the map) to look at these alone; with the shift key another is added. "
+    "A click on a point shows its picture."
 )
 
 
@@ -37,36 +40,38 @@ def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarr
     names = images.sets.names
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _choose_colour(view, images)
+        choose_projection(view)
         st.markdown("**Alike images lie near each other**", help=HELP, width="content")
-    key = ("map", run.info.fingerprint, run.state(scores=names), MOST)
+    step = jobs.DrawMap(image_sets=names)
     try:
-        made = background.result(key, lambda: _map(run, names, images.table), "Drawing the map")
+        made = drawn(run, view, lambda how: run_maps.of_images(run, names, how), lambda: _draw(run, names), step)
     except NegRefineError as error:
         errors.show(error, "warning")
         return
     if made is None:
         return
-    table = _points(images, made, view)
-    chart_key = f"map_{'_'.join(names)}_{view.selection}_{view.image}"
+    found, how = made
+    table = _points(images, found, view)
+    chart_key = f"map_{'_'.join(names)}_{how}_{view.selection}_{view.image}"
     st.plotly_chart(
-        charts.image_map(table, "group", images.score.name, np.isin(made.rows, shown)),
+        charts.image_map(table, "group", images.score.name, np.isin(found.rows, shown)),
         key=chart_key,
         on_select=lambda: _select(run, view, chart_key, table),
-        selection_mode=("points", "box", "lasso"),
-        config={"displaylogo": False, "displayModeBar": True, "modeBarButtonsToRemove": ["toImage"]},
+        selection_mode=SELECTED,
+        config=CONFIG,
         alt=f"Map of {len(table):,} images by {COLOURS[view.colour]}; the table below holds the same images",
     )
-    if len(made.rows) < len(images.table):
-        st.caption(_left_out(images, made))
+    if len(found.rows) < len(images.table):
+        st.caption(_left_out(images, found, how))
     _opened(run, view, images)
     if not images.is_alone:
         mistakes_in_groups(run, view, images)
     _as_table(run, view, images, table)
 
 
-def _left_out(images: ScoredImages, made: ImageMap) -> str:
+def _left_out(images: ScoredImages, made: Map, how: Projection) -> str:
     count = len(images.table)
-    if count > MOST:
+    if count > maps.MOST[how]:
         return f"A sample of {len(made.rows):,} of {count:,} images, of each set in proportion."
     return f"{count - len(made.rows):,} images cannot be read any more and are left out."
 
@@ -86,7 +91,7 @@ def _colour(view: ExploreView, images: ScoredImages) -> str:
     return "outcome" if images.is_alone and view.colour in OF_SEVERAL else view.colour
 
 
-def _points(images: ScoredImages, made: ImageMap, view: ExploreView) -> pd.DataFrame:
+def _points(images: ScoredImages, made: Map, view: ExploreView) -> pd.DataFrame:
     """A row a point: its place, its image's row and name, and what its colour says."""
     table, colour = images.table.iloc[made.rows], _colour(view, images)
     group: pd.Series
@@ -106,45 +111,23 @@ def _points(images: ScoredImages, made: ImageMap, view: ExploreView) -> pd.DataF
     ).reset_index(drop=True)
 
 
-def _map(run: Run, names: "Sequence[str]", table: pd.DataFrame) -> ImageMap:
-    """The map that was made before, or a new one."""
-    if kept := image_maps.read_map(run, names, MOST):
-        return kept
-    rows, parts = [], []
-    in_set = table["image_set"].astype(str).to_numpy()
-    drawn = maps.sample(in_set, MOST)
-    for name in names:
-        places = np.flatnonzero(in_set == name)  # of its rows in the table, in the order of its scores
-        wanted = np.flatnonzero(np.isin(places, drawn))
-        if len(wanted) == len(places):
-            found = features.image_features(run, name)
-        else:
-            found = features.some_features(run, name, table["path"].iloc[places].tolist(), wanted)
-        rows.append(places[found.rows])
-        parts.append(found.features.numpy())
-    made = ImageMap(np.concatenate(rows), maps.pca(np.concatenate(parts)))
-    image_maps.keep_map(run, names, MOST, made)
-    return made
+def _draw(run: Run, names: tuple[str, ...]) -> Map:
+    def features_of(name: str, files: "Sequence[str]", wanted: np.ndarray) -> "tuple[np.ndarray, Tensor]":
+        is_whole = len(wanted) == len(files)
+        found = features.image_features(run, name) if is_whole else features.some_features(run, name, files, wanted)
+        return found.rows, found.features
+
+    return run_maps.draw_images(run, names, "pca", features_of)
 
 
 @errors.told
 def _select(run: Run, view: ExploreView, key: str, table: pd.DataFrame) -> None:
     """What an outline or a box holds is the selection; a single point is opened below."""
-    said = st.session_state[key]["selection"]
-    outlines = [np.array([area["x"], area["y"]], dtype=float).T for area in said["lasso"]]  # (n, 2) each
-    outlines += [_corners(area["x"], area["y"]) for area in said["box"]]
-    if outlines:
-        places = table[["x", "y"]].to_numpy()
-        held = np.any([maps.inside(places, outline) for outline in outlines], axis=0)
-        _take(run, view, table[held])
-    elif said["points"]:
-        row = said["points"][0]["customdata"]
-        image = table.iloc[int(row[0] if isinstance(row, list) else row)]
-        change(view, image=str(Address.of(image)))
-
-
-def _corners(x: "Sequence[float]", y: "Sequence[float]") -> np.ndarray:
-    return np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], dtype=float)
+    inside, row = held(key, table), clicked(key)
+    if inside is not None:
+        _take(run, view, table[inside])
+    elif row is not None:
+        change(view, image=str(Address.of(table.iloc[row])))
 
 
 def _take(run: Run, view: ExploreView, chosen: pd.DataFrame) -> None:

@@ -101,7 +101,7 @@ def _taken_out(run: Run, view: ImageView, image: pd.Series) -> None:
             "away from your classes.",
         )
         for label in gone:
-            query = view.query(queue="all", search="", id_class="", label=label)
+            query = view.query(queue="all", search="", id_class="", chosen="", around="", label=label)
             st.page_link(links.page("review"), icon="", label=plain(label), query_params=query)
 
 
@@ -218,5 +218,5 @@ def _badge(view: ImageView, label: str, override: Override | None) -> None:
         icon="",
         label=f":{'red' if dropped else 'green'}-badge[{words}]",
         help=f"Review “{plain(label)}”",
-        query_params=view.query(queue="all", search="", id_class="", label=label),
+        query_params=view.query(queue="all", search="", id_class="", chosen="", around="", label=label),
     )

@@ -74,7 +74,7 @@ def sample_to_decide(run: Run, view: JudgesView, standard: Standard) -> None:
     found = background.result(key, partial(_sample, run.folder, standard.missing), "Drawing a sample of labels …")
     if not found:
         return
-    query = view.query(queue="all", search="", id_class="", label="", sample="\n".join(found))
+    query = view.query(queue="all", search="", id_class="", chosen="", around="", label="", sample="\n".join(found))
     links.next_action("review", f"Decide these {len(found):,} labels", ":material/rate_review:", query)
     st.caption(
         "Nobody has decided on them yet. Half are the most doubtful, where judges differ; the other half is drawn at "

@@ -107,7 +107,7 @@ def _go(view: ReviewView, label: str) -> None:
 
 
 def _filters(view: ReviewView) -> tuple[str, ...]:
-    return view.queue, view.order, view.search, view.id_class
+    return view.queue, view.order, view.search, view.id_class, view.chosen, view.around
 
 
 @told

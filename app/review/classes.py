@@ -31,7 +31,7 @@ from .bulk import written_at_once
 from .effect import Change
 from .figures import PREVIEW, crossings, figures_table, shown_change, thresholds
 from .queue import Queue
-from .view import CROSSED, PROPER_NOUNS, ReviewView
+from .view import ALL_LABELS, CROSSED, PROPER_NOUNS, ReviewView
 
 T = TypeVar("T")
 
@@ -213,8 +213,8 @@ def _table(view: ReviewView, rows: pd.DataFrame) -> None:
 def _queue_of(row: str) -> dict[str, str]:
     """The view's fields that open the labels of a row one by one."""
     if row == PROPER_NOUNS:
-        return {"level": "label", "queue": "proper", "id_class": "", "search": "", "label": ""}
-    return {"level": "label", "queue": "rejected", "id_class": row, "search": "", "label": ""}
+        return ALL_LABELS | {"level": "label", "queue": "proper"}
+    return ALL_LABELS | {"level": "label", "queue": "rejected", "id_class": row}
 
 
 # --- one row ----------------------------------------------------------------------------------------------------------
@@ -237,6 +237,13 @@ def _row(
             icon=":material/list:",
             query_params=view.query(**_queue_of(row)),
         )
+        if row != PROPER_NOUNS:
+            st.page_link(
+                links.page("review"),
+                label="What lies around it",
+                icon=":material/scatter_plot:",
+                query_params=view.query(**ALL_LABELS | {"level": "map", "queue": "all", "around": row}),
+            )
         _whole_row(run, view, row, f"Restore all {len(dropped):,}", KEPT, dropped["label"].tolist(), seen)
         _whole_row(run, view, row, f"Drop all {len(kept):,}", DROPPED, kept["label"].tolist(), seen)
         _whole_row(run, view, row, f"Keep all {len(unreviewed):,} out", "", unreviewed["label"].tolist(), seen)

@@ -13,7 +13,7 @@ from ..shared import frame, links
 from ..shared.outdated import outdated, since
 from ..shared.reviewer import name_field
 from ..shared.scored_images import is_comparable
-from ..shared.view import bound, change, switch
+from ..shared.view import bound, change, picked
 from ..shared.words import plain
 from . import blind
 from .actions import decision_buttons, reason_field, say_written
@@ -21,6 +21,7 @@ from .bulk import bulk_actions
 from .card import asked_questions, definitions, negative_card
 from .classes import by_class
 from .effect import effect_of_decision, images_by_label
+from .label_map import label_map, label_vectors, narrowed, narrowed_line
 from .people import both_words, next_to_settle, two_people
 from .queue import Judged, Queue, judged, review_queue, stored_impact
 from .view import LEVELS, ORDERS, QUEUES, ReviewView
@@ -33,8 +34,9 @@ def _draw(run: Run, view: ReviewView) -> None:
         return
     verdicts = judged(run)
     level = _level(run, view)
+    is_map = level == "map"
     if not view.blind:
-        switch("What is reviewed", LEVELS, view, "level", level)
+        _switch_level(view, level)
     if level == "class":
         by_class(run, view, review_queue(run, replace(view, queue="all", search="", id_class="", sample=())))
         _outdated_scores(run, view)
@@ -42,29 +44,41 @@ def _draw(run: Run, view: ReviewView) -> None:
     _choose(run, view, verdicts)
     if view.sample:
         _sample(view)
-    queue = review_queue(run, view, _impact(run) if view.order == "impact" and not view.blind else None)
+    impact = _impact(run) if view.order == "impact" and not view.blind else None
+    known = label_vectors(run, is_map) if is_map or (view.around and not view.blind) else None
+    queue = review_queue(run, view, impact, None if view.blind else narrowed(run, view, known))
     differ = {} if view.blind else reviews.disagreements(run)
+    narrowed_line(view, queue)
     _progress(view, queue)
     row = _row(view, queue)
     if not view.blind:
         say_written(run, queue.until, "settled")
+    beside = st.container()
+    if is_map and known:
+        map_side, beside = st.columns([11, 9], gap="medium")
+        with map_side:
+            label_map(run, view, queue, known)
     if row is not None:
-        _heading(view, queue, row)
-        if not view.blind:
-            both_words(run, differ, row)
-        decision_buttons(run, view, queue, row, next_to_settle(differ, row["label"]))
-        reason_field()
-        if view.blind:
-            st.caption(blind.HIDDEN)
-        left, right = (st.container(), st.container()) if view.blind else st.columns([11, 9], gap="medium")
-        with left:
-            words = negative_card(run, verdicts, row)
-        effect, questions = right.container(), st.container()
+        with beside:
+            _heading(view, queue, row)
+            if not view.blind:
+                both_words(run, differ, row)
+            decision_buttons(run, view, queue, row, next_to_settle(differ, row["label"]))
+            reason_field()
+            if view.blind:
+                st.caption(blind.HIDDEN)
+            one_column = view.blind or is_map
+            left, right = (st.container(), st.container()) if one_column else st.columns([11, 9], gap="medium")
+            with left:
+                words = negative_card(run, verdicts, row)
+            effect, questions = right.container(), st.container()
     if not view.blind:
         bulk_actions(run, queue)
         two_people(run, view, differ, queue.until)
     if row is not None:  # last: everything else is there before WordNet and the model are
         definitions(words)
+        if is_map:
+            return
         with questions:
             asked_questions(run, verdicts, row)
         if not view.blind:
@@ -75,12 +89,29 @@ def _draw(run: Run, view: ReviewView) -> None:
 
 def _level(run: Run, view: ReviewView) -> str:
     """The level that the URL names; else by class where that shows effects, and nothing asks for single labels."""
-    chosen = (view.queue, view.order, view.search, view.id_class, view.sample, view.label)
+    chosen = (view.queue, view.order, view.search, view.id_class, view.sample, view.chosen, view.around, view.label)
     nothing = ReviewView()
-    is_bare = chosen == (nothing.queue, nothing.order, "", "", (), "")
-    if view.blind or view.level == "label" or (not view.level and not (is_bare and is_comparable(run))):
+    is_bare = chosen == (nothing.queue, nothing.order, "", "", (), "", "", "")
+    if view.blind:
         return "label"
-    return "class"
+    return view.level or ("class" if is_bare and is_comparable(run) else "label")
+
+
+def _switch_level(view: ReviewView, level: str) -> None:
+    st.segmented_control(
+        "What is reviewed",
+        list(LEVELS),
+        format_func=LEVELS.__getitem__,
+        label_visibility="collapsed",
+        required=True,
+        **bound(view, "level", level) | {"on_change": lambda: _go_to(view)},
+    )
+
+
+def _go_to(view: ReviewView) -> None:
+    """Another level; the map begins with every label."""
+    level = picked("level")
+    change(view, level=level, **({"queue": "all"} if level == "map" else {}))
 
 
 def _sample(view: ReviewView) -> None:

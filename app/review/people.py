@@ -160,7 +160,7 @@ def _disagreements(view: ReviewView, differ: Differ) -> None:
         st.page_link(
             links.page("review"),
             label=f"{plain(label)}: {words}",
-            query_params=view.query(label=label, queue="all", search="", id_class="", sample=()),
+            query_params=view.query(label=label, queue="all", search="", id_class="", chosen="", around="", sample=()),
         )
     if len(differ) > LISTED:
         st.caption(f"and {len(differ) - LISTED:,} more, once these are settled")

@@ -1,5 +1,6 @@
 """The negatives to review, one after another: every verdict with its doubt and a person's decision."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,9 +112,11 @@ class Queue:
         return int(found[0]) if len(found) else -1
 
 
-def review_queue(run: Run, view: ReviewView, impact: pd.Series | None = None) -> Queue:
+def review_queue(
+    run: Run, view: ReviewView, impact: pd.Series | None = None, narrowed: Collection[str] | None = None
+) -> Queue:
     """The view's queue, by the run's decisions or, blind, by the reviewer's own. `impact` is the number of images by
-    label, where it is known."""
+    label, where it is known; `narrowed` are the labels that a choice on the map leaves, if there is one."""
     log = own_log(run) if view.blind else run.overrides
     table = decided(judged(run).table, log)
     table["impact"] = table["label"].map(impact).fillna(0).astype(int) if impact is not None else 0
@@ -122,6 +125,8 @@ def review_queue(run: Run, view: ReviewView, impact: pd.Series | None = None) ->
     scope[select(table, KINDS.get(view.queue, ""), view.id_class, view.search).index] = True
     if view.sample:
         scope &= table["label"].isin(view.sample).to_numpy()
+    if narrowed is not None:
+        scope &= table["label"].isin(narrowed).to_numpy()
     if view.queue == "rejected":
         scope &= (table["verdict"] != KEPT).to_numpy()
     if view.queue == "overridden":

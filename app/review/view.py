@@ -23,7 +23,8 @@ ORDERS = {
     "mined": ("As mined", "least similar to the ID classes first, nouns before adjectives; or the published order"),
 }
 CROSSED = {"in": "OOD let in", "lost": "ID lost", "caught": "OOD caught", "won": "ID won back"}  # the threshold
-LEVELS = {"class": "By class", "label": "Label by label"}
+LEVELS = {"class": "By class", "label": "Label by label", "map": "Map of the labels"}
+ALL_LABELS = {"search": "", "id_class": "", "chosen": "", "around": "", "label": ""}  # no filter, and no card
 PROPER_NOUNS = " "  # the row of the proper nouns: no class is named by white space alone
 
 
@@ -32,8 +33,9 @@ class ReviewView(View):
     """`level` is one of `LEVELS`, or empty for the one that suits; `row` is the class that is looked at,
     and `crossed`, one of `CROSSED` or empty for the most, which of the images that flip by it are shown.
 
-    `queue`, `order`, `search` and `id_class` choose the negatives to review, `sample` only some of them; `label` is the
-    one on the card. `blind` goes through them by a person's own decisions alone.
+    `queue`, `order`, `search` and `id_class` choose the negatives to review, `sample` only some of them, and so do
+    `chosen`, the id of a selection on the map, and `around`, an ID class; `label` is the one on the card. `blind` goes
+    through them by a person's own decisions alone.
     """
 
     level: str = choice("", *LEVELS)
@@ -44,5 +46,7 @@ class ReviewView(View):
     search: str = ""
     id_class: str = ""
     sample: tuple[str, ...] = lines()
+    chosen: str = ""
+    around: str = ""
     label: str = ""
     blind: bool = flag()

@@ -23,7 +23,6 @@ import streamlit as st
 from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
 from negrefine_core.overrides import judged_negatives
-from negrefine_core.pictures import belonging
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, class_list_hash
 
@@ -149,13 +148,10 @@ def image_features(run: Run, image_set: str) -> ImageFeatures:
 
 def some_features(run: Run, image_set: str, paths: Sequence[str], wanted: np.ndarray) -> ImageFeatures:
     """The same of the pictures at these places of its `paths` alone."""
-    from negrefine_core.embedding import all_features
-    from negrefine_core.image_sets import ImageSet
+    from negrefine_core import pipeline
 
-    rows = wanted[belonging(run, image_set, [paths[row] for row in wanted])]
-    pictures = ImageSet(image_set, run.image_root(image_set), tuple(paths[row] for row in rows))
-    kept, features = all_features(encoder(run), pictures)
-    return ImageFeatures(image_set, tuple(pictures.paths[i] for i in kept), rows[kept], len(paths), features)
+    rows, features = pipeline.readable_features(run, encoder(run), image_set, paths, wanted)
+    return ImageFeatures(image_set, tuple(paths[row] for row in rows), rows, len(paths), features)
 
 
 def picture_feature(run: Run, file: Path) -> Tensor:

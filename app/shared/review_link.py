@@ -12,7 +12,8 @@ from .view import View
 
 def review_url(view: View, run: Run, label: str) -> str:
     """The Review page's address on a label, relative to this page's."""
-    return f"review?{urlencode(view.query(run=run.name, queue='all', search='', id_class='', label=label))}"
+    every = {"queue": "all", "search": "", "id_class": "", "chosen": "", "around": ""}
+    return f"review?{urlencode(view.query(run=run.name, label=label, **every))}"
 
 
 def review_column() -> ColumnConfig:

@@ -34,6 +34,10 @@ SORTS = {
     "similar": ("Most similar", "nearest to what is searched for first"),
 }
 NEAREST = {"48": "48 images", "12": "12 images", "192": "192 images", "all": "All images"}
+PROJECTIONS = {
+    "pca": ("PCA, at once", "the two directions in which all of them differ most"),
+    "tsne": ("t-SNE, in a minute", "what is most alike stands together; how far apart groups stand says little"),
+}
 MARKED = {"no": "Not marked yet", "yes": "Marked", "wrong": "Marked, and taken for the other kind"}
 ALL_IMAGES: dict[str, Any] = {  # no filter
     "outcome": "", "low": None, "high": None, "taken": "", "shows": "", "file": "", "marked": "", "page": 1,
@@ -155,6 +159,7 @@ class View:
     like: str = ""
     nearest: str = choice(*NEAREST)
     selection: str = ""
+    projection: str = choice(*PROJECTIONS)
     sort: str = choice(*SORTS)
     page: int = count()
     image: str = ""

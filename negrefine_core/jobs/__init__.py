@@ -8,8 +8,9 @@
     job.resume()              # the same steps again, which go on where they stopped
     jobs.all_jobs()           # newest first; jobs.active() are the queued and running ones; jobs.find(ID)
 
-The steps are `Mine`, `Refine`, `Try`, `Score` and `Evaluate`; the run must be there already (`Run.create`). `Download`
-needs no run. One job at a time runs on a device, or downloads; the others wait in their order. Under `data/jobs/ID/`:
+The steps are `Mine`, `Refine`, `Try`, `Score`, `Evaluate` and `DrawMap`; the run must be there already (`Run.create`).
+`Download` needs no run. One job at a time runs on a device, or downloads; the others wait in their order. Under
+`data/jobs/ID/`:
 `job.json` (the spec), `progress.json` (written by the worker alone), `lock` (held by the worker for as long as it
 lives, with its process id), `cancelled` (a person ended it), `dismissed` (a
 person wants to see no more of it) and `log`. A judge's key travels in the worker's
@@ -26,6 +27,7 @@ from .queue import find as find
 from .queue import measured_rates as measured_rates
 from .queue import start as start
 from .spec import Download as Download
+from .spec import DrawMap as DrawMap
 from .spec import Evaluate as Evaluate
 from .spec import Mine as Mine
 from .spec import Progress as Progress

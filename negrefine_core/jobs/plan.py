@@ -13,6 +13,7 @@ USUAL: Mapping[Unit, float] = {  # a second, with the bundled model and WordNet 
     "labels": 500,
     "images": 100,
     "comparisons": 20,
+    "rounds": 20,
 }
 FULL = 0.99  # the bar's end until the job has ended: a step still writes its files when all is counted
 

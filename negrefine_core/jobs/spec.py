@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ..engines import EngineName
 from ..hyperparameters import IN_FLIGHT
+from ..maps import Projection
 from ..run_files.info import Role
 
-Unit = Literal["bytes", "prompts", "labels", "images", "comparisons"]  # in which a step counts
+Unit = Literal["bytes", "prompts", "labels", "images", "comparisons", "rounds"]  # in which a step counts
 State = Literal["queued", "running", "done", "cancelled", "failed", "interrupted"]
 
 
@@ -94,7 +95,17 @@ class Evaluate(_Step):
     id_set: str = ""
 
 
-Step = Download | Mine | Refine | Try | Score | Evaluate
+class DrawMap(_Step):
+    """Draw the map of scored image sets or, where none is named, of the run's labels, by what it knows of them."""
+
+    unit: ClassVar[Unit] = "rounds"
+    step: Literal["map"] = "map"
+    image_sets: tuple[str, ...] = ()
+    projection: Projection = "tsne"
+    by: Literal["model", "questions"] = "model"
+
+
+Step = Download | Mine | Refine | Try | Score | Evaluate | DrawMap
 
 
 class Spec(BaseModel):

@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .. import label_maps, maps, run_maps
 from ..benchmarks.folders import find
 from ..benchmarks.memory import peak_memory
 from ..errors import NegRefineError
@@ -22,7 +23,7 @@ from ..models import MODELS
 from ..runs import Run
 from .plan import Part, Plan, by_model
 from .queue import KEY, STOPPED, Job, device_turn, measured_rates
-from .spec import Download, Evaluate, Mine, Refine, Score, Spec, Speed, Step, Try
+from .spec import Download, DrawMap, Evaluate, Mine, Refine, Score, Spec, Speed, Step, Try
 
 if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs none
     from ..cache import CachedEncoder
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # torch takes seconds: a job that waits in its queue needs no
 
 NO_RUN = "the job names no run to work on"
 NETWORK = "network"  # where downloads are queued
+MAPS = "maps"  # where maps are: they wait for one another alone
 USUAL_SIZE = 1_000_000_000  # bytes of a model that is not in the list
 WRITE_EVERY = 0.25  # seconds
 WINDOW = 8.0  # seconds over which the rate is measured
@@ -91,7 +93,8 @@ def work(job: Job) -> None:
     with device_turn(job, device):
         reporter.change(state="running", step="Getting ready")
         reporter.plan = Plan([_part(step, run) for step in spec.steps], measured_rates(device))
-        encoder = cache(lambda: _encoder(run, device, reporter))  # loaded by the first step that needs it
+        where = "cpu" if device == MAPS else device
+        encoder = cache(lambda: _encoder(run, where, reporter))  # loaded by the first step that needs it
         for number, step in enumerate(spec.steps, 1):
             reporter.change(number=number, unit=step.unit, step="Getting ready", done=0, total=0, rate=None)
             message = _do(step, run, encoder, reporter)
@@ -101,9 +104,11 @@ def work(job: Job) -> None:
 
 
 def _device(spec: Spec) -> str:
-    """Where the work is done: downloads wait for one another alone."""
+    """Where the work is done: downloads wait for one another alone, and maps do."""
     if all(isinstance(step, Download) for step in spec.steps):
         return NETWORK
+    if all(isinstance(step, DrawMap) for step in spec.steps):
+        return MAPS
     from ..encoder import pick_device  # torch takes seconds: what stands before needs none
 
     return str(pick_device(spec.device))
@@ -129,6 +134,8 @@ def _part(step: Step, run: Run | None) -> Part:
             return Part(step.unit, _images(step), pace, "model")
         case Evaluate():
             return Part(step.unit, _comparisons(run), step.unit, "machine")
+        case DrawMap():
+            return Part(step.unit, maps.STAGES * maps.ROUNDS, step.unit, "machine")
 
 
 def _prompts(run: Run) -> tuple[int, int]:
@@ -212,6 +219,8 @@ def _do(
             return f"{len(filtered.kept):,} negatives kept, {len(filtered.rejected):,} rejected{note}"
         case Score():
             return _score(step, run, encoder(), reporter)
+        case DrawMap():
+            return _draw_map(step, run, encoder, reporter)
         case Evaluate():
             inside = step.id_set or run.id_set
             outside = [name for name in run.ood_sets if name != inside]
@@ -256,6 +265,19 @@ def _score(step: Score, run: Run, encoder: "CachedEncoder", reporter: Reporter) 
     reporter.change(speeds=(*reporter.now.speeds, speed))
     skipped = int((run.skipped["image_set"] == step.image_set).sum())
     return f"{count:,} images of {step.image_set} scored" + (f", {skipped:,} skipped as unreadable" if skipped else "")
+
+
+def _draw_map(step: DrawMap, run: Run, encoder: Callable[[], "CachedEncoder"], reporter: Reporter) -> str:
+    from .. import pipeline
+
+    with reporter.report("Drawing the map") as progress:
+        if step.image_sets:
+            features_of = partial(pipeline.readable_features, run, encoder())
+            made = run_maps.draw_images(run, step.image_sets, step.projection, features_of, progress)
+            return f"the map of {len(made.rows):,} images is drawn"
+        labels = label_maps.by_model(run, encoder()) if step.by == "model" else label_maps.by_questions(run)
+        made = label_maps.draw(labels, step.projection, progress)
+        return f"the map of {len(made.rows):,} labels is drawn"
 
 
 def _pictures(step: Score) -> ImageSet:

@@ -17,12 +17,13 @@ from .info import first_fault
 
 @dataclass(frozen=True)
 class Selection:
-    """`images` are the paths by image set; `time` is UTC."""
+    """`images` are the paths by image set, or `labels` what is selected; `time` is UTC."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: str
     images: Mapping[str, tuple[str, ...]]
+    labels: tuple[str, ...] = ()
     time: str = ""
 
 

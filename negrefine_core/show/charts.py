@@ -4,7 +4,7 @@
 or above the threshold counts as ID.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,11 @@ DRAWN_POINTS = 1000  # a curve of more points looks the same and loads slower
 HEIGHT = 340
 GROUP_COLOURS = (ID_COLOUR, OOD_COLOUR, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 CIRCLE, DIAMOND = 0, 2  # plotly's symbols by number: their names take ten times the room
+LABEL_COLOURS = {  # by what a label is: those last that are drawn on top
+    "kept": NEUTRAL, "subcategory": OOD_COLOUR, "proper noun": "#CC79A7", "same": "#E69F00",
+    "dropped by hand": "#56B4E9", "ID class": ID_COLOUR,
+}  # fmt: skip
+WRITTEN_CLASSES = 100  # ID classes whose names are written on a map; more would cover it
 OTHERS = "others"  # the group of what would need a further colour
 SVG_POINTS = 5_000  # of a map: more are drawn by WebGL, which is slower to begin
 NAMED_POINTS = 20_000  # a map of more tells no names, which would take as long as the map
@@ -475,20 +480,54 @@ def image_map(table: pd.DataFrame, colour_by: str, title: str = "", is_shown: np
     `table` has a row an image; `name` is told where it is pointed at, and ID images are circles, OOD ones diamonds,
     where `is_id` says so. Images that are not shown (B,) are faint. Each point carries its row number (`customdata`).
     """
+    values = table[colour_by]
+    if pd.api.types.is_float_dtype(values):
+        return _map(table, {title: np.ones(len(table), dtype=bool)}, [ID_COLOUR], is_shown, scale_by=colour_by)
+    groups = _groups(values)
+    colours = GROUP_COLOURS[: len(groups)] + (NEUTRAL,) * (len(groups) - len(GROUP_COLOURS))  # others come last
+    return _map(table, groups, colours, is_shown)
+
+
+def label_map(table: pd.DataFrame, is_shown: np.ndarray | None = None) -> go.Figure:
+    """A point a label, at `x` and `y`, in the colour of its `group`, one of `LABEL_COLOURS`.
+
+    `name` is told where it is pointed at, in lines; the `label` of an ID class is written on the map where they are
+    few. Labels that are not shown (B,) are faint. Each point carries its row number (`customdata`).
+    """
+    groups = {name: (table["group"] == name).to_numpy() for name in LABEL_COLOURS}
+    groups = {name: where for name, where in groups.items() if where.any()}
+    figure = _map(table, groups, [LABEL_COLOURS[name] for name in groups], is_shown)
+    classes = table["label"][table["group"] == "ID class"]
+    of_classes = [trace for trace in figure.data if trace.name.startswith("ID class")]
+    for trace in of_classes:
+        trace.marker.size = 2 + 1.3 * trace.marker.size
+        trace.marker.line = {"width": 1, "color": "white"}
+        if len(classes) <= WRITTEN_CLASSES:
+            trace.mode, trace.textposition = "markers+text", "top center"
+            trace.hovertext, trace.hovertemplate = trace.text, "%{hovertext}<extra></extra>"
+            trace.text = [_short(str(label), 20) for label in classes]
+    return figure
+
+
+def _map(
+    table: pd.DataFrame,
+    groups: Mapping[str, np.ndarray],
+    colours: Sequence[str],
+    is_shown: np.ndarray | None,
+    scale_by: str = "",
+) -> go.Figure:
+    """A trace a group, in its colour or, with `scale_by`, in that of each point's value in this column."""
     shown = np.ones(len(table), dtype=bool) if is_shown is None else is_shown
     figure, is_named = go.Figure(), len(table) <= NAMED_POINTS
     scatter = go.Scatter if len(table) <= SVG_POINTS else go.Scattergl
     size = 8 if len(table) <= 2000 else 5
-    values = table[colour_by]
-    is_scale = pd.api.types.is_float_dtype(values)
-    groups = {title: np.ones(len(table), dtype=bool)} if is_scale else _groups(values)
-    for (name, where), colour in zip(groups.items(), [*GROUP_COLOURS, NEUTRAL], strict=False):
+    for (name, where), colour in zip(groups.items(), colours, strict=True):
         rows = np.flatnonzero(where)  # (n,)
         part = table.iloc[rows]
-        marker: dict[str, Any] = {"size": size, "color": NEUTRAL if name == OTHERS else colour}
-        if is_scale:
-            marker |= {"color": part[colour_by], "colorscale": "Cividis", "showscale": True}
-            marker |= {"colorbar": {"title": {"text": _short(title), "side": "right"}, "thickness": 12}}
+        marker: dict[str, Any] = {"size": size, "color": colour}
+        if scale_by:
+            marker |= {"color": part[scale_by], "colorscale": "Cividis", "showscale": True}
+            marker |= {"colorbar": {"title": {"text": _short(name), "side": "right"}, "thickness": 12}}
         if "is_id" in part:
             marker["symbol"] = np.where(part["is_id"], CIRCLE, DIAMOND).astype("int8")
         chosen = np.flatnonzero(shown[rows])
@@ -500,11 +539,11 @@ def image_map(table: pd.DataFrame, colour_by: str, title: str = "", is_shown: np
                 name=f"{_short(str(name))} ({len(rows):,})",
                 marker=marker | {"opacity": 0.85},
                 customdata=rows,
-                text=[_short(text, 60) for text in part["name"]] if is_named else None,
+                text=[_told(text) for text in part["name"]] if is_named else None,
                 hovertemplate="%{text}<extra></extra>" if is_named else f"{_short(str(name))}<extra></extra>",
                 selectedpoints=None if len(chosen) == len(rows) and shown.all() else chosen,
                 unselected={"marker": {"opacity": 0.1}},
-                showlegend=not is_scale,
+                showlegend=not scale_by,
             )
         )
     bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": False, "title": ""}
@@ -567,6 +606,11 @@ def _mark_operating_point(
 
 def _short(label: str, length: int = 34) -> str:
     return _as_text(label if len(label) <= length else label[: length - 1] + "…")
+
+
+def _told(lines: str) -> str:
+    """What is told of a point, line by line."""
+    return "<br>".join(_short(line, 70) for line in lines.split("\n"))
 
 
 def _as_text(label: str) -> str:

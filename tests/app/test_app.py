@@ -178,7 +178,7 @@ def test_a_view_survives_the_url() -> None:
         "run": "r", "id": "i", "ood": ("a", "b"), "alone": "u", "score": "csp", "threshold": "1.25",
         "convention": "ood-positive", "outcome": "FP", "low": -1.5, "high": 2.0, "taken": "t",
         "shows": "s", "file": "f", "marked": "no", "words": "striped animal", "like": "b/c", "nearest": "12",
-        "selection": "striped ones", "sort": "nearest", "page": 3,
+        "selection": "striped ones", "projection": "tsne", "sort": "nearest", "page": 3,
         "image": "a/b", "back": "compare",
     }  # fmt: skip
     views: tuple[View, ...] = (
@@ -186,7 +186,8 @@ def test_a_view_survives_the_url() -> None:
         ImageView(**shared, off_ids=("salt, pepper",), off=("mud", "rust")),
         ReviewView(
             **shared, level="class", row=" ", crossed="won", queue="kept", order="impact", search="sage",
-            id_class="safe", sample=("a, b", "c"), label="common sage", blind=True,
+            id_class="safe", sample=("a, b", "c"), chosen="~1f", around="bear",
+            label="common sage", blind=True,
         ),
         CompareView(
             **shared, compare="runs", first="mcm", second="csp", other="o", judge="x", other_judge="y", flip="broken",

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from negrefine_app.explore.image_map import MOST
 from playwright.sync_api import Page, expect
 
-from negrefine_core import image_maps, selections
-from negrefine_core.image_maps import ImageMap
+from negrefine_core import run_maps, selections
+from negrefine_core.run_maps import Map
 from negrefine_core.runs import Run
-from tests.support.browser import drawn, expect_text, expect_url, insist
+from tests.support.browser import drawn, expect_text, expect_url, insist, lasso
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("walked")]
 
@@ -90,22 +89,11 @@ def test_a_line_drawn_on_the_map_chooses_images_that_are_saved_under_a_name_and_
 ) -> None:
     names, count = ("animals", "food"), 60
     places = np.stack([np.arange(count) % 10, np.arange(count) // 10], axis=1).astype("float32")  # a grid
-    image_maps.keep_map(walked, names, MOST, ImageMap(np.arange(count), places))
+    run_maps.keep(run_maps.of_images(walked, names, "pca"), Map(np.arange(count), places))
     page.goto(f"{address}/explore?run=walked&show=map")
     plot = page.locator(".js-plotly-plot .nsewdrag").first
     plot.wait_for()
-    drawn(page)
-    box = plot.bounding_box()
-
-    def draw() -> None:
-        page.mouse.move(box["x"] + 2, box["y"] + 2)
-        page.mouse.down()
-        for across, down in ((0.5, 0.0), (0.5, 1.0), (0.0, 1.0)):  # the left half
-            place = box["x"] + 2 + across * (box["width"] - 4), box["y"] + 2 + down * (box["height"] - 4)
-            page.mouse.move(*place, steps=6)
-        page.mouse.up()
-
-    insist(page, draw, lambda: "selection=~" in page.url)
+    insist(page, lambda: lasso(page, plot, 0.5), lambda: "selection=~" in page.url)
     expect_text(page, r"1 – 24 of 30 images")
     drawn(page)
     page.locator(".st-key-gallery a").first.click()

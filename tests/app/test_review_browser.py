@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from negrefine_core import overrides
+from negrefine_core import label_maps, overrides, run_maps
+from negrefine_core.run_maps import Map
 from negrefine_core.runs import Run, Settings
-from tests.support.browser import drawn, expect_text, expect_url, insist
+from tests.support.browser import drawn, expect_text, expect_url, insist, lasso
 from tests.support.runs import REVIEWED_IDS, write_verdicts
 
 COUNT_SENT = """
@@ -97,3 +99,30 @@ def test_a_whole_queue_is_decided_in_a_dialog_that_closes(review: Page, run: Run
     expect(review.get_by_role("dialog")).to_have_count(0)
     press(review, "u")
     expect_text(review, r"0 of 4")
+
+
+def test_a_line_drawn_on_the_map_of_labels_narrows_the_queue_which_is_decided_at_once_and_taken_back(
+    review: Page, address: str, run: Run
+) -> None:
+    labels, chosen = label_maps.by_questions(run), ("bear garden", "common sage", "banana")
+    across = [0.0 if labels.labels[row] in chosen else 1.0 for row in labels.known]
+    places = np.stack([across, np.linspace(0, 1, len(across))], axis=1).astype("float32")
+    run_maps.keep(labels.key("pca"), Map(labels.known, places))
+    review.goto(f"{address}/review?run={run.name}&level=map&queue=all&order=alphabet")
+    plot = review.locator(".js-plotly-plot .nsewdrag").first
+    plot.wait_for()
+    insist(review, lambda: lasso(review, plot, 0.5), lambda: "chosen=~" in review.url)
+    expect_text(review, "3 labels of this queue chosen on the map")
+    expect_card(review, "banana")
+    review.get_by_role("button", name="Decide on all 3").click()
+    review.get_by_text("Restore", exact=True).last.click()
+    review.get_by_role("button", name="Restore: 2 labels").click()
+    expect_text(review, "2 of 3 reviewed")
+    expect(review.get_by_role("dialog")).to_have_count(0)
+    assert {"bear garden", "common sage"} <= {negative.label for negative in run.negatives}
+    press(review, "u")
+    expect_text(review, "0 of 3 reviewed")
+    assert not {"bear garden", "common sage"} & {negative.label for negative in run.negatives}
+    expect_text(review, "3 labels of this queue chosen on the map")
+    review.get_by_role("button", name="Look at all labels").click()
+    expect_text(review, "of 10")

@@ -17,7 +17,7 @@ from negrefine_app.shared.scored_images import ScoredImages
 from negrefine_app.shared.view import View
 from streamlit.testing.v1 import AppTest
 
-from negrefine_core import overrides, paths, pipeline
+from negrefine_core import overrides, paths, pipeline, selections
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.effects import Effects
 from negrefine_core.encoder import load_encoder
@@ -524,3 +524,18 @@ def test_by_class_of_a_run_without_images_counts_and_says_why_that_is_all(run: R
     assert "no scored images, so there are counts alone" in texts(app)
     assert list(by_class(app).columns) == ["Rejected", "Doubtful", "Restored", "Reviewed"]
     assert by_class(app)["Rejected"].sum() == 4
+
+
+def test_what_lies_around_a_class_is_the_queue_on_the_map_and_label_by_label(run: Run) -> None:
+    app = opened(run, level="map", queue="all", around="safe")
+    assert "**9 labels** of this queue around *safe*" in texts(app)
+    app.selectbox(key="pick_around").set_value("").run()
+    assert "chosen on the map" not in texts(settled(app))
+    chosen = selections.of_labels(["common sage", "velvet"])
+    selections.keep(run, chosen)
+    app = opened(run, level="label", queue="all", chosen=chosen.name)
+    assert "**2 labels** of this queue chosen on the map" in texts(app)
+    assert "1 of 2" in texts(app)
+    app = opened(run, level="map", queue="all", chosen="~0123456789abcdef")
+    assert "not kept on this computer" in app.warning[0].value
+    assert not app.exception

@@ -23,7 +23,9 @@ PAGES = {
 LAST_WORDS = {"start": "Begin with step 1"}  # the other pages end in their foot
 STATES = (
     "explore?show=metrics&threshold=2.5&outcome=FP",
+    "explore?show=map",
     "review?queue=kept",
+    "review?level=map&queue=all",
     "compare?compare=judges",
     "compare?differ=labels",
     "classes?step=refine",

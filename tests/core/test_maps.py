@@ -1,5 +1,6 @@
 """Maps of images: places that are the same each time, samples in proportion, outlines, and what is kept of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from negrefine_core import error_groups, image_maps, maps, paths, show
+from negrefine_core import error_groups, label_maps, maps, paths, run_maps, show
 from negrefine_core.errors import NegRefineError
-from negrefine_core.image_maps import ImageMap
+from negrefine_core.run_maps import Map
+from negrefine_core.runs import Run, Settings
 from negrefine_core.show import charts
-from tests.support.runs import write_run
+from tests.support.runs import HOSTILE, NOUNS, REVIEWED_IDS, write_run, write_verdicts
 
 
 def test_pca_is_a_naive_projection_on_the_two_directions_of_most_variance_and_the_same_each_time() -> None:
@@ -59,27 +61,75 @@ def test_a_map_is_kept_for_the_scores_and_the_model_that_it_was_made_from_and_a_
     monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     run = write_run("mapped", tmp_path / "runs", tmp_path)
     names = ("animals", "food")
-    made = ImageMap(np.arange(60), np.random.default_rng(0).normal(size=(60, 2)).astype("float32"))
-    assert image_maps.read_map(run, names, 100) is None
-    image_maps.keep_map(run, names, 100, made)
-    kept = image_maps.read_map(run, names, 100)
+    made = Map(np.arange(60), np.random.default_rng(0).normal(size=(60, 2)).astype("float32"))
+    key = run_maps.of_images(run, names, "pca")
+    assert run_maps.read(key) is None
+    run_maps.keep(key, made)
+    kept = run_maps.read(key)
     assert kept is not None
     assert (kept.places == made.places).all()
     assert (kept.rows == made.rows).all()
-    assert image_maps.read_map(run, names, 99) is None
-    assert image_maps.read_map(run, ("animals",), 100) is None
+    assert key not in {run_maps.of_images(run, names, "tsne"), run_maps.of_images(run, ("animals",), "pca")}
     (file,) = (tmp_path / "cache" / "maps").iterdir()
     whole = file.read_bytes()
     for place in range(0, len(whole), 97):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        damaged = image_maps.read_map(run, names, 100)
+        damaged = run_maps.read(key)
         assert damaged is None or (damaged.places == made.places).all()
-    file.write_bytes(whole)
     run.write_scores("food", run.image_root("food"), run.scores("food").iloc[:-1])
-    assert image_maps.read_map(run, names, 100) is None
+    assert run_maps.of_images(run, names, "pca") != key
     run.update_info(model={"name": "drawn", "fingerprint": ""})
     with pytest.raises(NegRefineError, match="without a model"):
-        image_maps.read_map(run, names, 100)
+        run_maps.of_images(run, names, "pca")
+
+
+def test_a_map_of_many_images_has_a_sample_of_each_set_and_leaves_out_what_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(maps, "MOST", {"pca": 20, "tsne": 10})
+    run, names = write_run("sampled", tmp_path / "runs", tmp_path), ("animals", "food")
+    asked: dict[str, list[str]] = {}
+
+    def features_of(name: str, files: Sequence[str], wanted: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+        asked[name] = [files[row] for row in wanted]
+        return wanted[1:], torch.eye(32)[wanted[1:]]
+
+    made = run_maps.draw_images(run, names, "pca", features_of)
+    assert {name: len(files) for name, files in asked.items()} == {"animals": 10, "food": 10}
+    files = pd.concat([run.scores(name) for name in names])["path"].tolist()
+    assert [files[row] for row in made.rows] == asked["animals"][1:] + asked["food"][1:]
+    kept = run_maps.read(run_maps.of_images(run, names, "pca"))
+    assert kept is not None
+    assert (kept.places == made.places).all()
+
+
+def test_tsne_puts_what_is_alike_together_tells_how_far_it_is_and_is_the_same_each_time() -> None:
+    groups = np.repeat(np.arange(3), 20)
+    features = (10 * np.eye(3, 8)[groups] + np.random.default_rng(0).normal(size=(60, 8))).astype("float32")
+    told: list[tuple[int, int]] = []
+    places = maps.tsne(features, lambda done, total: told.append((done, total)))
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + 1e9 * np.eye(60)
+    assert (groups[apart.argmin(axis=1)] == groups).all()
+    assert told == [(250, 1000), (500, 1000), (750, 1000), (1000, 1000)]
+    assert (maps.projected("tsne", features) == places).all()
+    assert maps.tsne(features[:3]).shape == (3, 2)
+
+
+def test_labels_of_a_run_without_a_model_lie_near_the_classes_that_the_judge_was_asked_about(tmp_path: Path) -> None:
+    run = Run.create("asked", Settings(), REVIEWED_IDS, tmp_path)
+    write_verdicts(run)
+    known = label_maps.by_questions(run)
+    assert known.labels == (*REVIEWED_IDS, *NOUNS)
+    asked = {"common sage": [HOSTILE, "safe"], "bear garden": [HOSTILE, "bear"], "cat": [HOSTILE, "cat"], "oslo": []}
+    for row, label in enumerate(known.labels):
+        classes = [label] if row < len(REVIEWED_IDS) else asked.get(label, [HOSTILE])
+        naive = [1 / (1 + classes.index(name)) if name in classes else 0.0 for name in REVIEWED_IDS]
+        assert known.vectors[row] == pytest.approx(np.array(naive) / max(float(np.linalg.norm(naive)), 1e-9))
+    assert [known.labels[row] for row in set(range(len(known.labels))) - set(known.known)] == ["oslo"]
+    assert known.around("safe", 1) == ["common sage"]
+    assert len(known.around(HOSTILE, 99)) == len(known.known) - 1
+    assert known.around("oslo", 3) == known.around("no such label", 3) == []
 
 
 def test_a_maps_chart_says_each_points_row_and_leaves_what_is_not_shown_faint() -> None:

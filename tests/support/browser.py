@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from negrefine_core import paths
 from tests.support.jobs import HANG
@@ -95,3 +95,16 @@ def insist(page: Page, act: Callable[[], None], condition: Callable[[], bool], s
         next_try = time.monotonic() + seconds
         while not condition() and time.monotonic() < next_try:
             page.wait_for_timeout(50)
+
+
+def lasso(page: Page, plot: Locator, share: float) -> None:
+    """Draw a line around this share of a map, from its left edge on."""
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    for across, down in ((share, 0.0), (share, 1.0), (0.0, 1.0)):
+        place = box["x"] + 2 + across * (box["width"] - 4), box["y"] + 2 + down * (box["height"] - 4)
+        page.mouse.move(*place, steps=6)
+    page.mouse.up()

@@ -13,12 +13,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from negrefine_core import jobs, lexicon, paths, pipeline
+from negrefine_core import jobs, label_maps, lexicon, paths, pipeline, run_maps
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set
-from negrefine_core.jobs import Evaluate, Job, Mine, Progress, Refine, Score, Spec, worker
+from negrefine_core.jobs import DrawMap, Evaluate, Job, Mine, Progress, Refine, Score, Spec, worker
 from negrefine_core.judges.openai import OpenAIJudge
 from negrefine_core.runs import Run, Settings
 from tests.support.jobs import until
@@ -61,17 +61,28 @@ def test_scoring_in_the_background_gives_the_files_of_scoring_in_the_foreground(
         Score(image_set="animals", folder=str(roots["animals"]), role="ID"),
         Score(image_set="things", folder=str(roots["things"]), role="OOD"),
         Evaluate(),
+        DrawMap(image_sets=("animals", "things")),
+        DrawMap(),
     )
     job = jobs.start(Spec(title="Score", run=run.name, steps=steps, device="cpu"))
     until(lambda: job.state not in jobs.ACTIVE)
     assert (job.state, job.error) == ("done", "")
     assert job.progress.messages == (
         "7 images of animals scored", "5 images of things scored, 1 skipped as unreadable",
-        "metrics of animals against things",
+        "metrics of animals against things", "the map of 12 images is drawn", "the map of 18 labels is drawn",
     )  # fmt: skip
     measured = [(speed.fingerprint, speed.images, speed.embedded) for speed in job.progress.speeds]
     assert measured == [(encoder.fingerprint, 7, 7), (encoder.fingerprint, 5, 5)]
     assert (run.id_sets, run.id_set, run.metrics["id_set"]) == (["animals"], "animals", "animals")
+
+    images = run_maps.read(run_maps.of_images(run, ("animals", "things"), "tsne"))
+    labels = label_maps.by_model(run, CachedEncoder(encoder))
+    drawn = run_maps.read(labels.key("tsne"))
+    assert images
+    assert drawn
+    assert (images.rows.tolist(), drawn.rows.tolist()) == (list(range(12)), list(range(18)))
+    with_bare = encoder.encode_labels([*IDS, *WORDS], pipeline.noun_templates(run))
+    assert labels.vectors == pytest.approx(with_bare.numpy(), abs=1e-5)
 
     foreground = Run.create(f"{run.name[:60]}-again", run.settings, IDS)
     foreground.write_initial_negatives(run.initial_negatives)
