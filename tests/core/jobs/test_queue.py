@@ -57,6 +57,8 @@ def test_scoring_in_the_background_gives_the_files_of_scoring_in_the_foreground(
         "things": write_pictures(tmp_path / "things", 5, 9100),
     }
     (roots["things"] / "text.png").write_text("hello")
+    model = {"name": "tiny", "fingerprint": encoder.fingerprint, "precision": encoder.precision}
+    run.update_info(model=model)
     steps = (
         Score(image_set="animals", folder=str(roots["animals"]), role="ID"),
         Score(image_set="things", folder=str(roots["things"]), role="OOD"),
@@ -85,6 +87,7 @@ def test_scoring_in_the_background_gives_the_files_of_scoring_in_the_foreground(
     assert labels.vectors == pytest.approx(with_bare.numpy(), abs=1e-5)
 
     foreground = Run.create(f"{run.name[:60]}-again", run.settings, IDS)
+    foreground.update_info(model=model)
     foreground.write_initial_negatives(run.initial_negatives)
     foreground.write_negatives(run.negatives)
     pipeline.score(foreground, CachedEncoder(encoder), [open_image_set(root, name) for name, root in roots.items()])
