@@ -48,7 +48,7 @@ def mark(
     for label in filter(None, (id_label, not_label)):
         if not (is_id and label in run.id_labels):
             raise NegRefineError(f"{label!r} is no ID class of the run {run.name!r}")
-    if path not in set(run.scores(image_set)["path"]):
+    if path not in set(run.scores(image_set, ["path"])["path"]):
         raise NegRefineError(f"the image set {image_set!r} has no scored picture {path!r}")
     content = _content(locate(run, image_set, path))
     with run.locked():

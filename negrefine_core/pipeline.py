@@ -367,10 +367,11 @@ def evaluate(
     """Scores -> `metrics.json`: each method's metrics on each OOD set and their average, with bootstrap intervals."""
     if not ood_sets:
         raise NegRefineError("metrics need at least one OOD image set beside the ID set")
-    tables = {name: run.scores(name) for name in (id_set, *ood_sets)}
-    rows = methods.measured(*tables.values())
-    parts = [table.assign(image_set=name, is_id=name == id_set) for name, table in tables.items()]
+    names = (id_set, *ood_sets)
+    rows = methods.measured(*(run.score_columns(name) for name in names))
     columns = [row.column for row in rows]
+    tables = {name: run.scores(name, columns) for name in names}
+    parts = [table.assign(image_set=name, is_id=name == id_set) for name, table in tables.items()]
     with report("Computing the metrics") as progress:
         found = metrics.evaluate(pd.concat(parts), columns, n_bootstrap=n_bootstrap, progress=progress)
     written: Metrics = {

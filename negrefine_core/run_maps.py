@@ -63,7 +63,7 @@ def draw_images(
     `features_of` gives, of an image set with these paths, which of the wanted rows can be read (n,) and their features
     (n, D). Raises NegRefineError where the map cannot be kept.
     """
-    files = [run.scores(name, ["path"])["path"].tolist() for name in image_sets]
+    files = [run.sample(name, ["path"])["path"].tolist() for name in image_sets]
     sizes = [len(each) for each in files]
     drawn = maps.sample(np.repeat(np.arange(len(files)), sizes), maps.MOST[how])  # (n,) of all, joined
     rows, parts, start = [], [], 0

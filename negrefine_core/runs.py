@@ -27,16 +27,17 @@ from .run_files.info import Role as Role
 from .run_files.info import ScoredWith
 from .run_files.info import Settings as Settings
 from .run_files.info import checked_settings as checked_settings
+from .run_files.large_scores import count_scores, read_all_scores, remove_parts, write_all_scores
 from .run_files.metrics import Metrics, read_metrics, roles_in_metrics, write_metrics
 from .run_files.scores import (
     ScoresInfo,
+    columns_of,
     list_columns,
     read_flat_scores,
     read_score_rows,
     read_scores,
     read_scores_info,
     read_top_negatives,
-    write_scores,
 )
 from .storage import folder_of, is_url
 
@@ -237,10 +238,29 @@ class Run(RunFolder):
         """A row an image, with all columns or these."""
         self.check_scored(image_set)
         self.scores_info(image_set)
+        return read_all_scores(self.path(f"scores/{image_set}.parquet"), columns)
+
+    def score_columns(self, image_set: str) -> list[str]:
+        self.check_scored(image_set)
+        self.scores_info(image_set)
+        return columns_of(self.path(f"scores/{image_set}.parquet"))
+
+    def count_scored(self, image_set: str) -> int:
+        """How many images have scores, more than a million too."""
+        self.check_scored(image_set)
+        return count_scores(self.path(f"scores/{image_set}.parquet"))
+
+    def sample(self, image_set: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The scores that are looked through: all of them or, where they are more than a million, so many by chance.
+
+        The rows of `flat_scores`, `score_lists` and `top_negatives` are these.
+        """
+        self.check_scored(image_set)
+        self.scores_info(image_set)
         return read_scores(self.path(f"scores/{image_set}.parquet"), columns)
 
     def flat_scores(self, image_set: str) -> pd.DataFrame:
-        """The same without lists: of the top labels and their similarities the first alone, as `id_label` and so on."""
+        """The sample without lists: of the top labels and similarities the first alone, as `id_label` and so on."""
         self.check_scored(image_set)
         self.scores_info(image_set)
         return read_flat_scores(self.path(f"scores/{image_set}.parquet"))
@@ -280,7 +300,7 @@ class Run(RunFolder):
                 skipped=tuple((tables.printable(file), reason) for file, reason in skipped),
             )
 
-        count = write_scores(self.path(f"scores/{image_set}.parquet"), chunks, describe)
+        count = write_all_scores(self.path(f"scores/{image_set}.parquet"), chunks, describe)
         with self.locked():
             if count and image_set in self.info.image_sets:  # noted before scores said it themselves
                 self._forget(image_set)
@@ -489,6 +509,7 @@ def remove_image_set(run: Run, image_set: str) -> None:
         run._forget(image_set)
         left = (row for row in run._skipped() if row[0] != image_set)
         run._write(tables.SKIPPED, tables.skipped_text(left))
+        remove_parts(scores)
         scores.unlink()
 
 

@@ -15,6 +15,7 @@ from negrefine_core.show.tables import points
 
 from ..shared import frame, links
 from ..shared.gallery import image_gallery
+from ..shared.sampled import sample_line
 from ..shared.scored_images import ScoredImages, Sets, is_comparable
 from ..shared.switch_sets import switch_sets
 from ..shared.view import bound, change, switch
@@ -62,6 +63,8 @@ def _draw(run: Run, view: CompareView) -> None:
     sides = choose(run, view)
     _choose_sides(run, view, sides)
     _which_pictures(view, sides)
+    if sides.sets:
+        sample_line(run, sides.sets.names)
     published_figures(run)
     experiment_table(run, view)
     if sides.sets is None:

@@ -11,7 +11,7 @@ from negrefine_core.metrics import AVERAGE, Convention, evaluate
 from negrefine_core.runs import Run
 
 from ..shared.cached import cached_by
-from ..shared.scored_images import ScoredImages, scores
+from ..shared.scored_images import ScoredImages
 from ..shared.view import ID_POSITIVE, OOD_POSITIVE, PYTORCH_OOD, View, bound
 from ..shared.words import contamination, interval, plain
 
@@ -85,8 +85,11 @@ def tabulated(run: Run, metrics: Mapping[str, Any], wanted: set[str], convention
 def _measured(run: Run, convention: Convention) -> dict[tuple[str, str], dict[str, Any]]:
     """What another convention measures otherwise, by method and OOD set, and their average."""
     metrics = run.metrics
-    parts = [scores(run, name).assign(image_set=name, is_id=name == metrics["id_set"]) for name in metrics["images"]]
-    names = {row.column: row.name for row in measured(*parts) if row.name in metrics["methods"]}
+    there = measured(*(run.score_columns(name) for name in metrics["images"]))
+    names = {row.column: row.name for row in there if row.name in metrics["methods"]}
+    parts = [
+        run.scores(name, [*names]).assign(image_set=name, is_id=name == metrics["id_set"]) for name in metrics["images"]
+    ]
     return {
         (names[row.column], row.ood_set): {
             "fpr95": row.fpr95,

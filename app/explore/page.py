@@ -12,6 +12,7 @@ from ..shared import frame
 from ..shared.cached import cached_by
 from ..shared.looked_at import looked_at
 from ..shared.operating_point import OUTCOME_WORDS
+from ..shared.sampled import sample_line
 from ..shared.scored_images import ScoredImages
 from ..shared.view import switch
 from .alone import image_set_alone
@@ -38,6 +39,7 @@ def _draw(run: Run, view: ExploreView) -> None:
     images = looked_at(run, view, ScoredImages.of(run, view))
     if images is None:
         return
+    sample_line(run, images.sets.names)
     if images.is_alone:
         image_set_alone(run, view, images)
         return

@@ -21,7 +21,7 @@ from ..shared.errors import told
 from ..shared.job_panel import job_panel
 from ..shared.outdated import outdated, overridden
 from ..shared.roles import missing_words
-from ..shared.scored_images import flat_scores, sets_by_themselves
+from ..shared.scored_images import sets_by_themselves
 from ..shared.toy import toy_notice
 from ..shared.view import View
 from ..shared.words import plain
@@ -211,7 +211,7 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
             {
                 "Image set": name,
                 "Shows": SHOWN[run.role(name)],
-                "Images": len(flat_scores(run, name)),
+                "Images": run.count_scored(name),
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
                 "Negatives": STALE if name in stale else "current",

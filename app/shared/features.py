@@ -142,7 +142,7 @@ def detector(run: Run) -> NegRefineDetector:
 )
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
-    paths = run.scores(image_set, ["path"])["path"].tolist()
+    paths = run.sample(image_set, ["path"])["path"].tolist()
     return some_features(run, image_set, paths, np.arange(len(paths)))
 
 

@@ -16,7 +16,6 @@ from .batches import batches_notice
 from .job_panel import jobs_in_sidebar, work_on
 from .links import PageName
 from .outdated import outdated_notice
-from .scored_images import flat_scores
 from .toy import toy_notice_on_own_pictures
 from .unlike_paper import unlike_paper_notice
 from .view import AnyView, View, current, go_to_run
@@ -129,7 +128,7 @@ def _go_to_picked(usual: str) -> None:
 def _provenance(run: Run) -> None:
     """Where the figures come from, so that a screenshot can be traced."""
     info = run.info
-    counts = ", ".join(f"{plain(name)} {len(flat_scores(run, name)):,}" for name in run.scored_sets)
+    counts = ", ".join(f"{plain(name)} {run.count_scored(name):,}" for name in run.scored_sets)
     overrides = len(changes(run.overrides))
     weights = f"weights {plain(info.fingerprint[:12])}" if info.fingerprint else "no weights yet"
     facts = [

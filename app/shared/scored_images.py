@@ -71,8 +71,8 @@ def sets_by_themselves(run: Run) -> list[str]:
 
 @cached_by(lambda run, image_set: run.state(scores=[image_set]), max_entries=64, keep="itself")
 def scores(run: Run, image_set: str) -> pd.DataFrame:
-    """An image set's scores, shared and never changed; read again when the file is another."""
-    return run.scores(image_set)
+    """An image set's scores, or a sample of too many, shared and never changed; read again when the file is another."""
+    return run.sample(image_set)
 
 
 @cached_by(lambda run, image_set: run.state("marks.jsonl", scores=[image_set]), max_entries=16)

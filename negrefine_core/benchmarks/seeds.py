@@ -87,7 +87,7 @@ def _is_scored(run: Run, image_set: ImageSet) -> bool:
     if record is None or record.negatives != current:
         return False
     skipped = int((run.skipped["image_set"] == image_set.name).sum())
-    return len(run.scores(image_set.name)) + skipped == len(image_set)
+    return run.count_scored(image_set.name) + skipped == len(image_set)
 
 
 @contextmanager

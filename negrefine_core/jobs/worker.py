@@ -289,7 +289,7 @@ def _pictures(step: Score) -> ImageSet:
         return found.only(step.class_folders) if step.class_folders else found
     source, name = Run.open(step.same_as), step.image_set
     skipped = source.skipped
-    paths = {*source.scores(name)["path"], *skipped[skipped["image_set"] == name]["path"]}
+    paths = {*source.scores(name, ["path"])["path"], *skipped[skipped["image_set"] == name]["path"]}
     return ImageSet(name, source.image_root(name), tuple(sorted(paths)))
 
 

@@ -42,7 +42,8 @@ class ScoresInfo(BaseModel):
     """What an image set's scores were made from; empty where that is not known.
 
     `root` is the folder of the images, as a run file keeps it; `skipped` are the (path, reason) of unreadable images;
-    `check` is the hash of the file.
+    `parts` are the (check, rows) of the files that hold all rows, where this one is a sample of them; `check` is the
+    hash of the file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class ScoresInfo(BaseModel):
     fingerprint: str = ""
     scored_with: ScoredWith | None = None
     skipped: tuple[tuple[str, str], ...] = ()
+    parts: tuple[tuple[str, int], ...] = ()
     check: str = UNCHECKED
 
 
@@ -149,6 +151,11 @@ def read_top_negatives(path: Path) -> pd.Series:
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error
     return found.set_axis(np.concatenate([np.empty(0, dtype=np.int64), *rows]))
+
+
+def columns_of(path: Path) -> list[str]:
+    """The names of all columns."""
+    return list(pq.read_schema(path).names)
 
 
 def list_columns(path: Path) -> list[str]:

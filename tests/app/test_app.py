@@ -28,6 +28,7 @@ from negrefine_core import methods, operating_point, paths
 from negrefine_core.methods import METHODS, Method
 from negrefine_core.metrics import Convention, ood_metrics
 from negrefine_core.records import Negative
+from negrefine_core.run_files import large_scores
 from negrefine_core.run_files.info import ScoredWith
 from negrefine_core.runs import Run, Settings, class_list_hash
 from negrefine_core.show import charts, csv
@@ -52,6 +53,19 @@ def test_explore_opens_on_the_runs_own_sets_with_its_provenance(run: Run) -> Non
     shown = texts(app)
     for fact in ("drawn", "0123456789ab", run.info.class_list_hash, "judge wordnet", "0 overrides", "1 unreadable"):
         assert fact in shown
+
+
+def test_a_set_that_is_too_large_to_look_through_shows_a_sample_and_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_scores, "MOST", 20)
+    many = run.copy("many")
+    many.write_scores("food", run.image_root("food"), pd.concat([run.scores("food")] * 3))
+    for page in ("explore", "compare"):
+        shown = texts(opened(page, run="many"))
+        assert f"**A sample**, drawn by chance: 20 of the {3 * N_IMAGES} images of food." in shown
+        assert f"food {3 * N_IMAGES}" in shown
+        assert "**A sample**" not in texts(opened(page))
 
 
 def test_a_confusion_tile_filters_the_gallery_and_a_second_click_shows_all_again(run: Run) -> None:
