@@ -15,6 +15,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from playwright.sync_api import sync_playwright
 
+from negrefine_core.show.widgets import VIEW
+
 HERE = Path(__file__).resolve().parent
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDTH = 800
@@ -26,8 +28,12 @@ def execute(notebook: NotebookNode) -> NotebookNode:
 
     In what they show, paths are the project's own, not this machine's.
     """
-    client = NotebookClient(notebook, timeout=CELL, resources={"metadata": {"path": HERE}}, record_timing=False)
+    client = NotebookClient(
+        notebook, timeout=CELL, resources={"metadata": {"path": HERE}}, record_timing=False, store_widget_state=False
+    )
     executed: NotebookNode = client.execute()
+    for output in (output for cell in executed.cells for output in cell.get("outputs", [])):
+        output.get("data", {}).pop(VIEW, None)  # the still picture beside it is what is stored
     executed.metadata.pop("language_info", None)
     portable: NotebookNode = nbformat.reads(nbformat.writes(executed).replace(f"{HERE.parent}/", ""), as_version=4)
     return portable
