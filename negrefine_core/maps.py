@@ -62,10 +62,12 @@ def tsne(features: np.ndarray, progress: Progress | None = None, seed: int = 0) 
 
 
 def around(features: np.ndarray, place: int, count: int) -> np.ndarray:
-    """(n,) the places of the `count` others that are most similar to the one at a place, the nearest first."""
+    """(n,) the places of the `count` others that are most similar to the one at a place, the nearest first; fewer where
+    the rest has nothing in common with it."""
     similarity = features @ features[place]  # (B,)
-    similarity[place] = -np.inf
-    return np.argsort(-similarity, kind="stable")[: min(count, len(features) - 1)]
+    similarity[place] = 0
+    nearest = np.argsort(-similarity, kind="stable")[:count]
+    return nearest[similarity[nearest] > 0]
 
 
 def sample(strata: Sequence[str] | np.ndarray, most: int, seed: int = 0) -> np.ndarray:

@@ -528,7 +528,7 @@ def test_by_class_of_a_run_without_images_counts_and_says_why_that_is_all(run: R
 
 def test_what_lies_around_a_class_is_the_queue_on_the_map_and_label_by_label(run: Run) -> None:
     app = opened(run, level="map", queue="all", around="safe")
-    assert "**9 labels** of this queue around *safe*" in texts(app)
+    assert "**1 label** of this queue around *safe*" in texts(app)
     app.selectbox(key="pick_around").set_value("").run()
     assert "chosen on the map" not in texts(settled(app))
     chosen = selections.of_labels(["common sage", "velvet"])
