@@ -66,8 +66,8 @@ def around(features: np.ndarray, place: int, count: int) -> np.ndarray:
     the rest has nothing in common with it."""
     similarity = features @ features[place]  # (B,)
     similarity[place] = 0
-    nearest = np.argsort(-similarity, kind="stable")[:count]
-    return nearest[similarity[nearest] > 0]
+    nearest: np.ndarray = np.argsort(-similarity, kind="stable")[: min(count, int((similarity > 0).sum()))]
+    return nearest
 
 
 def sample(strata: Sequence[str] | np.ndarray, most: int, seed: int = 0) -> np.ndarray:
