@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from negrefine_core.errors import NegRefineError
 
-HANG = 120.0  # seconds; far more than any step here takes on a busy machine
+HANG = 600.0  # seconds; far more than any step here takes, also where others compute on every core
 
 End = Literal["done", "clear", "traceback", "killed", "hung"]
 

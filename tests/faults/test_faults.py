@@ -19,7 +19,8 @@ def test_a_drawn_part_of_the_faults_leaves_nothing_silently_wrong(tmp_path: Path
     drawn = ["--seed", "1", "--most", str(MOST), "--kinds", "step,damage", "--processes", "2"]
     command = [sys.executable, "-m", "tests.faults", *drawn, "--json", str(tmp_path / "outcomes.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    said = f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
+    assert done.returncode == 0, said
     outcomes = json.loads((tmp_path / "outcomes.json").read_text(encoding="utf-8"))
     assert len(outcomes) > 25
     assert [outcome for outcome in outcomes if outcome["verdict"] in BAD] == []
-    assert done.returncode == 0
