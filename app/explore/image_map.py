@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core import jobs, maps, run_maps, selections
-from negrefine_core.errors import NegRefineError
 from negrefine_core.maps import Projection
 from negrefine_core.run_maps import Map
 from negrefine_core.runs import Run
@@ -43,11 +42,7 @@ def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarr
         choose_projection(view)
         st.markdown("**Alike images lie near each other**", help=HELP, width="content")
     step = jobs.DrawMap(image_sets=names)
-    try:
-        made = drawn(run, view, lambda how: run_maps.of_images(run, names, how), lambda: _draw(run, names), step)
-    except NegRefineError as error:
-        errors.show(error, "warning")
-        return
+    made = drawn(run, view, lambda how: run_maps.of_images(run, names, how), lambda: _draw(run, names), step)
     if made is None:
         return
     found, how = made

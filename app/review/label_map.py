@@ -106,11 +106,7 @@ def label_map(run: Run, view: ReviewView, queue: Queue, known: LabelVectors) -> 
         choose_projection(view)
         st.markdown("**Alike labels lie near each other**", help=HELP, width="content")
     step = jobs.DrawMap(by=known.by)
-    try:
-        made = drawn(run, view, known.key, lambda: label_maps.draw(known, "pca"), step)
-    except NegRefineError as error:
-        errors.show(error, "warning")
-        return
+    made = drawn(run, view, known.key, lambda: label_maps.draw(known, "pca"), step)
     if made is None:
         return
     found, how = made

@@ -13,7 +13,7 @@ from ..shared import frame, links
 from ..shared.outdated import outdated, since
 from ..shared.reviewer import name_field
 from ..shared.scored_images import is_comparable
-from ..shared.view import bound, change, picked
+from ..shared.view import bound, change, picked, switch
 from ..shared.words import plain
 from . import blind
 from .actions import decision_buttons, reason_field, say_written
@@ -36,7 +36,7 @@ def _draw(run: Run, view: ReviewView) -> None:
     level = _level(run, view)
     is_map = level == "map"
     if not view.blind:
-        _switch_level(view, level)
+        switch("What is reviewed", LEVELS, view, "level", level, lambda: _go_to(view))
     if level == "class":
         by_class(run, view, review_queue(run, replace(view, queue="all", search="", id_class="", sample=())))
         _outdated_scores(run, view)
@@ -95,17 +95,6 @@ def _level(run: Run, view: ReviewView) -> str:
     if view.blind:
         return "label"
     return view.level or ("class" if is_bare and is_comparable(run) else "label")
-
-
-def _switch_level(view: ReviewView, level: str) -> None:
-    st.segmented_control(
-        "What is reviewed",
-        list(LEVELS),
-        format_func=LEVELS.__getitem__,
-        label_visibility="collapsed",
-        required=True,
-        **bound(view, "level", level) | {"on_change": lambda: _go_to(view)},
-    )
 
 
 def _go_to(view: ReviewView) -> None:

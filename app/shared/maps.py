@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from negrefine_core import jobs, maps, run_maps
+from negrefine_core.errors import NegRefineError
 from negrefine_core.maps import Projection
 from negrefine_core.run_maps import Map
 from negrefine_core.runs import Run
@@ -37,14 +38,18 @@ def drawn(
     """The view's map and what it is laid out by: by PCA where another is not drawn yet, with the way to have it drawn.
 
     `key` names the map by a projection, `draw` makes it by PCA and `step` by the slow one. None and a sign of waiting
-    until it is there.
+    until it is there, or of why there is none.
     """
-    if view.projection == "tsne":
-        if made := run_maps.read(key("tsne")):
-            return made, "tsne"
-        _slow(run, step)
-    key_of_pca = key("pca")
-    quick = run_maps.read(key_of_pca) or background.result(("map", key_of_pca), draw, "Drawing the map")
+    try:
+        if view.projection == "tsne":
+            if made := run_maps.read(key("tsne")):
+                return made, "tsne"
+            _slow(run, step)
+        key_of_pca = key("pca")
+        quick = run_maps.read(key_of_pca) or background.result(("map", key_of_pca), draw, "Drawing the map")
+    except NegRefineError as error:
+        errors.show(error, "warning")
+        return None
     return (quick, "pca") if quick else None
 
 

@@ -269,18 +269,29 @@ def bound(view: View, name: str, shown: object = None, /, **also: Any) -> Bound:
     return {"key": key, "on_change": lambda: change(view, **{name: picked(name)}, **also)}
 
 
-def switch(label: str, options: Mapping[str, str], view: View, name: str, shown: str | None = None) -> None:
+def switch(
+    label: str,
+    options: Mapping[str, str],
+    view: View,
+    name: str,
+    shown: str | None = None,
+    then: Callable[[], None] | None = None,
+) -> None:
     """A row of buttons, one of them down, bound to a field: the field's values with what is written on each.
 
-    The label is for screen readers alone. `shown` is down where the run knows better than the field.
+    The label is for screen readers alone. `shown` is down where the run knows better than the field; `then` is done in
+    place of changing the field alone.
     """
+    given = bound(view, name, shown)
+    if then:
+        given["on_change"] = then
     st.segmented_control(
         label,
         list(options),
         format_func=options.__getitem__,
         label_visibility="collapsed",
         required=True,
-        **bound(view, name, shown),
+        **given,
     )
 
 
