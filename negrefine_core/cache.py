@@ -3,14 +3,12 @@
 import contextlib
 import errno
 import hashlib
-import itertools
-import json
 import os
-import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,59 +18,61 @@ from torch import Tensor
 
 from . import paths
 from .background import Behind
-from .databases import add_column
 from .encoder import LABEL_CHUNK, Encoder
 from .errors import NegRefineError
 from .labels import BARE
 from .progress import Progress
 
-T = TypeVar("T")
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, or the largest file allowed
-NO_DIGEST = 0  # of a row that was kept before rows had digests
 DIGEST_BLOCK = 1024  # rows read and checked together: they stay in the processor's cache
+RECORD = np.dtype([("key", "<u8", 2), ("digest", "<i8")])  # a row's, in the index; zeros for a row that is nobody's
+MAGIC = b"rows v1\0"  # an index begins with it and 16 random bytes, which tell it from one that was there before
+HEAD = len(MAGIC) + 16
+LOCK_SECONDS = 60  # that one process may wait for another to write
 
 
 class FeatureStore:
-    """An append-only float32 matrix on disk (`features.f32`), found by key through SQLite (`index.sqlite`).
+    """An append-only float32 matrix on disk (`features.f32`) and, in the same order, whose its rows are
+    (`features.index`): a key, given as 32 hexadecimal digits, and a digest of key and row.
 
-    The index keeps a digest of each row and its key, which is looked at whenever the row is read: a damaged row is
-    forgotten and counts as missing. Rows are written before the index commits, so that a process killed at any moment
-    leaves no wrong row; several processes may share one store. A damaged index is made anew.
+    The digest is looked at whenever a row is read: a damaged row is forgotten and counts as missing. So a process that
+    is killed at any moment, and a disk that lost its last writes, leave no wrong row. Several processes may share one
+    store: they write in turn, and rows before their records.
     """
 
     def __init__(self, folder: Path, dim: int) -> None:
         self.dim = dim
         self._folder = folder
         self._matrix = folder / "features.f32"
-        self._index = folder / "index.sqlite"
-        try:
+        self._index = folder / "features.index"
+        self._known = _Known()
+        self._guard = threading.RLock()  # of what is known
+        with self._usable():
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unusable(error) from error
-        self._transact(self._prepare)
 
     def __len__(self) -> int:
-        return self._transact(lambda index: int(index.execute("SELECT COUNT(*) FROM rows").fetchone()[0]))
+        with self._usable(), self._guard:
+            self._learn()
+            return sum(len(run.keys) for run in self._known.runs)
 
     def get(self, keys: Sequence[str]) -> tuple[Tensor, np.ndarray]:
         """(n, D) features of the keys, and the places of those that are missing; their features are NaN."""
-        rows, digests = self._find(keys)
-        features, is_good, actual = self._checked(keys, rows, digests)
+        words = _words(keys)
+        with self._usable():
+            rows, digests = self._find(words)
+            features, is_good = self._checked(words, rows, digests)
         damaged = np.flatnonzero((rows >= 0) & ~is_good)
-        unchecked = np.flatnonzero(is_good & (digests == NO_DIGEST))
-        if len(damaged) or len(unchecked):
-            forget = _columns(keys, rows, digests, places=damaged)
-            add = _columns(actual, keys, rows, places=unchecked)
+        if len(damaged):
             with contextlib.suppress(NegRefineError):  # a full disk: it is found again at the next reading
-                self._transact(lambda index: self._tidy(index, forget, add))
+                self._forget(words[damaged], rows[damaged])
         missing = np.flatnonzero(~is_good)
         features[missing] = np.nan
         return torch.from_numpy(features), missing
 
     def missing(self, keys: Sequence[str]) -> np.ndarray:
         """The places of the keys that the index lacks; no row is read."""
-        rows, _ = self._find(keys)
+        with self._usable():
+            rows, _ = self._find(_words(keys))
         return np.flatnonzero(rows < 0)
 
     def append(self, keys: Sequence[str], features: Tensor) -> None:
@@ -80,154 +80,166 @@ class FeatureStore:
 
         Features that are not usable are never kept.
         """
-        usable = is_usable(features)
-        keys = [keys[i] for i in torch.nonzero(usable).flatten().tolist()]
-        data = np.ascontiguousarray(features[usable].numpy(), dtype=np.float32)
-        digests = _digests(keys, data).tolist()
-
-        def keep(index: sqlite3.Connection) -> None:
-            index.execute("BEGIN IMMEDIATE")  # other writers wait here
-            start = self._first_free_row(index)
-            with os.fdopen(os.open(self._matrix, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
-                file.seek(start * self.dim * 4)
-                file.write(data.tobytes())
-                file.flush()
-                os.fsync(file.fileno())
-            rows = range(start, start + len(data))
-            index.executemany("INSERT OR IGNORE INTO rows VALUES (?, ?, ?)", zip(keys, rows, digests, strict=True))
-
-        self._transact(keep)
+        words = _words(keys)
+        with self._writing():
+            is_wanted = is_usable(features).numpy() & (self._find(words)[0] < 0)
+            _, first = np.unique(words[is_wanted], axis=0, return_index=True)
+            wanted = np.flatnonzero(is_wanted)[np.sort(first)]
+            data = np.ascontiguousarray(features.numpy()[wanted], dtype=np.float32)
+            records = np.empty(len(wanted), dtype=RECORD)
+            records["key"] = words[wanted]
+            records["digest"] = _digests(words[wanted], data)
+            start = self._known.rows
+            if not self._known.head:
+                _write_at(self._index, 0, MAGIC + os.urandom(HEAD - len(MAGIC)))
+            _write_at(self._matrix, start * self.dim * 4, data.data)
+            _write_at(self._index, _place(start), records.data)
 
     def append_all(self, parts: Sequence[tuple[Sequence[str], Tensor]]) -> None:
         """The same of several (keys, features), written together."""
         self.append([key for keys, _ in parts for key in keys], torch.cat([features for _, features in parts]))
 
-    # --- rows and their digests ---
-
-    def _find(self, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) row of each key, -1 where it is missing, and (n,) digest, NO_DIGEST for a row of an older cache."""
-        found = self._transact(
-            lambda index: index.execute(
-                "SELECT CAST(COALESCE(rows.row, -1) AS INTEGER), CAST(COALESCE(rows.digest, 0) AS INTEGER) "
-                "FROM json_each(?) AS wanted LEFT JOIN rows ON rows.key = wanted.value ORDER BY wanted.id",
-                (json.dumps(list(keys)),),
-            ).fetchall()
-        )
-        values = np.fromiter(itertools.chain.from_iterable(found), dtype=np.int64, count=2 * len(keys))
-        rows, digests = values.reshape(len(keys), 2).T
-        return rows, digests
-
-    def _checked(
-        self, keys: Sequence[str], rows: np.ndarray, digests: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(n, D) what the matrix holds in these rows, (n,) whether it is what was kept under the keys, (n,) its digest.
-
-        A row of an older cache, which has no digest, is good when its length is that of a feature.
-        """
+    def _checked(self, words: np.ndarray, rows: np.ndarray, digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, D) what the matrix holds in these rows, (n,) whether it is what was kept under the keys."""
         features = np.empty((len(rows), self.dim), dtype=np.float32)
-        actual = np.zeros(len(rows), dtype=np.int64)
         matrix = self._mapped()
-        is_there = (rows >= 0) & (rows < len(matrix))
-        if not is_there.any():
-            return features, is_there, actual
-        for start in range(0, len(rows), DIGEST_BLOCK):
-            block = slice(start, start + DIGEST_BLOCK)
-            np.take(matrix, rows[block], axis=0, out=features[block], mode="clip")
-            actual[block] = _digests(keys[block], features[block])
-        is_good = is_there & (digests == actual)
-        unchecked = np.flatnonzero(is_there & (digests == NO_DIGEST))
-        lengths = np.linalg.norm(features[unchecked], axis=1)
-        is_good[unchecked] = np.abs(lengths - 1) < 0.01
-        return features, is_good, actual
+        is_good = (rows >= 0) & (rows < len(matrix))
+        if is_good.any():
+            for start in range(0, len(rows), DIGEST_BLOCK):
+                block = slice(start, start + DIGEST_BLOCK)
+                np.take(matrix, rows[block], axis=0, out=features[block], mode="clip")
+                is_good[block] &= _digests(words[block], features[block]) == digests[block]
+        return features, is_good
 
     def _mapped(self) -> np.ndarray:
         """(rows, D) the matrix on disk without a row that was cut by a kill, or is being written."""
-        try:
-            whole = self._whole_rows()
-            if not whole:
-                return np.empty((0, self.dim), dtype=np.float32)
-            return np.memmap(self._matrix, dtype=np.float32, mode="r", shape=(whole, self.dim))
-        except OSError as error:
-            raise self._unusable(error) from error
-
-    def _whole_rows(self) -> int:
-        return self._matrix.stat().st_size // (self.dim * 4) if self._matrix.exists() else 0
+        whole = _size(self._matrix) // (self.dim * 4)
+        if not whole:
+            return np.empty((0, self.dim), dtype=np.float32)
+        return np.memmap(self._matrix, dtype=np.float32, mode="r", shape=(whole, self.dim))
 
     # --- the index ---
 
-    def _prepare(self, index: sqlite3.Connection) -> None:
-        index.execute(
-            "CREATE TABLE IF NOT EXISTS rows "
-            "(key TEXT PRIMARY KEY, row INTEGER NOT NULL, digest INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID"
-        )
-        add_column(index, "rows", "digest", "INTEGER NOT NULL DEFAULT 0")
-        self._first_free_row(index)
+    def _find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) row of each key (n, 2), -1 where it is missing, and (n,) digest."""
+        with self._guard:
+            self._learn()
+            return self._known.find(words[:, 0])
 
-    def _first_free_row(self, index: sqlite3.Connection) -> int:
-        """Where the next row goes. Rows that the matrix no longer has, because it was lost or cut, are forgotten."""
-        highest = "SELECT COALESCE(MAX(CAST(row AS INTEGER)) + 1, 0) FROM rows"
-        (free,) = index.execute(highest).fetchone()
-        whole = self._whole_rows()
-        if free > whole:
-            index.execute("DELETE FROM rows WHERE CAST(row AS INTEGER) >= ?", (whole,))
-            (free,) = index.execute(highest).fetchone()
-        return max(int(free), 0)
+    def _learn(self) -> None:
+        """Read what was added to the index, by this process or another; all of it where the file is another."""
+        if not self._index.exists():
+            self._known = _Known()
+            return
+        with self._index.open("rb") as file:
+            head = file.read(HEAD)
+            rows = min(_size(self._matrix) // (self.dim * 4), (_size(self._index) - HEAD) // RECORD.itemsize)
+            if head != self._known.head or rows < self._known.rows:
+                self._known = _Known(head if head.startswith(MAGIC) and len(head) == HEAD else b"")
+            if self._known.head and rows > self._known.rows:
+                file.seek(_place(self._known.rows))
+                added = file.read((rows - self._known.rows) * RECORD.itemsize)
+                self._known.add(np.frombuffer(added, dtype=RECORD, count=len(added) // RECORD.itemsize))
 
-    def _tidy(
-        self, index: sqlite3.Connection, forget: Iterable[Sequence[object]], add: Iterable[Sequence[object]]
-    ) -> None:
-        """Forget rows (key, row, digest) and note digests (digest, key, row), unless the key has another row by now."""
-        index.executemany(
-            "DELETE FROM rows WHERE key = ? AND CAST(row AS INTEGER) = ? AND CAST(digest AS INTEGER) = ?", forget
-        )
-        index.executemany("UPDATE rows SET digest = ? WHERE key = ? AND row = ? AND digest = 0", add)
+    def _forget(self, words: np.ndarray, rows: np.ndarray) -> None:
+        """Make rows nobody's, unless another process has put another key's there by now."""
+        with self._writing(), self._index.open("r+b") as file:
+            for key, row in zip(words.astype("<u8"), rows.tolist(), strict=True):
+                file.seek(_place(row))
+                if file.read(key.nbytes) == key.tobytes():
+                    file.seek(_place(row))
+                    file.write(bytes(RECORD.itemsize))
+            self._known = _Known()
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do one transaction on the index; where the index turns out to be damaged, once more on a new one."""
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """No other process or thread writes meanwhile."""
+        lock = FileLock(self._folder / "write.lock", timeout=LOCK_SECONDS)
+        with self._usable(), self._guard, lock:
+            yield
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Says in one line why a cache could not be read or written."""
         try:
-            try:
-                return self._attempt(work)
-            except sqlite3.Error as error:
-                if not _is_damage(error):
-                    raise
-            self._mend_index()
-            return self._attempt(work)
-        except (sqlite3.Error, OSError) as error:
-            raise self._unusable(error) from error
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if error.errno in FULL:
+                raise NegRefineError(
+                    f"cannot keep features in {self._folder} ({reason}); free some space on that disk and run again: "
+                    "what was kept before is still there"
+                ) from error
+            raise NegRefineError(
+                f"the cache in {self._folder} cannot be used ({reason}); check its permissions, or delete that folder: "
+                "its features are embedded anew"
+            ) from error
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with contextlib.closing(sqlite3.connect(self._index, timeout=60)) as index, index:  # one transaction
-            return work(index)
 
-    def _mend_index(self) -> None:
-        """Delete an index that is damaged. Its rows stay and are written over; another process that still uses the old
-        index can spoil no row unnoticed."""
-        with FileLock(self._folder / "mend.lock"):
-            if not self._is_sound():  # no other process was quicker
-                self._index.with_name(self._index.name + "-journal").unlink(missing_ok=True)
-                self._index.unlink(missing_ok=True)
-            self._attempt(self._prepare)
+@dataclass(frozen=True)
+class _Run:
+    """Records of the index, sorted by the first half of their keys (n,)."""
 
-    def _is_sound(self) -> bool:
-        try:
-            return self._attempt(lambda index: bool(index.execute("PRAGMA quick_check").fetchall() == [("ok",)]))
-        except sqlite3.DatabaseError as error:
-            if _is_damage(error):
-                return False
-            raise
+    keys: np.ndarray
+    rows: np.ndarray
+    digests: np.ndarray
 
-    def _unusable(self, error: Exception) -> NegRefineError:
-        """The one line on a cache that could not be read or written."""
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        if getattr(error, "errno", None) in FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-            return NegRefineError(
-                f"cannot keep features in {self._folder} ({reason}); free some space on that disk and run again: "
-                "what was kept before is still there"
-            )
-        return NegRefineError(
-            f"the cache in {self._folder} cannot be used ({reason}); check its permissions, or delete that folder: "
-            "its features are embedded anew"
-        )
+    @classmethod
+    def sorted(cls, keys: np.ndarray, rows: np.ndarray, digests: np.ndarray) -> "_Run":
+        order = np.argsort(keys, kind="stable")
+        return cls(keys[order], rows[order], digests[order])
+
+    def joined(self, later: "_Run") -> "_Run":
+        pairs = ((self.keys, later.keys), (self.rows, later.rows), (self.digests, later.digests))
+        return _Run.sorted(*map(np.concatenate, pairs))
+
+
+class _Known:
+    """What is known of an index, to find its rows: a few sorted runs, the later the shorter. A key's last row counts.
+
+    Half a key tells it from all others but for one in 2**64, and there the digest does.
+    """
+
+    def __init__(self, head: bytes = b"") -> None:
+        self.head = head  # of the index; empty where there is none
+        self.rows = 0
+        self.runs: list[_Run] = []
+
+    def add(self, records: np.ndarray) -> None:
+        """Records (n,) of the next rows."""
+        rows = np.arange(self.rows, self.rows + len(records))
+        self.rows += len(records)
+        taken = records["key"].any(axis=1)
+        run = _Run.sorted(records["key"][taken, 0], rows[taken], records["digest"][taken])
+        while self.runs and len(self.runs[-1].keys) < 2 * len(run.keys):
+            run = self.runs.pop().joined(run)
+        self.runs.append(run)
+
+    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) row of each key (n,), -1 where it is missing, and (n,) digest."""
+        rows, digests = np.full(len(keys), -1), np.zeros(len(keys), dtype=np.int64)
+        for run in self.runs:
+            place = np.searchsorted(run.keys, keys, side="right") - 1
+            there = np.flatnonzero((place >= 0) & (run.keys[place] == keys) if len(run.keys) else [])
+            rows[there], digests[there] = run.rows[place[there]], run.digests[place[there]]
+        return rows, digests
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _place(row: int) -> int:
+    """The byte of an index where a row's record begins."""
+    return HEAD + row * RECORD.itemsize
+
+
+def _write_at(path: Path, start: int, data: bytes | memoryview) -> None:
+    """Write into a file from byte `start` on, as its end."""
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
+        file.truncate(start)
+        file.seek(start)
+        file.write(data)
 
 
 def is_usable(features: Tensor) -> Tensor:
@@ -236,12 +248,16 @@ def is_usable(features: Tensor) -> Tensor:
     return torch.isfinite(lengths) & (lengths > 0)
 
 
-def _digests(keys: Sequence[str], features: np.ndarray) -> np.ndarray:
-    """(n,) 64-bit digest of each key with its feature (n, D)."""
-    if not len(keys):
+def _words(keys: Sequence[str]) -> np.ndarray:
+    """(n, 2) keys as numbers."""
+    return np.frombuffer(bytes.fromhex("".join(keys)), dtype="<u8").reshape(len(keys), 2)
+
+
+def _digests(words: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """(n,) 64-bit digest of each key (n, 2) with its feature (n, D)."""
+    if not len(words):
         return np.empty(0, dtype=np.int64)
-    letters = np.array(keys, dtype=np.str_).view(np.uint32).reshape(len(keys), -1)
-    digests: np.ndarray = _multilinear(letters, 0) + _multilinear(features.view(np.uint32), 1)
+    digests: np.ndarray = _multilinear(words.view(np.uint32), 0) + _multilinear(features.view(np.uint32), 1)
     return digests.view(np.int64)
 
 
@@ -265,20 +281,6 @@ def _weights(seed: int, pairs: int) -> tuple[np.ndarray, np.ndarray]:
     weights: np.ndarray = np.asarray(np.random.PCG64(seed).random_raw(2 * pairs))  # numpy promises these for ever
     odd = weights | np.uint64(1)
     return odd[::2].copy(), odd[1::2].copy()
-
-
-def _columns(*columns: Sequence[str] | np.ndarray, places: np.ndarray) -> list[tuple[object, ...]]:
-    """The columns' values at these places, a tuple a place, as SQLite takes them."""
-    return [tuple(c[i] if isinstance(c[i], str) else int(c[i]) for c in columns) for i in places.tolist()]
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    """Whether it is the database's content that is at fault: no database, a malformed one, or one of other tables."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_ERROR,
-    )
 
 
 class CachedEncoder:
@@ -341,7 +343,7 @@ class CachedEncoder:
 
 
 def _keys(labels: Sequence[str], templates: Sequence[str]) -> list[str]:
-    prefix = hashlib.blake2b("\n".join(templates).encode(), digest_size=8)
+    prefix = hashlib.blake2b("\n".join(templates).encode(), digest_size=16)
     keys = []
     for label in labels:
         digest = prefix.copy()

@@ -5,8 +5,9 @@ import io
 import itertools
 import stat
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from .background import Behind, ahead
 from .cache import CachedEncoder, FeatureStore, is_usable
 from .encoder import OpenClipEncoder
 from .errors import NegRefineError
-from .hyperparameters import WORKERS
+from .hyperparameters import READERS, WORKERS
 from .image_sets import ImageSet, read_image
 from .progress import Progress
 from .storage import StorageError, opened
@@ -28,10 +29,11 @@ from .storage import StorageError, opened
 if TYPE_CHECKING:
     from upath import UPath
 
-IMAGE_CHUNK = 1024  # images hashed, looked up and embedded together
+IMAGE_CHUNK = 512  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
 HASHED_TOGETHER = 8  # files that a worker takes at once: handing them out one by one takes as long as hashing them
 IN_MEMORY = 1 << 29  # bytes of features; more are in a mapped file
+HELD = 1 << 18  # bytes: a file of no more is read once, and what it held is decoded
 MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it is decoded
 
 
@@ -53,18 +55,26 @@ def embed_images(
 ) -> Iterator[EmbeddedChunk]:
     """Image features in the set's order, chunk by chunk; new pictures are embedded and kept by their content's hash.
 
-    While the model is at work, the next pictures are hashed, looked up and decoded, and features are written. A
-    picture that cannot be read is skipped with its reason, never fatal. Cancelling between two batches loses nothing
-    that was embedded.
+    While the model is at work, the next pictures are hashed, looked up and decoded, and features are written; where
+    that leaves the processor free, the next chunk is embedded while one is used. A picture that cannot be read is
+    skipped with its reason, never fatal. Cancelling between two batches loses nothing that was embedded.
     """
-    store = FeatureStore(encoder.folder / "images", encoder.dim)
     model = encoder.encoder
     if not isinstance(model, OpenClipEncoder):
         raise TypeError("embedding image files needs an OpenClipEncoder")
+    chunks = _chunks(encoder, model, image_set, progress, workers)
+    return ahead(chunks, ready=1) if model.frees_processor else chunks
+
+
+def _chunks(
+    encoder: CachedEncoder, model: OpenClipEncoder, image_set: ImageSet, progress: Progress | None, workers: int
+) -> Iterator[EmbeddedChunk]:
+    store = FeatureStore(encoder.folder / "images", encoder.dim)
     files = [image_set.root / path for path in image_set.paths]
     done = 0
-    with ThreadPoolExecutor(workers) as pool, Behind(store.append_all) as behind:
-        for batch in ahead(_batches(pool, model, store, files)):
+    readers, decoders = ThreadPoolExecutor(max(workers, READERS)), ThreadPoolExecutor(workers)
+    with readers, decoders, Behind(store.append_all) as behind:
+        for batch in ahead(_batches(readers, decoders, model, store, files)):
             chunk = batch.chunk
             chunk.reasons.update(batch.failed)
             if batch.pictures:
@@ -151,12 +161,16 @@ class _Batch:
 
 
 def _batches(
-    pool: ThreadPoolExecutor, model: OpenClipEncoder, store: FeatureStore, files: Sequence["Path | UPath"]
+    readers: ThreadPoolExecutor,
+    decoders: ThreadPoolExecutor,
+    model: OpenClipEncoder,
+    store: FeatureStore,
+    files: Sequence["Path | UPath"],
 ) -> Iterator[_Batch]:
     """Chunk by chunk: what is known of its pictures, then those that are not, batch by batch."""
     for start in range(0, len(files), IMAGE_CHUNK):
         part = files[start : start + IMAGE_CHUNK]
-        listed = content_hashes(pool, part)
+        listed = content_hashes(readers, part, HELD)
         reasons = {i: hashed.reason for i, hashed in enumerate(listed) if hashed.reason}
         readable = [i for i in range(len(part)) if i not in reasons]
         features = torch.empty(len(part), store.dim)  # (chunk, D)
@@ -165,7 +179,7 @@ def _batches(
         chunk, todo = _Chunk(start, features, reasons, contents), [readable[i] for i in missing]
         yield _Batch(chunk, count=len(part) - len(todo), is_last=not todo)
         left = len(todo)
-        for good, failed in _decoded_batches(pool, model, part, todo):
+        for good, failed in _decoded_batches(decoders, model, part, listed, todo):
             left -= len(good) + len(failed)
             pixels = model.stacked([picture.pixels for picture in good])  # (b, 3, H, W)
             yield _Batch(chunk, good, pixels, failed, len(good) + len(failed), is_last=not left)
@@ -173,10 +187,11 @@ def _batches(
 
 @dataclass(frozen=True)
 class Content:
-    """The hash of a file's content, or the reason why it cannot be read."""
+    """The hash of a file's content, or the reason why it cannot be read; the content of a small file, if it is held."""
 
     key: str = ""
     reason: str = ""
+    held: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -188,19 +203,26 @@ class _Decoded:
     pixels: Tensor  # (3, H, W)
 
 
-def content_hashes(pool: ThreadPoolExecutor, files: Sequence["Path | UPath"]) -> list[Content]:
-    """One for each file, in their order."""
+def content_hashes(pool: ThreadPoolExecutor, files: Sequence["Path | UPath"], hold: int = 0) -> list[Content]:
+    """One for each file, in their order; files of up to `hold` bytes are held."""
+
+    def hashed(part: Sequence["Path | UPath"]) -> list[Content]:
+        return [_content_hash(path, hold) for path in part]
+
     parts = [files[i : i + HASHED_TOGETHER] for i in range(0, len(files), HASHED_TOGETHER)]
-    return list(itertools.chain.from_iterable(pool.map(lambda part: [_content_hash(path) for path in part], parts)))
+    return list(itertools.chain.from_iterable(pool.map(hashed, parts)))
 
 
-def _content_hash(path: "Path | UPath") -> Content:
-    """Reads the file piece by piece: it may be large, and most files are in the cache."""
+def _content_hash(path: "Path | UPath", hold: int) -> Content:
+    """Reads a file that is not held piece by piece: it may be large, and most files are in the cache."""
     try:
         str(path).encode()
-        _check_size(path)
+        size = _checked_size(path)
         with opened(path) as file:
-            return Content(hashlib.file_digest(file, _blake2b).hexdigest())
+            if size > hold:
+                return Content(hashlib.file_digest(file, _blake2b).hexdigest())
+            content = file.read(MAX_BYTES)
+            return Content(_blake2b(content).hexdigest(), held=content)
     except StorageError:
         raise
     except NegRefineError as error:
@@ -211,12 +233,14 @@ def _content_hash(path: "Path | UPath") -> Content:
         return Content(reason="its name is not UTF-8 text; rename it")
 
 
-def _check_size(path: "Path | UPath") -> None:
+def _checked_size(path: "Path | UPath") -> int:
+    """A file's bytes. Raises NegRefineError where it is not to be read."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # opening a pipe would wait for ever
         raise NegRefineError("not a file")
     if status.st_size > MAX_BYTES:
         raise NegRefineError(f"too large: {status.st_size:,} bytes, at most {MAX_BYTES:,}")
+    return int(status.st_size)
 
 
 def _blake2b(content: bytes = b"") -> "hashlib.blake2b":
@@ -224,17 +248,21 @@ def _blake2b(content: bytes = b"") -> "hashlib.blake2b":
 
 
 def _decoded_batches(
-    pool: ThreadPoolExecutor, model: OpenClipEncoder, files: Sequence["Path | UPath"], todo: Sequence[int]
+    pool: ThreadPoolExecutor,
+    model: OpenClipEncoder,
+    files: Sequence["Path | UPath"],
+    listed: Sequence[Content],
+    todo: Sequence[int],
 ) -> Iterator[tuple[list[_Decoded], dict[int, str]]]:
     """(pictures, failures) batch by batch; the next batch decodes while this one is used."""
 
     def decode(index: int) -> _Decoded | tuple[int, str]:
         try:
-            _check_size(files[index])
-            with opened(files[index]) as file:
-                content = file.read(MAX_BYTES)
-            pixels = model.preprocess(read_image(io.BytesIO(content)))
-            return _Decoded(index, _blake2b(content).hexdigest(), pixels)
+            key, content = listed[index].key, listed[index].held
+            if not content:
+                content = _read(files[index])
+                key = _blake2b(content).hexdigest()
+            return _Decoded(index, key, model.preprocess(read_image(io.BytesIO(content))))
         except StorageError:
             raise
         except NegRefineError as error:
@@ -244,13 +272,16 @@ def _decoded_batches(
         except (ValueError, MemoryError) as error:
             return index, f"cannot be read ({str(error) or type(error).__name__})"
 
-    batches = [todo[i : i + IMAGE_BATCH] for i in range(0, len(todo), IMAGE_BATCH)]
-    pending = [pool.submit(decode, i) for i in batches[0]] if batches else []
-    for following in [*batches[1:], []]:
-        if not pending:
-            return
-        results = [future.result() for future in pending]
-        pending = [pool.submit(decode, i) for i in following]
-        good = [result for result in results if isinstance(result, _Decoded)]
-        failed = dict(result for result in results if not isinstance(result, _Decoded))
-        yield good, failed
+    waiting: deque[list[Future[_Decoded | tuple[int, str]]]] = deque()
+    for start in range(0, len(todo) + IMAGE_BATCH, IMAGE_BATCH):  # the last time, there is no next batch
+        waiting.append([pool.submit(decode, i) for i in todo[start : start + IMAGE_BATCH]])
+        if start:
+            results = [future.result() for future in waiting.popleft()]
+            good = [result for result in results if isinstance(result, _Decoded)]
+            yield good, dict(result for result in results if not isinstance(result, _Decoded))
+
+
+def _read(path: "Path | UPath") -> bytes:
+    _checked_size(path)
+    with opened(path) as file:
+        return file.read(MAX_BYTES)

@@ -93,6 +93,11 @@ class OpenClipEncoder:
         return self._text_tower is not None
 
     @property
+    def frees_processor(self) -> bool:
+        """Whether the processor has time for other work while the model computes."""
+        return self.device.type != "cpu"
+
+    @property
     def label_chunk(self) -> int:
         """How many labels are best encoded together."""
         return LABEL_CHUNK_CUDA if self.device.type == "cuda" else LABEL_CHUNK
@@ -126,7 +131,7 @@ class OpenClipEncoder:
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """(3, H, W) model input of one image; safe to call from several threads."""
-        pixels: Tensor = self._preprocess(image.convert("RGB"))
+        pixels: Tensor = self._preprocess(image if image.mode == "RGB" else image.convert("RGB"))
         return pixels
 
     def stacked(self, pixels: Sequence[Tensor]) -> Tensor:

@@ -10,5 +10,6 @@ MCM_TEMPERATURE = 1.0  # the published code, on the raw cosine; CLIP's own scale
 SEEDS = 10  # paper: runs of an experiment, each with its own adjective phrases
 
 # These change how long something takes, and no result.
-WORKERS = max(4, os.cpu_count() or 1)  # threads that read images: one a core, and some for a slow disk
+WORKERS = os.cpu_count() or 1  # threads that decode images: more than cores take turns at Python's lock, which costs
+READERS = max(8, WORKERS)  # threads that read files, for a slow disk
 IN_FLIGHT = 64  # labels that a language model judges at once

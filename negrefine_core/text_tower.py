@@ -44,18 +44,19 @@ class PrefixTree:
 def prefix_tree(tokens: Tensor, lengths: Tensor) -> PrefixTree:
     """The tree of token rows (N, W), of which the first `lengths` (N,) tokens count."""
     order = _sorted(tokens.numpy())  # (N,)
-    rows, counts = tokens.numpy()[order], lengths.numpy()[order]  # (N, W), (N,)
+    rows, counts = tokens.numpy().take(order, axis=0), lengths.numpy()[order]  # (N, W), (N,)
     counted = np.arange(rows.shape[1]) < counts[:, None]  # (N, W)
     is_new = counted.copy()  # (N, W): not the node of the row before
     alike = (rows[1:] == rows[:-1]) & counted[:-1]  # (N - 1, W)
     is_new[1:] &= ~np.logical_and.accumulate(alike, axis=1)
-    row, depth = np.nonzero(is_new)  # (m,), (m,)
+    place = np.flatnonzero(is_new)  # (m,)
+    row, depth = np.divmod(place, rows.shape[1])  # (m,), (m,)
     nodes = len(row)
     path = np.zeros(rows.shape, dtype=np.int64)  # (N, W) each row's nodes
-    path[row, depth] = np.arange(nodes)
+    path.ravel()[place] = np.arange(nodes)
     np.maximum.accumulate(path, axis=0, out=path)
     texts = np.bincount(path[counted], minlength=nodes)  # (m,) rows that pass through a node
-    first = np.append(np.searchsorted(row, np.arange(len(rows))), nodes)  # (N + 1,) each row's first new node
+    first = np.append(0, is_new.sum(axis=1).cumsum())  # (N + 1,) each row's first new node
     padded = -nodes % BLOCK  # nodes that are nobody's
     ends = np.empty(len(rows), dtype=np.int64)
     ends[order] = path[np.arange(len(rows)), counts - 1]
@@ -63,7 +64,7 @@ def prefix_tree(tokens: Tensor, lengths: Tensor) -> PrefixTree:
     above = path[row[starts], : depth[starts].max(initial=0)]  # (G, A)
     above[np.arange(above.shape[1]) >= depth[starts, None]] = nodes + padded
     return PrefixTree(
-        tokens=torch.from_numpy(np.pad(rows[is_new], (0, padded))),
+        tokens=torch.from_numpy(np.pad(rows.take(place), (0, padded))),
         depths=torch.from_numpy(np.pad(depth, (0, padded))),
         below=torch.from_numpy(np.append(first[row + texts], np.arange(nodes, nodes + padded) + 1)),
         above=torch.from_numpy(above),

@@ -49,11 +49,14 @@ class LabelTokens:
 
         W is the longest text's length or more, and at most the model's context, at which texts are cut.
         """
-        frames = [self._frame(template) for template in templates]
-        plain = [i for i, label in enumerate(labels) if self._is_plain(label, frames)]
+        frames = [frame for template in templates if (frame := self._frame(template))]
+        if len(frames) < len(templates):
+            return self._by_tokenizer(labels, templates)
+        is_joined = any(frame.is_joined for frame in frames)
+        plain = [i for i, label in enumerate(labels) if _is_plain(label) and not (is_joined and _ends_apart(label))]
         if not plain:
             return self._by_tokenizer(labels, templates)
-        rows = self._put_together([labels[i] for i in plain], [frame for frame in frames if frame])  # (l, T, W)
+        rows = self._put_together([labels[i] for i in plain], frames)  # (l, T, W)
         if len(plain) < len(labels):
             others = sorted(set(range(len(labels))) - set(plain))
             whole = np.zeros((len(labels), len(templates), self.context), dtype=np.int64)
@@ -80,11 +83,6 @@ class LabelTokens:
             np.array([*self._of(after), self.tokenizer.eot_token_id]),
             is_joined,
         )
-
-    def _is_plain(self, label: str, frames: Sequence[_Frame | None]) -> bool:
-        """Whether the label's tokens are its words', whatever the frames."""
-        ends_in_punctuation = not (label[-1:].isalnum() or label[-1:] in ("", " "))
-        return _is_plain(label) and all(f and not (f.is_joined and ends_in_punctuation) for f in frames)
 
     def _of(self, text: str) -> list[int]:
         """The tokens of a plain text's words."""
@@ -125,3 +123,8 @@ class LabelTokens:
 
 def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and "&" not in text
+
+
+def _ends_apart(label: str) -> bool:
+    """Whether a label ends in punctuation, whose tokens depend on what stands close to it."""
+    return not (label[-1:].isalnum() or label[-1:] in ("", " "))

@@ -232,7 +232,7 @@ def _missing(run: Run) -> int:
             f"The run {run.name!r} was imported without a model, so nothing can be computed with it. Choose another "
             "run under “Run” in the sidebar."
         )
-    if not (paths.CACHE / "features" / fingerprint / "texts" / "index.sqlite").exists():
+    if not (paths.CACHE / "features" / fingerprint / "texts" / "features.index").exists():
         return sum(len(labels) for labels, _ in _labels(run))
     state = run.state("run.json", "negatives.csv")
     if state in _found_ready():

@@ -3,8 +3,10 @@
 The model here costs nothing, and no two images share a pair: 25 pairs x 8 templates = 200 texts an image.
 """
 
+import os
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -55,6 +57,7 @@ class Stage:
 class FreeEncoder(OpenClipEncoder):
     """A model whose towers cost nothing and give random features; what comes before and after them is done."""
 
+    frees_processor = True
     _drawn: Tensor | None = None
 
     def __init__(self, model: str, pretrained: str | None) -> None:
@@ -89,9 +92,8 @@ def measure(model: str, pretrained: str | None, images: int, workers: int = WORK
     words = negatives(candidates(ids))
     detector = WorstCaseDetector(FreePairs(model_free.dim), ids, words)
     pairs = unlike_pairs(ids, words, images)
-    chunks = [pairs[start : start + LABEL_CHUNK] for start in range(0, len(pairs), LABEL_CHUNK)]
     features = RandomEncoder(model_free.dim, UNLIKE).random_features(images)  # (B, D)
-    with tempfile.TemporaryDirectory() as made:
+    with tempfile.TemporaryDirectory() as made, ThreadPoolExecutor(workers) as pool:
         folder = Path(made)
         image_set = open_image_set(write_pictures(folder / "images", images))
         files = [image_set.root / path for path in image_set.paths]
@@ -99,33 +101,40 @@ def measure(model: str, pretrained: str | None, images: int, workers: int = WORK
         def decode(file: Path) -> None:
             model_free.preprocess(read_image(file))
 
-        def stage(name: str, work: Callable[[], object]) -> Stage:
+        def stage(name: str, work: Callable[[], Iterable[object]]) -> Stage:
+            os.sync()  # what was written before costs this stage nothing
             start, busy = time.perf_counter(), time.process_time()
-            work()
+            deque(work(), maxlen=0)  # what is made one by one is dropped one by one
             return Stage(name, images, time.perf_counter() - start, time.process_time() - busy)
 
-        with ThreadPoolExecutor(workers) as pool:
-            decoding = stage("decoding and preprocessing", lambda: list(pool.map(decode, files)))
-            yield decoding
-            yield stage("hashing", lambda: content_hashes(pool, files))
+        decoding = stage("decoding and preprocessing", lambda: pool.map(decode, files))
+        yield decoding
+        yield stage("hashing", lambda: content_hashes(pool, files))
         trees = list(model_free.trees(pairs, NOUN_TEMPLATES))  # meets each word
-        yield stage("token rows", lambda: [model_free.tokens.rows(chunk, NOUN_TEMPLATES) for chunk in chunks])
-        yield stage("prefix trees", lambda: [prefix_tree(tree.rows, tree.lengths) for tree in trees])
-        yield stage("similarities, groups and matches", lambda: detector.score_features(features))
+        yield stage(
+            "token rows", lambda: (model_free.tokens.rows(part, NOUN_TEMPLATES) for part in _parts(pairs, LABEL_CHUNK))
+        )
+        yield stage("prefix trees", lambda: (prefix_tree(tree.rows, tree.lengths) for tree in trees))
+        yield stage("similarities, groups and matches", lambda: [detector.score_features(features)])
         keeping = CachedEncoder(FreePairs(model_free.dim), folder / "kept")
-        yield stage("keeping pair features", lambda: keeping.encode_labels(pairs, NOUN_TEMPLATES))
+        yield stage(
+            "keeping pair features",
+            lambda: (keeping.encode_labels(part, NOUN_TEMPLATES) for part in _parts(pairs, SCORE_CHUNK * PAIRS)),
+        )
         table = detector.score_features(features)
-        yield stage("writing scores", lambda: _write(folder / "alone.parquet", [table]))
-
-        def score() -> Iterator[pd.DataFrame]:
-            for chunk in embed_images(encoder, image_set, workers=workers):
-                yield detector.score_features(chunk.features)
+        yield stage("writing scores", lambda: _written(folder / "alone.parquet", [table]))
 
         encoder = CachedEncoder(model_free, folder / "features")
         detector.encoder = encoder
-        together = stage("all together", lambda: _write(folder / "scores.parquet", score()))
+        tables = (detector.score_features(chunk.features) for chunk in embed_images(encoder, image_set, None, workers))
+        together = stage("all together", lambda: _written(folder / "scores.parquet", tables))
         yield replace(together, note=f"{together.rate / decoding.rate:.2f} x decoding alone")
 
 
-def _write(path: Path, tables: Iterable[pd.DataFrame]) -> None:
+def _parts(pairs: list[str], together: int) -> Iterator[list[str]]:
+    return (pairs[start : start + together] for start in range(0, len(pairs), together))
+
+
+def _written(path: Path, tables: Iterable[pd.DataFrame]) -> list[Path]:
     write_scores(path, tables, lambda: ScoresInfo(image_set="images", root=str(path.parent)))
+    return [path]

@@ -273,7 +273,7 @@ def bench(
     device: Device = "auto",
     images: Annotated[
         int | None,
-        typer.Option(min=1, help="Pictures to score. Default: 64, 1,024 with --host, and 1,000,000 with --many."),
+        typer.Option(min=1, help="Pictures to score. Default: 64, 4,096 with --host, and 1,000,000 with --many."),
     ] = None,
     plain_images: Annotated[int, typer.Option(min=1, help="Pictures that the slow plain loop scores.")] = 3,
     host: Annotated[bool, typer.Option("--host", help="Measure what the host alone could feed a GPU.")] = False,
@@ -297,7 +297,7 @@ def bench(
     if host:
         shown = tables.table(["What"], ["Images", "Seconds", "Per second", "Per second and core"], ["Note"])
         with Live(shown, console=tables.console()):  # each row as soon as it is measured
-            for stage in speed_host.measure(model, pretrained, images or 1024, workers):
+            for stage in speed_host.measure(model, pretrained, images or 4096, workers):
                 figures = (
                     f"{stage.images:,}",
                     f"{stage.seconds:.2f}",

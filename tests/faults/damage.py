@@ -163,10 +163,9 @@ def _changed_records(
             table = pq.read_table(path)
             pq.write_table(table.set_column(2, table.column_names[2], pa.array(["x"] * len(table))), path)
         case ".sqlite":
-            name = "replies" if "verdicts" in path.name else "rows"
             with sqlite3.connect(path) as database:
-                database.execute(f"DROP TABLE {name}")
-                database.execute(f"CREATE TABLE {name} (something TEXT)")
+                database.execute("DROP TABLE replies")
+                database.execute("CREATE TABLE replies (something TEXT)")
             database.close()
         case _:
             return False
