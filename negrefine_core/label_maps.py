@@ -56,30 +56,36 @@ class LabelVectors:
         return digest(f"{run_maps.VERSION} {how} {self.vectors.shape}".encode() + self.vectors.tobytes())
 
 
-def by_model(run: Run, encoder: "CachedEncoder") -> LabelVectors:
-    """By the model's features of the labels, which those that are missing are embedded for.
+def by_model(run: Run, encoder: "CachedEncoder", before: Run | None = None) -> LabelVectors:
+    """By the model's features of the labels, which those that are missing are embedded for; with those of the run of
+    `before`, a label that is an ID class of either being no negative.
 
     Raises NegRefineError where the run is another model's.
     """
     from .pipeline import check_model, noun_templates  # here: torch takes seconds to import
 
     check_model(run, encoder)
-    negatives, nouns = run.reviewable, noun_templates(run)
-    id_labels, names = _named(run)
+    runs, nouns = (run, before) if before else (run,), noun_templates(run)
+    classes = dict.fromkeys(label for each in runs for label in each.id_labels)
+    mined = {negative.label: negative for each in runs for negative in each.reviewable}
+    id_labels = tuple(classes)
+    negatives = [negative for label, negative in mined.items() if label not in classes]
+    names = tuple(negative.label for negative in negatives)
     features = np.empty((len(id_labels) + len(names), encoder.dim), dtype=np.float32)  # (P + N, D)
     features[: len(id_labels)] = encoder.encode_labels(id_labels, nouns).numpy()
     for pos, templates in (("noun", nouns), ("adjective", ADJECTIVE_TEMPLATES)):
         rows = [row for row, negative in enumerate(negatives) if negative.pos == pos]
         if rows:
-            found = encoder.encode_labels([names[row] for row in rows], templates).numpy()
-            features[np.array(rows) + len(id_labels)] = found
+            embedded = encoder.encode_labels([names[row] for row in rows], templates).numpy()
+            features[np.array(rows) + len(id_labels)] = embedded
     return LabelVectors(id_labels, names, features, "model")
 
 
 def by_questions(run: Run) -> LabelVectors:
     """By the ID classes that the judge was asked about each negative: 1 for the first, 1/2 for the second, and so on;
     an ID class stands for itself."""
-    id_labels, names = _named(run)
+    id_labels = tuple(dict.fromkeys(run.id_labels))  # ImageNet's names name two twice
+    names = tuple(negative.label for negative in run.reviewable)
     place = {label: i for i, label in enumerate(id_labels)}
     asked: dict[str, dict[int, None]] = {}
     for verdict in run.verdicts:
@@ -92,11 +98,6 @@ def by_questions(run: Run) -> LabelVectors:
         vectors[row, classes] = 1 / np.arange(1, len(classes) + 1)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (P + N, 1)
     return LabelVectors(id_labels, names, vectors / np.maximum(lengths, 1e-9), "questions")
-
-
-def _named(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The ID classes, of which ImageNet's names name two twice, and the negatives."""
-    return tuple(dict.fromkeys(run.id_labels)), tuple(negative.label for negative in run.reviewable)
 
 
 def draw(labels: LabelVectors, how: Projection, progress: Progress | None = None) -> Map:

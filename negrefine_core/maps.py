@@ -87,6 +87,20 @@ def sample(strata: Sequence[str] | np.ndarray, most: int, seed: int = 0) -> np.n
     return np.sort(by_stratum[np.argsort(share, kind="stable")[:most]])
 
 
+def spread(places: np.ndarray, across: int) -> tuple[np.ndarray, float]:
+    """((n,) the places, in order, of those of these (B, 2) that are nearest to the middles of a grid's cells, one a
+    cell; the width of a cell). The grid is `across` cells wide or high, whichever is more."""
+    if not len(places):
+        return np.empty(0, dtype=np.int64), 0.0
+    lowest, highest = places.min(axis=0), places.max(axis=0)  # (2,) each
+    width = max(float((highest - lowest).max()) / across, 1e-9)
+    where = (places - lowest) / width  # (B, 2) in cells
+    cells = np.minimum(where.astype(np.int64), across - 1)  # (B, 2)
+    nearest = np.argsort(np.abs(where - cells - 0.5).max(axis=1), kind="stable")  # (B,)
+    _, first = np.unique(cells[nearest], axis=0, return_index=True)
+    return np.sort(nearest[first]), width
+
+
 def inside(places: np.ndarray, outline: np.ndarray) -> np.ndarray:
     """(B,) which places (B, 2) lie inside a closed outline (n, 2), which may cross itself (even-odd rule)."""
     x, y = places.T  # (B,) each

@@ -78,6 +78,18 @@ def read(run: Run, name: str) -> Selection:
     return read_selection(_path(run, name))
 
 
+def rename(run: Run, name: str, new: str) -> None:
+    """Raises NegRefineError where there is no such selection, or the new name is another's or none that a file can
+    have."""
+    with run.locked():
+        selection = read(run, name)
+        taken = {each.casefold() for each in names(run)}  # some disks tell no capital letters from small ones
+        if new.casefold() in taken:
+            raise NegRefineError(f"the run {run.name!r} has a selection {new!r}; choose another name")
+        write_selection(_file(run, new), replace(selection, name=new))
+        remove(run, name)
+
+
 def remove(run: Run, name: str) -> None:
     """Raises NegRefineError where there is no such selection, or it cannot be deleted."""
     if name not in names(run):
@@ -124,8 +136,11 @@ def _is_name(name: str) -> bool:
 
 def _path(run: Run, name: str) -> Path:
     """Raises NegRefineError for a name that no file can have."""
-    if is_unnamed(name):
-        return paths.CACHE / _FOLDER / f"{name}.json"
+    return paths.CACHE / _FOLDER / f"{name}.json" if is_unnamed(name) else _file(run, name)
+
+
+def _file(run: Run, name: str) -> Path:
+    """Of a named one. Raises NegRefineError for a name that no file can have."""
     if not _is_name(name):
         raise NegRefineError(
             f"{name[:90]!r} cannot name a selection; give one without slashes, ~ or . at its beginning"

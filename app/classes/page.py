@@ -14,6 +14,7 @@ from ..shared.scored_images import scores
 from ..shared.view import View, change, switch
 from ..shared.words import plain, some
 from .carry_over import carry_over_button
+from .change_map import change_map
 from .changes import what_changed
 from .editor import class_editor
 from .known_sets import score_known_sets
@@ -101,6 +102,7 @@ def _changes(run: Run, view: ClassesView) -> None:
         )
         return
     what_changed(parent, run)
+    change_map(parent, run, view)
     st.button(
         "Refine these negatives",
         type="primary",

@@ -16,6 +16,7 @@ from ..shared import errors, features
 from ..shared.address import Address
 from ..shared.gallery import image_card, kind
 from ..shared.maps import CONFIG, SELECTED, choose_projection, clicked, drawn, held
+from ..shared.pictures import small
 from ..shared.scored_images import ScoredImages
 from ..shared.view import bound, change
 from .mistakes import mistakes_in_groups
@@ -24,9 +25,11 @@ from .view import COLOURS, ExploreView
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import plotly.graph_objects as go
     from torch import Tensor
 
 LISTED = 10_000  # rows of the table beside it
+ACROSS, FILLED = 16, 0.9  # pictures across the map, and how much of its room each takes
 OF_SEVERAL = ("kind", "set")  # colours that tell nothing of a set by itself
 HELP = (
     "Each image is a point, and alike images lie near each other, by the features of the run’s model. Draw a line "
@@ -40,6 +43,11 @@ def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarr
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _choose_colour(view, images)
         choose_projection(view)
+        st.toggle(
+            "Pictures",
+            help=f"Up to {ACROSS} pictures across the map, from all over it; they grow where you zoom in.",
+            **bound(view, "pictured"),
+        )
         st.markdown("**Alike images lie near each other**", help=HELP, width="content")
     step = jobs.DrawMap(image_sets=names)
     made = drawn(run, view, lambda how: run_maps.of_images(run, names, how), lambda: _draw(run, names), step)
@@ -47,9 +55,13 @@ def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarr
         return
     found, how = made
     table = _points(images, found, view)
+    is_shown = np.isin(found.rows, shown)
     chart_key = f"map_{'_'.join(names)}_{how}_{view.selection}_{view.image}"
+    figure = charts.image_map(table, "group", images.score.name, is_shown)
+    if view.pictured:
+        _add_pictures(run, figure, table[is_shown])
     st.plotly_chart(
-        charts.image_map(table, "group", images.score.name, np.isin(found.rows, shown)),
+        figure,
         key=chart_key,
         on_select=lambda: _select(run, view, chart_key, table),
         selection_mode=SELECTED,
@@ -62,6 +74,15 @@ def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarr
     if not images.is_alone:
         mistakes_in_groups(run, view, images)
     _as_table(run, view, images, table)
+
+
+def _add_pictures(run: Run, figure: "go.Figure", shown: pd.DataFrame) -> None:
+    """Some of the images that are shown, from all over the map."""
+    places = shown[["x", "y"]].to_numpy()
+    rows, width = maps.spread(places, ACROSS)
+    pictures = {row: small(run, *shown.iloc[row][["image_set", "path"]]) for row in rows.tolist()}
+    found = {row: picture for row, picture in pictures.items() if picture}
+    charts.with_pictures(figure, places[list(found)], list(found.values()), FILLED * width)
 
 
 def _left_out(images: ScoredImages, made: Map, how: Projection) -> str:

@@ -17,6 +17,7 @@ from ..shared.words import percent, plain, plural
 from .view import ExploreView
 
 NAME = "selection_name"  # the key of the field with a new selection's name
+NEW_NAME = "selection_new_name"
 ZIPPED = 2_000  # pictures that the browser is sent in one archive
 NONE = ""
 
@@ -49,6 +50,7 @@ def saved_selections(run: Run, view: ExploreView, images: ScoredImages, shown: n
         )
         _export(run, view, images.table.iloc[shown])
         if view.selection in there:
+            _rename_field(run, view)
             st.button(
                 f"Delete “{plain(view.selection)}”",
                 key="delete_selection",
@@ -142,6 +144,28 @@ def _save(run: Run, view: ExploreView, shown: pd.DataFrame) -> None:
     selections.keep(run, selections.of_images(shown, name))
     change(view, selection=name, page=1)
     st.session_state[NAME] = ""
+
+
+def _rename_field(run: Run, view: ExploreView) -> None:
+    st.text_input(
+        f"Rename “{plain(view.selection)}” to",
+        key=NEW_NAME,
+        max_chars=60,
+        placeholder="another name",
+        on_change=_rename,
+        args=(run, view, view.selection),
+    )
+
+
+@errors.told
+def _rename(run: Run, view: ExploreView, name: str) -> None:
+    new = " ".join(st.session_state[NEW_NAME].split())
+    if not new:
+        return
+    selections.rename(run, name, new)
+    st.session_state[NEW_NAME] = ""
+    if now(view).selection == name:
+        change(view, selection=new)
 
 
 @errors.told

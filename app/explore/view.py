@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..shared.view import View, choice
+from ..shared.view import View, choice, flag
 
 CURVES = {"roc": "ROC", "pr": "Precision–recall"}
 COLOURS = {
@@ -12,10 +12,11 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class ExploreView(View):
-    """`curve` beside the histogram, and what to `show` below. On the map the points have a `colour` by
-    something. A selection is compared `against` another."""
+    """`curve` beside the histogram, and what to `show` below. On the map the points have a `colour` by something, and
+    some are `pictured`. A selection is compared `against` another."""
 
     curve: str = choice(*CURVES)
     show: str = choice("pictures", "map", "metrics", "unreadable")
     colour: str = choice(*COLOURS)
+    pictured: bool = flag()
     against: str = ""

@@ -9,12 +9,22 @@ from negrefine_core.show.thumbnails import THUMBNAIL, data_uri, shrunk
 from .cached import cached_by
 
 LARGE = 1024
+SMALL = 64
 
 
 def thumbnail(run: Run, image_set: str, path: str) -> str | None:
-    """A small picture as a data URI; None where it cannot be shown."""
+    """A picture for a card as a data URI; None where it cannot be shown."""
+    return _uri(run, image_set, path, THUMBNAIL)
+
+
+def small(run: Run, image_set: str, path: str) -> str | None:
+    """A picture for a map as a data URI; None where it cannot be shown."""
+    return _uri(run, image_set, path, SMALL)
+
+
+def _uri(run: Run, image_set: str, path: str, edge: int) -> str | None:
     try:
-        return data_uri(_picture(run, image_set, path, THUMBNAIL))
+        return data_uri(_picture(run, image_set, path, edge))
     except NegRefineError:
         return None
 

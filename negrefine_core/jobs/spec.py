@@ -96,13 +96,15 @@ class Evaluate(_Step):
 
 
 class DrawMap(_Step):
-    """Draw the map of scored image sets or, where none is named, of the run's labels, by what it knows of them."""
+    """Draw the map of scored image sets or, where none is named, of the run's labels, by what it knows of them; with
+    the labels of the run of `before`."""
 
     unit: ClassVar[Unit] = "rounds"
     step: Literal["map"] = "map"
     image_sets: tuple[str, ...] = ()
     projection: Projection = "tsne"
     by: Literal["model", "questions"] = "model"
+    before: str = ""
 
 
 Step = Download | Mine | Refine | Try | Score | Evaluate | DrawMap

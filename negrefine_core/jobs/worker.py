@@ -275,7 +275,8 @@ def _draw_map(step: DrawMap, run: Run, encoder: Callable[[], "CachedEncoder"], r
             features_of = partial(pipeline.readable_features, run, encoder())
             made = run_maps.draw_images(run, step.image_sets, step.projection, features_of, progress)
             return f"the map of {len(made.rows):,} images is drawn"
-        labels = label_maps.by_model(run, encoder()) if step.by == "model" else label_maps.by_questions(run)
+        before = Run.open(step.before) if step.before else None
+        labels = label_maps.by_model(run, encoder(), before) if step.by == "model" else label_maps.by_questions(run)
         made = label_maps.draw(labels, step.projection, progress)
         return f"the map of {len(made.rows):,} labels is drawn"
 

@@ -27,9 +27,13 @@ GROUP_COLOURS = (ID_COLOUR, OOD_COLOUR, "#009E73", "#CC79A7", "#E69F00", "#56B4E
 CIRCLE, DIAMOND = 0, 2  # plotly's symbols by number: their names take ten times the room
 LABEL_COLOURS = {  # by what a label is: those last that are drawn on top
     "kept": NEUTRAL, "subcategory": OOD_COLOUR, "proper noun": "#CC79A7", "same": "#E69F00",
-    "dropped by hand": "#56B4E9", "ID class": ID_COLOUR,
+    "dropped by hand": "#56B4E9",
+    "as before": NEUTRAL, "went": "#E69F00", "came": OOD_COLOUR,
+    "class left out": "#56B4E9", "ID class": ID_COLOUR, "new ID class": "#009E73",
 }  # fmt: skip
-WRITTEN_CLASSES = 100  # ID classes whose names are written on a map; more would cover it
+CLASSES = ("class left out", "ID class", "new ID class")
+PLATE = {"bgcolor": "rgba(255, 255, 255, 0.75)", "font": {"color": "#222", "size": 11}, "borderpad": 1}  # under a name
+WRITTEN = 30  # classes of a kind whose names are written on a map; more would cover it
 OTHERS = "others"  # the group of what would need a further colour
 SVG_POINTS = 5_000  # of a map: more are drawn by WebGL, which is slower to begin
 NAMED_POINTS = 20_000  # a map of more tells no names, which would take as long as the map
@@ -488,24 +492,35 @@ def image_map(table: pd.DataFrame, colour_by: str, title: str = "", is_shown: np
     return _map(table, groups, colours, is_shown)
 
 
+def with_pictures(figure: go.Figure, places: np.ndarray, pictures: Sequence[str], edge: float) -> go.Figure:
+    """A map with pictures (n,), as data URIs, at places (n, 2), each `edge` wide and high on it: they grow where one
+    zooms in."""
+    shared = {"xref": "x", "yref": "y", "xanchor": "center", "yanchor": "middle", "sizex": edge, "sizey": edge}
+    return figure.update_layout(
+        images=[
+            {"source": picture, "x": float(x), "y": float(y), **shared}
+            for picture, (x, y) in zip(pictures, places, strict=True)
+        ]
+    )
+
+
 def label_map(table: pd.DataFrame, is_shown: np.ndarray | None = None) -> go.Figure:
     """A point a label, at `x` and `y`, in the colour of its `group`, one of `LABEL_COLOURS`.
 
-    `name` is told where it is pointed at, in lines; the `label` of an ID class is written on the map where they are
-    few. Labels that are not shown (B,) are faint. Each point carries its row number (`customdata`).
+    `name` is told where it is pointed at, in lines; the `label` of a class is written on the map where those of its
+    group are few. Labels that are not shown (B,) are faint. Each point carries its row number (`customdata`).
     """
     groups = {name: (table["group"] == name).to_numpy() for name in LABEL_COLOURS}
     groups = {name: where for name, where in groups.items() if where.any()}
     figure = _map(table, groups, [LABEL_COLOURS[name] for name in groups], is_shown)
-    classes = table["label"][table["group"] == "ID class"]
-    of_classes = [trace for trace in figure.data if trace.name.startswith("ID class")]
-    for trace in of_classes:
+    for trace, name in zip(figure.data, groups, strict=True):
+        if name not in CLASSES:
+            continue
         trace.marker.size = 2 + 1.3 * trace.marker.size
         trace.marker.line = {"width": 1, "color": "white"}
-        if len(classes) <= WRITTEN_CLASSES:
-            trace.mode, trace.textposition = "markers+text", "top center"
-            trace.hovertext, trace.hovertemplate = trace.text, "%{hovertext}<extra></extra>"
-            trace.text = [_short(str(label), 20) for label in classes]
+        if groups[name].sum() <= WRITTEN:
+            for label, x, y in table.loc[groups[name], ["label", "x", "y"]].itertuples(index=False):
+                figure.add_annotation(x=x, y=y, text=_short(label, 20), yshift=14, showarrow=False, **PLATE)
     return figure
 
 

@@ -93,6 +93,10 @@ def test_a_line_drawn_on_the_map_chooses_images_that_are_saved_under_a_name_and_
     page.goto(f"{address}/explore?run=walked&show=map")
     plot = page.locator(".js-plotly-plot .nsewdrag").first
     plot.wait_for()
+    drawn(page)
+    page.locator(".st-key-pick_pictured label").click()
+    expect(page.locator(".js-plotly-plot image").first).to_be_visible()  # and the line goes over them
+    drawn(page)
     insist(page, lambda: lasso(page, plot, 0.5), lambda: "selection=~" in page.url)
     expect_text(page, r"1 – 24 of 30 images")
     drawn(page)
@@ -111,4 +115,9 @@ def test_a_line_drawn_on_the_map_chooses_images_that_are_saved_under_a_name_and_
     page.reload()
     expect_text(page, r"1 – 24 of 30 images")
     expect(page.get_by_role("button", name="Leave “left half”")).to_be_visible()
-    assert sum(map(len, selections.read(walked, "left half").images.values())) == 30
+    drawn(page)
+    page.get_by_role("button", name="Selections").click()
+    page.get_by_role("textbox", name="Rename “left half” to").fill("west")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Leave “west”")).to_be_visible()
+    assert sum(map(len, selections.read(walked, "west").images.values())) == 30

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -41,13 +42,13 @@ IDS = ["cat", "dog", "owl", "red fox", "bee"]
 KEY = "sk-very-secret-9876543210"
 
 
-def small_run(name: str, model: str, encoder: OpenClipEncoder) -> Run:
+def small_run(name: str, model: str, encoder: OpenClipEncoder, ids: Sequence[str] = IDS) -> Run:
     """A mined and refined run over a small part of WordNet."""
     settings = Settings(
         model=model, n_groups=2, fraction=0.3, noun_files=("noun.Tops", "noun.motive"), adjective_files=("adj.ppl",),
         id_images="/its/pets", ood_images={"food": "/its/food"},
     )  # fmt: skip
-    run = Run.create(name, settings, IDS)
+    run = Run.create(name, settings, ids)
     pipeline.mine(run, CachedEncoder(encoder))
     pipeline.refine(run, CachedEncoder(encoder), WordNetJudge())
     return run
@@ -575,3 +576,17 @@ def test_a_name_typed_in_the_same_moment_as_the_click_is_the_name_of_the_re_mine
     assert Run.open("typed-at-once").id_labels == ["cat", "lynx", "teapot"]
     assert not (paths.RUNS / "pets-2").exists()
     expect_text(page, "questions are new")
+
+
+def test_labels_before_and_after_a_change_are_on_one_map_by_what_they_were_and_are(
+    run: Run, encoder: OpenClipEncoder, tiny_model: str
+) -> None:
+    new = small_run("pets-map", tiny_model, encoder, ["teapot", *IDS[1:]])
+    new.update_info(edited_from="pets")
+    app = settled(classes_page(run="pets-map", step="changes"), lambda app: app.get("plotly_chart"))
+    was, now = ({negative.label for negative in each.reviewable} for each in (run, new))
+    said = app.get("plotly_chart")[0].proto.alt
+    assert f"{len(was & now):,} as before" in said
+    assert f"{len(now - was):,} came" in said
+    assert "1 new ID class" in said
+    assert "1 class left out" in said

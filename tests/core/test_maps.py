@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from negrefine_core import error_groups, label_maps, maps, paths, run_maps, show
+from negrefine_core.cache import CachedEncoder
+from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import NegRefineError
+from negrefine_core.records import Negative
 from negrefine_core.run_maps import Map
 from negrefine_core.runs import Run, Settings
 from negrefine_core.show import charts
@@ -53,6 +56,22 @@ def test_what_lies_inside_an_outline_is_found_as_by_a_naive_count_of_crossings()
     found = maps.inside(places, outline)
     assert found.tolist() == [crossings(x, y) % 2 == 1 for x, y in places]
     assert found.any()
+
+
+def test_pictures_are_spread_one_a_cell_the_nearest_to_its_middle() -> None:
+    places = np.random.default_rng(3).normal(size=(400, 2))
+    rows, width = maps.spread(places, 8)
+    lowest = places.min(0)
+    cells = np.minimum(((places - lowest) / width).astype(int), 7)
+    for row in rows:
+        others = [i for i in range(400) if (cells[i] == cells[row]).all()]
+        middle = lowest + (cells[row] + 0.5) * width
+        assert row == min(others, key=lambda i: float(np.abs(places[i] - middle).max()))
+    assert len(rows) == len(np.unique(cells, axis=0))
+    assert width == pytest.approx(np.ptp(places, axis=0).max() / 8)
+    assert maps.spread(places[:1], 8)[0].tolist() == [0]
+    assert maps.spread(places[:0], 8)[0].tolist() == []
+    assert len(maps.spread(np.zeros((5, 2)), 8)[0]) == 1
 
 
 def test_a_map_is_kept_for_the_scores_and_the_model_that_it_was_made_from_and_a_damaged_one_is_none(
@@ -130,6 +149,37 @@ def test_labels_of_a_run_without_a_model_lie_near_the_classes_that_the_judge_was
     assert known.around("safe", 99) == ["common sage"], "what has nothing in common with it does not lie around it"
     assert len(known.around(HOSTILE, 99)) == len(known.known) - len(REVIEWED_IDS), "the other ID classes do not"
     assert known.around("oslo", 3) == known.around("no such label", 3) == []
+
+
+def test_the_labels_of_two_runs_are_on_one_map_and_a_class_of_either_is_no_negative(
+    tmp_path: Path, encoder: OpenClipEncoder
+) -> None:
+    def mined(name: str, classes: list[str], nouns: list[str]) -> Run:
+        run = Run.create(name, Settings(), classes, tmp_path)
+        run.update_info(model={"name": encoder.name, "fingerprint": encoder.fingerprint})
+        run.write_initial_negatives([Negative(noun, "noun", 0.1) for noun in nouns])
+        return run
+
+    before = mined("before", ["cat", "teapot"], ["rust", "harbour", "violin"])
+    after = mined("after", ["cat", "violin"], ["rust", "wine"])
+    cached = CachedEncoder(encoder, tmp_path / "cache")
+    both, alone = label_maps.by_model(after, cached, before), label_maps.by_model(after, cached)
+    assert both.id_labels == ("cat", "violin", "teapot")
+    assert both.negatives == ("rust", "wine", "harbour")
+    assert alone.labels == ("cat", "violin", "rust", "wine")
+    rows = [both.labels.index(label) for label in alone.labels]
+    np.testing.assert_allclose(both.vectors[rows], alone.vectors, atol=1e-5)
+
+
+def test_a_map_with_pictures_has_each_at_its_place_and_the_names_of_few_classes() -> None:
+    table = pd.DataFrame({"label": ["a", "b", "c"], "group": ["new ID class", "ID class", "came"], "name": "n"})
+    figure = charts.label_map(table.assign(x=[0.0, 1.0, 2.0], y=1.0))
+    assert [(name.text, name.x) for name in figure.layout.annotations] == [("b", 1.0), ("a", 0.0)]
+    drawn = charts.with_pictures(figure, np.array([[0.0, 1.0], [2.0, 3.0]]), ["data:1", "data:2"], 0.5)
+    assert [(p.source, p.x, p.y, p.sizex) for p in drawn.layout.images] == [
+        ("data:1", 0.0, 1.0, 0.5),
+        ("data:2", 2.0, 3.0, 0.5),
+    ]
 
 
 def test_a_maps_chart_says_each_points_row_and_leaves_what_is_not_shown_faint() -> None:

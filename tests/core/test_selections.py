@@ -66,6 +66,21 @@ def test_a_name_that_is_none_is_refused_for_reading_and_writing(run: Run, name: 
         selections.keep(run, selections.of_images(images(run).iloc[:0], "none"))
 
 
+def test_a_selection_gets_another_name_that_no_other_has(run: Run) -> None:
+    table = images(run)
+    selections.keep(run, selections.of_images(table.iloc[:3], "three"))
+    selections.keep(run, selections.of_images(table.iloc[:4], "four"))
+    for taken in ("four", "Four", "a/b", "~abc", "", "three"):
+        with pytest.raises(NegRefineError):
+            selections.rename(run, "three", taken)
+    with pytest.raises(NegRefineError, match="no selection 'five'"):
+        selections.rename(run, "five", "six")
+    before = selections.read(run, "three")
+    selections.rename(run, "three", "a few")
+    assert selections.names(run) == ["a few", "four"]
+    assert selections.read(run, "a few").images == before.images
+
+
 def test_a_damaged_selection_is_named_and_never_used(run: Run) -> None:
     selections.keep(run, selections.of_images(images(run).iloc[:3], "three"))
     file = run.path("selections/three.json")
