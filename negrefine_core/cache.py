@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -82,18 +83,25 @@ class FeatureStore:
         """
         words = _words(keys)
         with self._writing():
-            is_wanted = is_usable(features).numpy() & (self._find(words)[0] < 0)
+            with self._guard:
+                rows, _ = self._find(words)
+                start, is_new = self._known.rows, not self._known.head
+            is_wanted = is_usable(features).numpy() & (rows < 0)
             _, first = np.unique(words[is_wanted], axis=0, return_index=True)
             wanted = np.flatnonzero(is_wanted)[np.sort(first)]
             data = np.ascontiguousarray(features.numpy()[wanted], dtype=np.float32)
             records = np.empty(len(wanted), dtype=RECORD)
             records["key"] = words[wanted]
             records["digest"] = _digests(words[wanted], data)
-            start = self._known.rows
-            if not self._known.head:
-                _write_at(self._index, 0, MAGIC + os.urandom(HEAD - len(MAGIC)))
-            _write_at(self._matrix, start * self.dim * 4, data.data)
-            _write_at(self._index, _place(start), records.data)
+            with _opened_to_write(self._matrix) as file:  # and never cut: another process may have it mapped
+                file.seek(start * self.dim * 4)
+                file.write(data.data)
+            with _opened_to_write(self._index) as file:
+                file.truncate(_place(start))
+                if is_new:
+                    file.write(MAGIC + os.urandom(HEAD - len(MAGIC)))
+                file.seek(_place(start))
+                file.write(records.data)
 
     def append_all(self, parts: Sequence[tuple[Sequence[str], Tensor]]) -> None:
         """The same of several (keys, features), written together."""
@@ -149,13 +157,13 @@ class FeatureStore:
                 if file.read(key.nbytes) == key.tobytes():
                     file.seek(_place(row))
                     file.write(bytes(RECORD.itemsize))
+        with self._guard:
             self._known = _Known()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """No other process or thread writes meanwhile."""
-        lock = FileLock(self._folder / "write.lock", timeout=LOCK_SECONDS)
-        with self._usable(), self._guard, lock:
+        """No other process or thread writes meanwhile; both may read."""
+        with self._usable(), FileLock(self._folder / "write.lock", timeout=LOCK_SECONDS):
             yield
 
     @contextlib.contextmanager
@@ -234,12 +242,9 @@ def _place(row: int) -> int:
     return HEAD + row * RECORD.itemsize
 
 
-def _write_at(path: Path, start: int, data: bytes | memoryview) -> None:
-    """Write into a file from byte `start` on, as its end."""
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b") as file:
-        file.truncate(start)
-        file.seek(start)
-        file.write(data)
+def _opened_to_write(path: Path) -> BinaryIO:
+    """A file as it is, or a new one."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
 
 
 def is_usable(features: Tensor) -> Tensor:
