@@ -531,40 +531,49 @@ def _map(
     is_shown: np.ndarray | None,
     scale_by: str = "",
 ) -> go.Figure:
-    """A trace a group, in its colour or, with `scale_by`, in that of each point's value in this column."""
+    """A group's points in its colour or, with `scale_by`, in that of each one's value in this column: a trace of its
+    circles and one of its diamonds, as plotly would look at each point's symbol one by one."""
     shown = np.ones(len(table), dtype=bool) if is_shown is None else is_shown
     figure, is_named = go.Figure(), len(table) <= NAMED_POINTS
     scatter = go.Scatter if len(table) <= SVG_POINTS else go.Scattergl
     size = 8 if len(table) <= 2000 else 5
     for (name, where), colour in zip(groups.items(), colours, strict=True):
-        rows = np.flatnonzero(where)  # (n,)
-        part = table.iloc[rows]
-        marker: dict[str, Any] = {"size": size, "color": colour}
-        if scale_by:
-            marker |= {"color": part[scale_by], "colorscale": "Cividis", "showscale": True}
-            marker |= {"colorbar": {"title": {"text": _short(name), "side": "right"}, "thickness": 12}}
-        if "is_id" in part:
-            marker["symbol"] = np.where(part["is_id"], CIRCLE, DIAMOND).astype("int8")
-        chosen = np.flatnonzero(shown[rows])
-        figure.add_trace(
-            scatter(
-                x=part["x"].to_numpy(),
-                y=part["y"].to_numpy(),
-                mode="markers",
-                name=f"{_short(str(name))} ({len(rows):,})",
-                marker=marker | {"opacity": 0.85},
-                customdata=rows,
-                text=[_told(text) for text in part["name"]] if is_named else None,
-                hovertemplate="%{text}<extra></extra>" if is_named else f"{_short(str(name))}<extra></extra>",
-                selectedpoints=None if len(chosen) == len(rows) and shown.all() else chosen,
-                unselected={"marker": {"opacity": 0.1}},
-                showlegend=not scale_by,
+        parts = _by_symbol(table, where)
+        for rows, symbol in parts:
+            part, chosen = table.iloc[rows], np.flatnonzero(shown[rows])
+            coloured = {"color": part[scale_by], "coloraxis": "coloraxis"} if scale_by else {"color": colour}
+            figure.add_trace(
+                scatter(
+                    x=part["x"].to_numpy(),
+                    y=part["y"].to_numpy(),
+                    mode="markers",
+                    name=f"{_short(str(name))} ({where.sum():,})",
+                    marker={"size": size, "symbol": symbol, "opacity": 0.85} | coloured,
+                    customdata=rows,
+                    text=[_told(text) for text in part["name"]] if is_named else None,
+                    hovertemplate="%{text}<extra></extra>" if is_named else f"{_short(str(name))}<extra></extra>",
+                    selectedpoints=None if len(chosen) == len(rows) and shown.all() else chosen,
+                    unselected={"marker": {"opacity": 0.1}},
+                    legendgroup=str(name),
+                    showlegend=not scale_by and rows is parts[0][0],
+                )
             )
-        )
+    if scale_by:
+        bar = {"title": {"text": _short(next(iter(groups))), "side": "right"}, "thickness": 12}
+        figure.update_layout(coloraxis={"colorscale": "Cividis", "colorbar": bar})
     bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": False, "title": ""}
     figure.update_layout(xaxis=bare, yaxis=bare | {"scaleanchor": "x"}, dragmode="lasso")
     legend = {"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "itemclick": False}  # above it are the tools
     return _framed(figure, height=520).update_layout(legend=legend, margin={"l": 8, "r": 8, "t": 36, "b": 8})
+
+
+def _by_symbol(table: pd.DataFrame, where: np.ndarray) -> list[tuple[np.ndarray, int]]:
+    """(rows (n,), symbol) of a group's images, ID and OOD; of labels all in one."""
+    if "is_id" not in table:
+        return [(np.flatnonzero(where), CIRCLE)]
+    is_id = table["is_id"].to_numpy(dtype=bool)
+    parts = [(np.flatnonzero(where & is_id), CIRCLE), (np.flatnonzero(where & ~is_id), DIAMOND)]
+    return [(rows, symbol) for rows, symbol in parts if len(rows)]
 
 
 def _groups(values: pd.Series) -> dict[str, np.ndarray]:

@@ -202,9 +202,13 @@ def test_a_maps_chart_says_each_points_row_and_leaves_what_is_not_shown_faint() 
     bright = np.concatenate([trace.customdata[list(trace.selectedpoints)] for trace in figure.data])
     assert sorted(bright) == [0, 2, 4, 6, 8]
     assert set(figure.data[0].text) == {"&lt;b>"}
-    (scale,) = charts.image_map(table, "value", "score").data
-    assert scale.selectedpoints is None
-    assert list(scale.marker.symbol) == [charts.CIRCLE] * 4 + [charts.DIAMOND] * 5
+    of_id, of_ood = charts.image_map(table, "value", "score").data
+    assert of_id.selectedpoints is None
+    assert of_id.marker.coloraxis == of_ood.marker.coloraxis
+    assert (list(of_id.customdata), of_id.marker.symbol) == ([0, 1, 2, 3], charts.CIRCLE)
+    assert (list(of_ood.customdata), of_ood.marker.symbol) == ([4, 5, 6, 7, 8], charts.DIAMOND)
+    listed = [trace.name for trace in charts.image_map(table.assign(group="a"), "group").data if trace.showlegend]
+    assert listed == ["a (9)"]
 
 
 def test_mistakes_are_grouped_with_those_alike_named_by_what_most_are_similar_to_and_told_in_a_notebook() -> None:
