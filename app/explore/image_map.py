@@ -19,6 +19,7 @@ from ..shared.maps import CONFIG, SELECTED, choose_projection, clicked, drawn, h
 from ..shared.pictures import small
 from ..shared.scored_images import ScoredImages
 from ..shared.view import bound, change
+from .hovered import hovered
 from .mistakes import mistakes_in_groups
 from .view import COLOURS, ExploreView
 
@@ -34,7 +35,7 @@ OF_SEVERAL = ("kind", "set")  # colours that tell nothing of a set by itself
 HELP = (
     "Each image is a point, and alike images lie near each other, by the features of the run’s model. Draw a line "
     "around some (or a box, by the buttons above the map) to look at these alone; with the shift key another is added. "
-    "A click on a point shows its picture."
+    "A click on a point shows its picture; of a thousand points or fewer, so does the mouse on it."
 )
 
 
@@ -60,14 +61,16 @@ def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarr
     figure = charts.image_map(table, "group", images.score.name, is_shown)
     if view.pictured:
         _add_pictures(run, figure, table[is_shown])
-    st.plotly_chart(
-        figure,
-        key=chart_key,
-        on_select=lambda: _select(run, view, chart_key, table),
-        selection_mode=SELECTED,
-        config=CONFIG,
-        alt=f"Map of {len(table):,} images by {COLOURS[view.colour]}; the table below holds the same images",
-    )
+    with st.container(key="image_map"):
+        st.plotly_chart(
+            figure,
+            key=chart_key,
+            on_select=lambda: _select(run, view, chart_key, table),
+            selection_mode=SELECTED,
+            config=CONFIG,
+            alt=f"Map of {len(table):,} images by {COLOURS[view.colour]}; the table below holds the same images",
+        )
+    hovered(run, table[is_shown])
     if len(found.rows) < len(images.table):
         st.caption(_left_out(images, found, how))
     _opened(run, view, images)

@@ -9,7 +9,7 @@ from negrefine_core.show.thumbnails import THUMBNAIL, data_uri, shrunk
 from .cached import cached_by
 
 LARGE = 1024
-SMALL = 64
+SMALL = 96
 
 
 def thumbnail(run: Run, image_set: str, path: str) -> str | None:

@@ -1,5 +1,7 @@
 """The app in a real browser: the walk from the first screen to an image and back, and the URL that keeps it."""
 
+import re
+
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
@@ -84,6 +86,26 @@ def test_the_menu_keeps_the_view(page: Page, address: str) -> None:
     expect(page).to_have_title("Image · NegRefine Explorer")
 
 
+def point_at(page: Page, row: int) -> None:
+    """Put the mouse on a point of the map's first trace."""
+    x, y = page.evaluate(
+        """(row) => {
+            const chart = document.querySelector(".st-key-image_map .js-plotly-plot");
+            chart.scrollIntoView({block: "center"});
+            const {left, top} = chart.querySelector(".nsewdrag").getBoundingClientRect();
+            const {xaxis, yaxis} = chart._fullLayout, {x, y} = chart._fullData[0];
+            return [left + xaxis.d2p(x[row]), top + yaxis.d2p(y[row])];
+        }""",
+        row,
+    )
+
+    def move() -> None:
+        for step in (-4, 0, 1):
+            page.mouse.move(x + step, y)
+
+    insist(page, move, lambda: page.locator("#hovered").is_visible())
+
+
 def test_a_line_drawn_on_the_map_chooses_images_that_are_saved_under_a_name_and_found_again(
     page: Page, address: str, walked: Run
 ) -> None:
@@ -94,6 +116,12 @@ def test_a_line_drawn_on_the_map_chooses_images_that_are_saved_under_a_name_and_
     plot = page.locator(".js-plotly-plot .nsewdrag").first
     plot.wait_for()
     drawn(page)
+    page.wait_for_function("() => Object.keys(window.pictureOfPoint ?? {}).length == 59")  # one leaves its folder
+    point_at(page, 5)
+    expect(page.locator("#hovered")).to_have_attribute("src", re.compile("^data:image/webp"))
+    expect(page.locator("#hovered")).to_be_visible()
+    page.mouse.move(5, 5)
+    expect(page.locator("#hovered")).not_to_be_visible()
     page.locator(".st-key-pick_pictured label").click()
     expect(page.locator(".js-plotly-plot image").first).to_be_visible()  # and the line goes over them
     drawn(page)
