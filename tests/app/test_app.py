@@ -196,7 +196,7 @@ def test_a_view_survives_the_url() -> None:
         "image": "a/b", "back": "compare",
     }  # fmt: skip
     views: tuple[View, ...] = (
-        ExploreView(**shared, curve="pr", show="metrics", colour="score", against="others"),
+        ExploreView(**shared, curve="pr", show="metrics", colour="score", pictured=True, against="others"),
         ImageView(**shared, off_ids=("salt, pepper",), off=("mud", "rust")),
         ReviewView(
             **shared, level="class", row=" ", crossed="won", queue="kept", order="impact", search="sage",
