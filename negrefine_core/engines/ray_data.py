@@ -214,13 +214,19 @@ class _Actor:
                 contents = content_hashes(pool, [image_set.root / path for path in image_set.paths])
             if known == self._made_from(image_set, [content.reason or content.key for content in contents]):
                 return {}
-        (chunk,) = embed_images(self._encoder, image_set, workers=self._workers)
-        piece = scored(self._scorer, image_set, chunk)
+        tables: list[pd.DataFrame] = []
+        skipped: list[tuple[str, str]] = []
+        hashes: list[str] = []
+        for chunk in embed_images(self._encoder, image_set, workers=self._workers):
+            piece = scored(self._scorer, image_set, chunk)
+            tables += [piece.table] if len(piece.table) else []
+            skipped += piece.skipped
+            hashes += chunk.contents
         return {
-            "made_from": self._made_from(image_set, chunk.contents),
-            "table": piece.table.to_parquet() if len(piece.table) else b"",
-            "skipped": [printable(path) for path, _ in piece.skipped],
-            "reasons": [reason for _, reason in piece.skipped],
+            "made_from": self._made_from(image_set, hashes),
+            "table": pd.concat(tables, ignore_index=True).to_parquet() if tables else b"",
+            "skipped": [printable(path) for path, _ in skipped],
+            "reasons": [reason for _, reason in skipped],
         }
 
     def _made_from(self, image_set: ImageSet, contents: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """The whole of a run on a tiny model, a reduced lexicon and a few pictures: repeatable, and equal to plain formulas."""
 
+import io
 import json
 import shutil
 from collections.abc import Sequence
@@ -7,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from negrefine_core import embedding, methods, overrides, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
+from negrefine_core.engines.ray_data import Weights, _Actor
 from negrefine_core.errors import NegRefineError
 from negrefine_core.image_sets import open_image_set, read_image
 from negrefine_core.judge import Question, Reply
@@ -273,6 +276,25 @@ def test_a_chunk_without_one_readable_image_harms_no_other(
     assert table["path"].tolist() == ["002.png", "003.png"]
     assert np.issubdtype(table["negrefine"].dtype, np.floating)
     assert copied.scores("set")["path"].tolist() == ["002.png", "003.png"]
+
+
+def test_an_actors_part_is_of_as_many_chunks_as_there_are(
+    copied: Run, model: CachedEncoder, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = open_image_set(write_pictures(tmp_path / "set", 7))
+    for name in ("000.png", "001.png", "005.png"):
+        (images.root / name).write_bytes(b"")
+    monkeypatch.setattr(embedding, "IMAGE_CHUNK", 2)
+    pipeline.score(copied, model, [images])
+    weights = Weights(tiny_model, None, model.fingerprint)
+    actor = _Actor(weights, pipeline.recipe(copied), images.name, str(images.root), 1)
+    paths = "\0".join(images.paths).encode()
+    part = actor({"number": np.array([0]), "known": np.array([""]), "paths": np.array([paths])})
+    assert part["error"] == [""]
+    assert part["skipped"] == [["000.png", "001.png", "005.png"]]
+    table = pd.read_parquet(io.BytesIO(part["table"][0]))
+    assert table["path"].tolist() == ["002.png", "003.png", "004.png", "006.png"]
+    np.testing.assert_allclose(table["negrefine"], copied.scores("set")["negrefine"], atol=1e-6)
 
 
 def test_metrics_need_a_scored_id_set_and_an_ood_set(finished: Run) -> None:
