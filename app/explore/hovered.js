@@ -7,12 +7,13 @@ if (!window.pictureOfPoint) {
   card.setAttribute("aria-hidden", "true");
   card.style.cssText =
     "position: fixed; width: 96px; height: 96px; object-fit: contain; pointer-events: none; z-index: 99999;" +
-    "background: white; border-radius: 6px; box-shadow: 0 1px 6px #0006; visibility: hidden";
+    "background: white; border-radius: 6px; box-shadow: 0 1px 6px #0006";
+  card.hidden = true;
   document.addEventListener("mousemove", (event) => {
     const chart = event.target.closest?.(".st-key-image_map .js-plotly-plot");
     const point = chart?._hoverdata?.[0];
     const picture = point && window.pictureOfPoint[[point.customdata].flat()[0]];
-    card.style.visibility = picture ? "visible" : "hidden";
+    card.hidden = !picture;
     if (!picture) return;
     if (card.src !== picture) card.src = picture;
     const isLow = event.clientY > window.innerHeight - 130;
