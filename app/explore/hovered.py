@@ -22,9 +22,8 @@ def hovered(run: Run, shown: pd.DataFrame) -> None:
         state = run.state(scores=shown["image_set"].unique())
         key = ("hovered", state, tuple(shown.index))
         pictures = background.result(key, lambda: _pictures(run, shown), "Making the pictures small")
-    if pictures is not None:
-        told = f"window.pictureOfPoint = {json.dumps(pictures)};"
-        st.html(f"<script>{SCRIPT.read_text(encoding='utf-8')}\n{told}</script>", unsafe_allow_javascript=True)
+    told = f"window.pictureOfPoint = {json.dumps(pictures or {})};"  # until they are there, not another map's
+    st.html(f"<script>{SCRIPT.read_text(encoding='utf-8')}\n{told}</script>", unsafe_allow_javascript=True)
 
 
 def _pictures(run: Run, shown: pd.DataFrame) -> dict[int, str]:
