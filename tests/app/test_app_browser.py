@@ -143,6 +143,7 @@ def test_a_line_drawn_on_the_map_chooses_images_that_are_saved_under_a_name_and_
     page.reload()
     expect_text(page, r"1 – 24 of 30 images")
     expect(page.get_by_role("button", name="Leave “left half”")).to_be_visible()
+    assert sum(map(len, selections.read(walked, "left half").images.values())) == 30
     drawn(page)
     page.get_by_role("button", name="Selections").click()
     page.get_by_role("textbox", name="Rename “left half” to").fill("west")
