@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from .. import paths
-from ..databases import add_column
 from ..errors import NegRefineError
 from ..judge import Judge, Question, Reply
 from ..records import Subject, now
@@ -104,7 +103,7 @@ class CachedJudge:
                 "CREATE TABLE IF NOT EXISTS replies (judge TEXT, prompt TEXT, reply TEXT NOT NULL, "
                 '"check" TEXT, PRIMARY KEY (judge, prompt)) WITHOUT ROWID'
             )
-            add_column(replies, "replies", "check", "TEXT")
+            _add_column(replies, "replies", "check", "TEXT")
         except (sqlite3.Error, OSError) as error:
             raise self._broken(error) from error
         return replies
@@ -145,3 +144,17 @@ class CachedJudge:
 def _check(judge: str, told: str, reply: str) -> str:
     """What tells a kept reply from a damaged one, or from another question's."""
     return hashlib.blake2b(json.dumps([judge, told, reply]).encode(), digest_size=8).hexdigest()
+
+
+def _add_column(database: sqlite3.Connection, table: str, column: str, declaration: str) -> None:
+    """Add a column where the table lacks it; another process may do the same."""
+    if _has(database, table, column):
+        return
+    database.execute("BEGIN IMMEDIATE")
+    if not _has(database, table, column):  # no other process was quicker
+        database.execute(f'ALTER TABLE {table} ADD COLUMN "{column}" {declaration}')
+    database.commit()
+
+
+def _has(database: sqlite3.Connection, table: str, column: str) -> bool:
+    return column in [found[1] for found in database.execute(f"PRAGMA table_info({table})")]
