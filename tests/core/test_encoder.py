@@ -18,7 +18,7 @@ from negrefine_core.encoder import PRESETS, OpenClipEncoder, load_encoder
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import NOUN_TEMPLATES
 from negrefine_core.text_tower import PrefixTree
-from tests.support.models import SIGLIP, TINY, TINY_PREPROCESS, write_model, write_tokenizer
+from tests.support.models import TINY, TINY_PREPROCESS, write_model
 from tests.support.pictures import picture
 from tests.support.project import ROOT
 
@@ -250,22 +250,6 @@ def test_a_model_whose_tokenizer_needs_another_package_says_which(model: str, mo
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(NegRefineError, match=f"{model} .* pip install transformers"):
         OpenClipEncoder(model, "random", device="cpu")
-
-
-def test_a_siglip_model_reads_texts_with_its_own_tokenizer(tmp_path: Path) -> None:
-    name = write_model(tmp_path / "one", SIGLIP)
-    write_tokenizer(tmp_path / "one", ["a", "dog", "cat"])
-    encoder = OpenClipEncoder(name, device="cpu")
-    a_dog, again, a_cat = encoder.encode_texts(["A dog!", "a dog", "a cat"])
-    assert a_dog.equal(again)  # SigLIP's texts have neither case nor marks
-    assert not a_dog.allclose(a_cat, atol=1e-3)
-    torch.testing.assert_close(encoder.encode_texts(TEXTS), full_context(encoder, TEXTS), atol=1e-5, rtol=0)
-    assert not encoder.is_too_long("dog " * 11)
-    assert encoder.is_too_long("dog " * 12)
-
-    other = write_model(tmp_path / "two", SIGLIP)  # the same weights with another tokenizer
-    write_tokenizer(tmp_path / "two", ["a", "cat", "dog"])
-    assert OpenClipEncoder(other, device="cpu").fingerprint != encoder.fingerprint
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99", "xpu:0"])

@@ -1,7 +1,6 @@
 """A tiny CLIP with random weights, written as open_clip reads it."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +19,6 @@ TINY_PREPROCESS: dict[str, Any] = {
     "interpolation": "bicubic",
     "resize_mode": "shortest",
 }
-
-
-SIGLIP: dict[str, Any] = TINY | {  # as open_clip's SigLIP models are: their texts need a Hugging Face tokenizer
-    "custom_text": True,
-    "text_cfg": TINY["text_cfg"]
-    | {"no_causal_mask": True, "pool_type": "last", "proj_bias": True, "context_length": 12, "vocab_size": 64}
-    | {"hf_tokenizer_name": "timm/ViT-B-16-SigLIP", "tokenizer_kwargs": {"clean": "canonicalize"}},
-}
-
-
-def write_tokenizer(folder: Path, words: Sequence[str]) -> None:
-    """A Hugging Face tokenizer of whole words, beside the model that it is of."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {"<pad>": 0, "</s>": 1, "<unk>": 2} | {word: i for i, word in enumerate(words, 3)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
-    fast.save_pretrained(folder)
 
 
 def write_model(

@@ -1,7 +1,7 @@
 """Scores pictures on a Ray of this machine, and does what the test says on the way.
 
-`python -m tests.far.drive RUN PICTURES KILL_AT STOP_AT`: at so many pictures one worker is killed, at so many the work
-waits for ever (0: never).
+`python -m tests.extras.drive RUN PICTURES KILL_AT STOP_AT`: at so many pictures one worker is killed, at so many the
+work waits for ever (0: never).
 """
 
 import os

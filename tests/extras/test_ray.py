@@ -63,7 +63,7 @@ def test_a_killed_worker_and_a_killed_driver_change_no_score(
 
 
 def start(data: Path, pictures: Path, kill_at: int = 0, stop_at: int = 0) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.far.drive", "r", str(pictures), str(kill_at), str(stop_at)]
+    command = [sys.executable, "-m", "tests.extras.drive", "r", str(pictures), str(kill_at), str(stop_at)]
     return subprocess.Popen(command, env=os.environ | {"NEGREFINE_DATA": str(data)})
 
 
