@@ -27,8 +27,8 @@ from .progress import Progress
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's share of it, or the largest file allowed
 DIGEST_BLOCK = 1024  # rows read and checked together: they stay in the processor's cache
 RECORD = np.dtype([("key", "<u8", 2), ("digest", "<i8")])  # a row's, in the index; zeros for a row that is nobody's
-MAGIC = b"rows v1\0"  # an index begins with it and 16 random bytes, which tell it from one that was there before
-HEAD = len(MAGIC) + 16
+MAGIC = b"rows v1\0"  # an index begins with it, the rows' length, and random bytes that tell it from one of before
+HEAD = len(MAGIC) + 4 + 12
 LOCK_SECONDS = 60  # that one process may wait for another to write
 
 
@@ -46,10 +46,22 @@ class FeatureStore:
         self._folder = folder
         self._matrix = folder / "features.f32"
         self._index = folder / "features.index"
+        self._begin = MAGIC + dim.to_bytes(4, "little")
         self._known = _Known()
         self._guard = threading.RLock()  # of what is known
         with self._usable():
             folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def kept(cls, folder: Path) -> "FeatureStore | None":
+        """The one in a folder, if there is one: what it holds is known without the model that it is of."""
+        try:
+            with (folder / "features.index").open("rb") as file:
+                head = file.read(HEAD)
+        except OSError:
+            return None
+        is_ours = head.startswith(MAGIC) and len(head) == HEAD
+        return cls(folder, int.from_bytes(head[len(MAGIC) :][:4], "little")) if is_ours else None
 
     def __len__(self) -> int:
         with self._usable(), self._guard:
@@ -99,7 +111,7 @@ class FeatureStore:
             with _opened_to_write(self._index) as file:
                 file.truncate(_place(start))
                 if is_new:
-                    file.write(MAGIC + os.urandom(HEAD - len(MAGIC)))
+                    file.write(self._begin + os.urandom(HEAD - len(self._begin)))
                 file.seek(_place(start))
                 file.write(records.data)
 
@@ -143,7 +155,7 @@ class FeatureStore:
             head = file.read(HEAD)
             rows = min(_size(self._matrix) // (self.dim * 4), (_size(self._index) - HEAD) // RECORD.itemsize)
             if head != self._known.head or rows < self._known.rows:
-                self._known = _Known(head if head.startswith(MAGIC) and len(head) == HEAD else b"")
+                self._known = _Known(head if head.startswith(self._begin) and len(head) == HEAD else b"")
             if self._known.head and rows > self._known.rows:
                 file.seek(_place(self._known.rows))
                 added = file.read((rows - self._known.rows) * RECORD.itemsize)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import re
 import stat
 import tempfile
 from collections import deque
@@ -31,23 +32,27 @@ if TYPE_CHECKING:
 
 IMAGE_CHUNK = 512  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
+KNOWN_CHUNK = 8192  # features that are looked up together
 HASHED_TOGETHER = 8  # files that a worker takes at once: handing them out one by one takes as long as hashing them
 IN_MEMORY = 1 << 29  # bytes of features; more are in a mapped file
 HELD = 1 << 18  # bytes: a file of no more is read once, and what it held is decoded
 MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it is decoded
+_HASH = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class EmbeddedChunk:
-    """Features (n, D) of the readable pictures `indices` (n,) of an image set, and the skipped ones with the reason.
+    """Features (n, D) of the readable pictures `indices` (n,) of an image set, with the hashes (n,) of what their files
+    held, and the skipped ones with the reason.
 
     `contents` are the hashes of all its pictures, skipped or not, as `content_hashes` gives them.
     """
 
     indices: np.ndarray
     features: Tensor
+    hashes: tuple[str, ...]
     skipped: tuple[tuple[int, str], ...]
-    contents: tuple[str, ...] = ()
+    contents: tuple[str, ...]
 
 
 def embed_images(
@@ -99,6 +104,21 @@ def all_features(encoder: CachedEncoder, image_set: ImageSet) -> tuple[np.ndarra
     return np.concatenate([np.empty(0, dtype=np.int64), *kept]), features[:count]
 
 
+def known_features(fingerprint: str, hashes: Sequence[str]) -> Tensor | None:
+    """(n, D) features of pictures by a model and by what their files held, kept as `all_features` keeps them; None
+    unless the cache has all. No picture is read, nor the model loaded."""
+    store = FeatureStore.kept(paths.CACHE / "features" / fingerprint / "images")
+    if not store or not all(map(_HASH.fullmatch, hashes)):
+        return None
+    features = room_for(len(hashes), store.dim)
+    for start in range(0, len(hashes), KNOWN_CHUNK):
+        found, missing = store.get(hashes[start : start + KNOWN_CHUNK])
+        if len(missing):
+            return None
+        features[start : start + len(found)] = found
+    return features
+
+
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """(B, D) the features of several sets, one after the other; many as `all_features` keeps them."""
     if len(parts) == 1:
@@ -145,7 +165,8 @@ class _Chunk:
     def embedded(self) -> EmbeddedChunk:
         kept = np.array([i for i in range(len(self.features)) if i not in self.reasons], dtype=np.int64)
         skipped = tuple((self.start + i, reason) for i, reason in sorted(self.reasons.items()))
-        return EmbeddedChunk(kept + self.start, self.features[kept], skipped, tuple(self.contents))
+        hashes = tuple(self.contents[i] for i in kept)
+        return EmbeddedChunk(kept + self.start, self.features[kept], hashes, skipped, tuple(self.contents))
 
 
 @dataclass(frozen=True)

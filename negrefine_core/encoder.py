@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import open_clip
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -230,6 +229,8 @@ def _best_device() -> str:
 
 def _load(model: str, pretrained: str | None, device: torch.device, precision: str) -> tuple[Any, Any, Any]:
     """(model, preprocessing, tokenizer) by open_clip, with one clear error when the weights cannot be had."""
+    import open_clip  # here: it takes seconds to import
+
     check_name(model, pretrained)
     self_contained = _is_self_contained(model)
     random = pretrained == RANDOM_WEIGHTS
@@ -265,6 +266,8 @@ def _load(model: str, pretrained: str | None, device: torch.device, precision: s
 
 def check_name(model: str, pretrained: str | None) -> None:
     """Raise NegRefineError where open_clip has no such model, or where it needs weights and none are named."""
+    import open_clip
+
     if _is_self_contained(model):
         return
     if model not in open_clip.list_models():
@@ -282,6 +285,8 @@ def _is_self_contained(model: str) -> bool:
 
 def _check_packages(model: str) -> None:
     """Raise where a model's texts need a package that is not installed: before its weights are fetched."""
+    import open_clip
+
     if importlib.util.find_spec("transformers"):
         return
     text = (open_clip.get_model_config(model) or {}).get("text_cfg", {})
@@ -307,7 +312,9 @@ def quiet() -> Iterator[None]:
 
 def _tokenizer_of_its_own(tokenizer: Any) -> tuple[str, ...]:
     """What tells a Hugging Face tokenizer from another; nothing for CLIP's, of which there is one."""
-    if not isinstance(tokenizer, open_clip.tokenizer.HFTokenizer):
+    from open_clip.tokenizer import HFTokenizer
+
+    if not isinstance(tokenizer, HFTokenizer):
         return ()
     return (tokenizer.tokenizer.backend_tokenizer.to_str(),)
 

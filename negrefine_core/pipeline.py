@@ -13,7 +13,7 @@ from . import lexicon, methods, metrics, mining
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .effects import Effects
-from .embedding import all_features, embed_images
+from .embedding import all_features, embed_images, known_features
 from .engines import Engine, Scored
 from .engines.local import LocalEngine
 from .errors import NegRefineError
@@ -42,6 +42,7 @@ from .records import Subject
 from .run_files.info import ModelInfo, ScoredWith
 from .run_files.metrics import Figures, Metrics
 from .run_files.parts import Parts
+from .run_files.scores import CONTENT
 from .runs import Run, class_list_hash
 from .scorers import DetectorParts, Recipe
 
@@ -299,14 +300,24 @@ def image_features(run: Run, encoder: CachedEncoder, images: pd.DataFrame) -> to
 
 
 def readable_features(
-    run: Run, encoder: CachedEncoder, image_set: str, files: Sequence[str], wanted: np.ndarray
+    run: Run, encoder: Callable[[], CachedEncoder], image_set: str, files: Sequence[str], wanted: np.ndarray
 ) -> tuple[np.ndarray, torch.Tensor]:
-    """(Which of the wanted rows of a scored set with these files can be read (n,), their features (n, D)), from the
-    cache or new. Raises NegRefineError where the run is another model's."""
-    check_model(run, encoder)
+    """(Which of the wanted rows of a scored set with these files have features (n,), the features (n, D)).
+
+    They are those that were scored, also where a file is another by now, if the scores say what the files held and the
+    cache has all of them: then no picture is read and no model is asked for. Else they are of the files as they are,
+    from the cache or new, without those that cannot be read. Raises NegRefineError where the run is another model's.
+    """
+    if CONTENT in run.score_columns(image_set):
+        hashes = run.sample(image_set, [CONTENT])[CONTENT].iloc[wanted]
+        features = known_features(run.info.fingerprint, hashes.tolist())
+        if features is not None:
+            return wanted, features
+    model = encoder()
+    check_model(run, model)
     rows = wanted[belonging(run, image_set, [files[row] for row in wanted])]
     pictures = ImageSet(image_set, run.image_root(image_set), tuple(files[row] for row in rows))
-    kept, features = all_features(encoder, pictures)
+    kept, features = all_features(model, pictures)
     return rows[kept], features
 
 

@@ -13,6 +13,7 @@ from .embedding import EmbeddedChunk
 from .encoder import Encoder
 from .image_sets import ImageSet, class_folder
 from .methods import Negatives
+from .run_files.scores import CONTENT
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Scorer:
         self._others = {kind: parts.detector(encoder, recipe.id_labels) for kind, parts in recipe.others.items()}
 
     def table(self, image_set: ImageSet, chunk: EmbeddedChunk) -> pd.DataFrame:
-        """A row of scores for each readable picture of a chunk, with its `path` and `class` first."""
+        """A row of scores for each readable picture of a chunk, with its `path` and `class` first and the hash of what
+        its file held last."""
         others = [
             detector.score_with(
                 methods.comparing_with(negatives), chunk.features, "mined_labels" if negatives == "mined" else ""
@@ -64,4 +66,4 @@ class Scorer:
         paths = [image_set.paths[i] for i in chunk.indices]
         table.insert(0, "path", paths)
         table.insert(1, "class", [class_folder(path) for path in paths])
-        return table
+        return table.assign(**{CONTENT: list(chunk.hashes)})

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
-from open_clip.transformer import ResidualAttentionBlock
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -88,7 +86,10 @@ def shares_prefixes(model: Any) -> Any | None:
 
     That is a causal tower of CLIP's standard blocks which reads the end-of-text token and appends nothing.
     """
-    tower = model if isinstance(model, open_clip.CLIP) else getattr(model, "text", None)
+    from open_clip import CLIP  # here: they take seconds to import
+    from open_clip.transformer import ResidualAttentionBlock
+
+    tower = model if isinstance(model, CLIP) else getattr(model, "text", None)
     blocks = getattr(getattr(tower, "transformer", None), "resblocks", ())
     standard = len(blocks) > 0 and all(type(block) is ResidualAttentionBlock for block in blocks)
     causal = isinstance(getattr(tower, "attn_mask", None), Tensor)

@@ -10,9 +10,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
-from open_clip.tokenizer import get_clean_fn
 from torch import Tensor
 
 from .labels import fill
@@ -35,10 +33,12 @@ class LabelTokens:
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        from open_clip.tokenizer import SimpleTokenizer, get_clean_fn  # here: they take seconds to import
+
         self.tokenizer = tokenizer
         self.context = int(tokenizer.context_length)
         self._is_clips = (
-            type(tokenizer) is open_clip.SimpleTokenizer
+            type(tokenizer) is SimpleTokenizer
             and tokenizer.clean_fn is get_clean_fn("lower")
             and tokenizer.reduction_fn is None
         )

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import huggingface_hub
-import open_clip
 from filelock import FileLock
 from huggingface_hub import constants
 from huggingface_hub.errors import EntryNotFoundError
@@ -50,6 +49,8 @@ def source(model: str, pretrained: str | None) -> Source | None:
         return Source(model.removeprefix("hf-hub:"), WEIGHTS)
     if model.startswith("local-dir:") or not pretrained:
         return None
+    import open_clip  # here: it takes seconds to import
+
     place = (open_clip.get_pretrained_cfg(model, pretrained) or {}).get("hf_hub", "")
     repository, _, file = place.rpartition("/")
     if not repository:

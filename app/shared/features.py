@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,7 @@ def some_features(run: Run, image_set: str, paths: Sequence[str], wanted: np.nda
     """The same of the pictures at these places of its `paths` alone."""
     from negrefine_core import pipeline
 
-    rows, features = pipeline.readable_features(run, encoder(run), image_set, paths, wanted)
+    rows, features = pipeline.readable_features(run, partial(encoder, run), image_set, paths, wanted)
     return ImageFeatures(image_set, tuple(paths[row] for row in rows), rows, len(paths), features)
 
 

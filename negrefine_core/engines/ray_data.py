@@ -25,6 +25,7 @@ from ..hyperparameters import WORKERS
 from ..image_sets import ImageSet
 from ..progress import Progress
 from ..run_files.parts import Parts
+from ..run_files.scores import CONTENT
 from ..run_files.tables import printable
 from ..scorers import Recipe, Scorer
 from ..storage import folder_of
@@ -182,7 +183,7 @@ class _Actor:
         from ..encoder import load_encoder
 
         self._recipe, self._name, self._root, self._workers = recipe, name, folder_of(root), workers
-        self._key = f"{recipe.key} {weights.fingerprint}"
+        self._key = f"{CONTENT} {recipe.key} {weights.fingerprint}"  # the column that parts did not have once
         self._error = ""
         try:
             self._encoder = CachedEncoder(load_encoder(weights.model, weights.pretrained))

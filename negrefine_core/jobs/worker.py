@@ -272,7 +272,7 @@ def _draw_map(step: DrawMap, run: Run, encoder: Callable[[], "CachedEncoder"], r
 
     with reporter.report("Drawing the map") as progress:
         if step.image_sets:
-            features_of = partial(pipeline.readable_features, run, encoder())
+            features_of = partial(pipeline.readable_features, run, encoder)
             made = run_maps.draw_images(run, step.image_sets, step.projection, features_of, progress)
             return f"the map of {len(made.rows):,} images is drawn"
         before = Run.open(step.before) if step.before else None

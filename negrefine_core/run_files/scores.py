@@ -1,4 +1,5 @@
-"""`scores/IMAGE_SET.parquet`: a row an image, a column a method, and the labels that the image matches best.
+"""`scores/IMAGE_SET.parquet`: a row an image, a column a method, the labels that the image matches best, and the hash
+of what its file held (`CONTENT`), by which its features are found again without reading it.
 
 The file says in its metadata what it was made from (`ScoresInfo`), and there is the check of all its bytes too.
 """
@@ -30,6 +31,7 @@ _CHECK = re.compile(rb'"check": "([0-9a-f]{16})"')
 _TAIL = 8  # bytes at the end of a Parquet file: the length of its metadata, and PAR1
 _BLOCK = 1 << 20
 PART = 8192  # rows that are read together, at most
+CONTENT = "content"
 FIRSTS = {  # of the lists, and what their first values are called by themselves
     "id_labels": "id_label",
     "id_sims": "id_similarity",
@@ -70,8 +72,8 @@ def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFram
 
 
 def read_flat_scores(path: Path) -> pd.DataFrame:
-    """All columns but the lists, of which there is the first value alone, as `FIRSTS` name it: of a million images a
-    tenth of the memory. Raises NegRefineError for a file that is damaged."""
+    """All columns but `CONTENT` and the lists, of which there is the first value alone, as `FIRSTS` name it: of a
+    million images a tenth of the memory. Raises NegRefineError for a file that is damaged."""
     read_scores_info(path)
     try:
         schema = pq.read_schema(path)
@@ -79,7 +81,7 @@ def read_flat_scores(path: Path) -> pd.DataFrame:
         labels = {"pair_id", "pair_negative"}.intersection(schema.names)  # are read each name once
         labels |= {f"{name}.list.element" for name in FIRSTS if name in lists}
         with pq.ParquetFile(path, read_dictionary=sorted(labels)) as file:
-            table = file.read([name for name in schema.names if name not in lists])
+            table = file.read([name for name in schema.names if name not in (*lists, CONTENT)])
             for name in (name for name in lists if name in FIRSTS):
                 firsts = [_first_values(part) for _, part in _parts_of(file, name)]
                 table = table.append_column(FIRSTS[name], pa.chunked_array(firsts))

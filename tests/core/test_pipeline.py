@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from negrefine_core import embedding, methods, overrides, pipeline, scoring
+from negrefine_core import embedding, methods, overrides, paths, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.engines.ray_data import Weights, _Actor
@@ -276,6 +276,31 @@ def test_a_chunk_without_one_readable_image_harms_no_other(
     assert table["path"].tolist() == ["002.png", "003.png"]
     assert np.issubdtype(table["negrefine"].dtype, np.floating)
     assert copied.scores("set")["path"].tolist() == ["002.png", "003.png"]
+
+
+def test_features_are_those_that_were_scored_and_need_no_picture_or_model(
+    copied: Run, model: CachedEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    own = CachedEncoder(model.encoder)
+    folder = write_pictures(tmp_path / "set", 5)
+    pipeline.score(copied, own, [open_image_set(folder)])
+    table, wanted = copied.scores("set"), np.array([1, 2, 4])
+    files = table["path"].tolist()
+    scored = own.encode_images([read_image(folder / file) for file in files])
+    (folder / files[1]).unlink()
+    (folder / files[2]).write_bytes((folder / files[0]).read_bytes())
+
+    rows, found = pipeline.readable_features(copied, lambda: pytest.fail("it loads the model"), "set", files, wanted)
+    assert rows.tolist() == [1, 2, 4]
+    torch.testing.assert_close(found, scored[[1, 2, 4]], atol=1e-5, rtol=0)
+
+    of_before = table.drop(columns="content")
+    for scores in (of_before, table.assign(content="../up"), table.assign(content="0" * 32)):  # and a stranger's
+        copied.write_scores("set", folder, scores)
+        rows, found = pipeline.readable_features(copied, lambda: own, "set", files, wanted)
+        assert rows.tolist() == [2, 4]
+        torch.testing.assert_close(found, scored[[0, 4]], atol=1e-5, rtol=0)
 
 
 def test_an_actors_part_is_of_as_many_chunks_as_there_are(
