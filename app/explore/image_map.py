@@ -41,7 +41,8 @@ HELP = (
 
 def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarray) -> None:
     names = images.sets.names
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.markdown("**Alike images lie near each other**", help=HELP)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         _choose_colour(view, images)
         choose_projection(view)
         st.toggle(
@@ -49,7 +50,6 @@ def image_map(run: Run, view: ExploreView, images: ScoredImages, shown: np.ndarr
             help=f"Up to {ACROSS} pictures across the map, from all over it; they grow where you zoom in.",
             **bound(view, "pictured"),
         )
-        st.markdown("**Alike images lie near each other**", help=HELP, width="content")
     step = jobs.DrawMap(image_sets=names)
     made = drawn(run, view, lambda how: run_maps.of_images(run, names, how), lambda: _draw(run, names), step)
     if made is None:
@@ -101,7 +101,7 @@ def _choose_colour(view: ExploreView, images: ScoredImages) -> None:
         "Colour",
         list(offered),
         format_func=offered.__getitem__,
-        width=210,
+        width=165,
         **bound(view, "colour", _colour(view, images)),
     )
 

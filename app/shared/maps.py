@@ -26,7 +26,7 @@ def choose_projection(view: View) -> None:
         "Laid out by",
         list(PROJECTIONS),
         format_func=lambda how: PROJECTIONS[how][0],
-        width=190,
+        width=175,
         help="\n".join(f"- **{name}**: {meaning}" for name, meaning in PROJECTIONS.values()),
         **bound(view, "projection"),
     )
