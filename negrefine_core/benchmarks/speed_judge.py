@@ -14,7 +14,7 @@ from ..judges.openai import OpenAIJudge
 from ..negfilter import judge_chains
 
 REPLY_SECONDS = 0.1
-LABELS, LABELS_ONE_BY_ONE = 2000, 50
+LABELS, LABELS_ONE_BY_ONE = 8000, 50  # as many as a class list has: the connections are made once
 
 
 def judging_seconds(url: str, labels: int, in_flight: int) -> float:
@@ -32,6 +32,7 @@ def slow_server(seconds: float = REPLY_SECONDS) -> Iterator[str]:
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(seconds, there), daemon=True)
     process.start()
+    there.close()  # so that the end of a server that does not start is heard
     try:
         yield f"http://127.0.0.1:{here.recv()}/v1"
     finally:
