@@ -189,6 +189,7 @@ def test_the_published_run_is_under_a_megabyte_with_licence_and_origin_beside_it
     assert "ah-ansari/NegRefine" in (folder / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_what_is_packed_is_unpacked_byte_by_byte_with_its_times(shipped: Run, tmp_path: Path) -> None:
     pack(shipped.folder, tmp_path / "run.zip")
     unpack(tmp_path / "run.zip", tmp_path / "again")

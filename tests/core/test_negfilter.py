@@ -254,6 +254,7 @@ class LogEncoder:
     encode_labels = encode_images = None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "proper", "subcategories", "kept"), [("noun", 1_748, 275, 4_998), ("adj", 0, 32, 1_372)]
 )

@@ -59,6 +59,7 @@ def imported(folder: Path, ids: list[str] | None = IDS) -> Run:
     return import_reference(folder, "small", ids, Path(tempfile.mkdtemp(dir=folder.parent)))
 
 
+@pytest.mark.slow
 def test_the_published_folder_gives_the_published_negatives_in_their_order(published: Run, golden: Path) -> None:
     nouns, adjectives = (
         (golden / "imagenet-seed0" / f"neg_labels_{part}.txt").read_text(encoding="utf-8").splitlines()
@@ -97,6 +98,7 @@ def test_a_restored_label_returns_to_its_place_in_the_published_order(published:
     assert [n.label for n in published.negatives] == before
 
 
+@pytest.mark.slow
 def test_the_replayed_log_answers_as_it_did(golden: Path) -> None:
     judge = ReplayJudge(logged_verdicts(str(golden / "imagenet-seed0")), "published")
     ((proper, sage),) = judge_chains(

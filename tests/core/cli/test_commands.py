@@ -70,6 +70,7 @@ def plain(text: str) -> str:
     return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", text).split())
 
 
+@pytest.mark.slow
 def test_the_steps_end_in_a_table_of_metrics(command, pictures: Path, tiny_model: str, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text("dog\n\ncat\nDOG\n", encoding="utf-8")
     code, out, err = command("mine", "--name", "steps", "--id-labels", tmp_path / "ids.txt", "--model", tiny_model,

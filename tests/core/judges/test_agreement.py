@@ -138,6 +138,7 @@ def test_wordnet_contradicts_only_what_it_knows(wordnet: WordNet) -> None:
     assert not wordnet_contradicts(verdict("poodle", "dog"), wordnet)
 
 
+@pytest.mark.slow
 def test_wordnet_and_the_published_judge_compare_as_measured(golden: Path, wordnet: WordNet) -> None:
     published = read_log(golden / "imagenet-seed0" / "llm_process_noun.txt")
     asked = [v for v in published if v.kind == "proper noun" or v.answer == "yes"]

@@ -191,6 +191,7 @@ def refine_with_a_panel(folder: Path, url: str) -> None:
     refined(Run.open(folder), PanelJudge("majority", members))
 
 
+@pytest.mark.slow
 def test_a_panel_that_is_killed_goes_on_without_asking_twice(tmp_path: Path) -> None:
     run = make_run(tmp_path, [f"word{letter}" for letter in "abcdefgh"])
     with LoopbackServer() as server:

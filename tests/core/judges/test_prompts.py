@@ -325,6 +325,7 @@ def test_a_fault_of_the_server_is_not_taken_for_a_refusal() -> None:
 # --- killed ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_refinement_in_other_words_that_is_killed_goes_on_without_asking_twice(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     keep(run, MINE)
