@@ -54,14 +54,17 @@ class FeatureStore:
 
     @classmethod
     def kept(cls, folder: Path) -> "FeatureStore | None":
-        """The one in a folder, if there is one: what it holds is known without the model that it is of."""
+        """The one in a folder, if anything is kept there: its features are found without the model that they are of."""
+        index = folder / "features.index"
         try:
-            with (folder / "features.index").open("rb") as file:
+            with index.open("rb") as file:
                 head = file.read(HEAD)
+            rows, size = (_size(index) - HEAD) // RECORD.itemsize, _size(folder / "features.f32")
         except OSError:
             return None
-        is_ours = head.startswith(MAGIC) and len(head) == HEAD
-        return cls(folder, int.from_bytes(head[len(MAGIC) :][:4], "little")) if is_ours else None
+        dim = int.from_bytes(head[len(MAGIC) :][:4], "little")
+        is_whole = head.startswith(MAGIC) and rows > 0 and 0 < 4 * dim * rows <= size  # its length may be damaged, too
+        return cls(folder, dim) if is_whole else None
 
     def __len__(self) -> int:
         with self._usable(), self._guard:

@@ -108,7 +108,9 @@ def known_features(fingerprint: str, hashes: Sequence[str]) -> Tensor | None:
     """(n, D) features of pictures by a model and by what their files held, kept as `all_features` keeps them; None
     unless the cache has all. No picture is read, nor the model loaded."""
     store = FeatureStore.kept(paths.CACHE / "features" / fingerprint / "images")
-    if not store or not all(map(_HASH.fullmatch, hashes)):
+    if not store or not all(isinstance(each, str) and _HASH.fullmatch(each) for each in hashes):
+        return None
+    if len(store.missing(hashes)):
         return None
     features = room_for(len(hashes), store.dim)
     for start in range(0, len(hashes), KNOWN_CHUNK):

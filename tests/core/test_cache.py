@@ -314,6 +314,29 @@ def test_flipped_bytes_of_the_index_give_no_wrong_feature(tmp_path: Path) -> Non
         assert kept(store, keys).equal(rows(60))
 
 
+def test_what_is_kept_is_found_without_knowing_its_length_unless_that_is_damaged(tmp_path: Path) -> None:
+    folder, keys, features = tmp_path / "store", keyed(*range(20)), rows(20)
+    assert FeatureStore.kept(folder) is None
+    FeatureStore(folder, 4)
+    assert FeatureStore.kept(folder) is None, "it holds nothing"
+    FeatureStore(folder, 4).append(keys, features)
+    found = FeatureStore.kept(folder)
+    assert found
+    assert kept(found, keys).equal(features)
+
+    index = folder / "features.index"
+    whole = index.read_bytes()
+    for place in range(cache.HEAD):
+        for damage in (1, 128):
+            index.write_bytes(whole[:place] + bytes([whole[place] ^ damage]) + whole[place + 1 :])
+            if store := FeatureStore.kept(folder):
+                there, missing = store.get(keys)
+                assert len(missing) == 20 or there.equal(features)
+    for end in (0, 10, cache.HEAD, cache.HEAD + 5):
+        index.write_bytes(whole[:end])
+        assert FeatureStore.kept(folder) is None
+
+
 @pytest.mark.parametrize("name", ["features.f32", "features.index", ""])
 def test_what_stands_in_the_caches_place_is_named_in_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "texts" / name if name else tmp_path / "texts").parent.mkdir(exist_ok=True)

@@ -296,8 +296,8 @@ def test_features_are_those_that_were_scored_and_need_no_picture_or_model(
     torch.testing.assert_close(found, scored[[1, 2, 4]], atol=1e-5, rtol=0)
 
     of_before = table.drop(columns="content")
-    for scores in (of_before, table.assign(content="../up"), table.assign(content="0" * 32)):  # and a stranger's
-        copied.write_scores("set", folder, scores)
+    for strangers in (None, "../up", "0" * 32, 7):
+        copied.write_scores("set", folder, of_before if strangers is None else of_before.assign(content=strangers))
         rows, found = pipeline.readable_features(copied, lambda: own, "set", files, wanted)
         assert rows.tolist() == [2, 4]
         torch.testing.assert_close(found, scored[[0, 4]], atol=1e-5, rtol=0)
