@@ -107,10 +107,10 @@ def all_features(encoder: CachedEncoder, image_set: ImageSet) -> tuple[np.ndarra
 def known_features(fingerprint: str, hashes: Sequence[str]) -> Tensor | None:
     """(n, D) features of pictures by a model and by what their files held, kept as `all_features` keeps them; None
     unless the cache has all. No picture is read, nor the model loaded."""
-    store = FeatureStore.kept(paths.CACHE / "features" / fingerprint / "images")
-    if not store or not all(isinstance(each, str) and _HASH.fullmatch(each) for each in hashes):
+    if not all(isinstance(each, str) and _HASH.fullmatch(each) for each in (fingerprint, *hashes)):
         return None
-    if len(store.missing(hashes)):
+    store = FeatureStore.kept(paths.CACHE / "features" / fingerprint / "images")
+    if not store or len(store.missing(hashes)):
         return None
     features = room_for(len(hashes), store.dim)
     for start in range(0, len(hashes), KNOWN_CHUNK):

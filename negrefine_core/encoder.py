@@ -64,7 +64,7 @@ class OpenClipEncoder:
 
     def __init__(self, model: str, pretrained: str | None = None, device: str = "auto") -> None:
         self.device = pick_device(device)
-        self.precision = "fp16" if self.device.type == "cuda" else "fp32"
+        self.precision = precision(self.device)
         self._model, self._preprocess, self._tokenizer = _load(model, pretrained, self.device, self.precision)
         self.name = model if not pretrained else f"{model}/{Path(pretrained).name}"
         if model.startswith("local-dir:"):
@@ -219,6 +219,11 @@ def pick_device(device: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise NegRefineError(f"device {device!r} cannot be used ({reason}); use 'auto' or 'cpu'") from error
     return picked
+
+
+def precision(device: torch.device) -> str:
+    """That models have there."""
+    return "fp16" if device.type == "cuda" else "fp32"
 
 
 def _best_device() -> str:

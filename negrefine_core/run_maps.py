@@ -60,7 +60,7 @@ def draw_images(
 ) -> Map:
     """The map of the images, or of a sample where they are too many, of each set in proportion; kept.
 
-    `features_of` gives, of an image set with these paths, which of the wanted rows can be read (n,) and their features
+    `features_of` gives, of an image set with these paths, which of the wanted rows have features (n,) and these
     (n, D). Raises NegRefineError where the map cannot be kept.
     """
     files = [run.sample(name, ["path"])["path"].tolist() for name in image_sets]

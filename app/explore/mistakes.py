@@ -61,7 +61,7 @@ def _open(run: Run, view: ExploreView, selection: selections.Selection) -> None:
 
 
 def _grouped(run: Run, images: ScoredImages) -> list[ErrorGroup]:
-    """Of the images that can be read; `rows` are those of the images' table."""
+    """Of the images that have features; `rows` are those of the images' table."""
     found = [features.image_features(run, name) for name in images.sets.names]
     vectors = np.concatenate([each.features.numpy() for each in found])  # (n, D)
     starts = np.cumsum([0, *(each.scored for each in found)])

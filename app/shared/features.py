@@ -4,7 +4,7 @@
         features.offer(run)          # says what it takes, with one button that does it
         return
     detector = features.detector(run)                      # the run's own, for single images or many
-    pictures = features.image_features(run, "animals")     # the readable ones of an image set, in its scores' order
+    pictures = features.image_features(run, "animals")     # those of an image set that have some, in its order
     effects = features.effects(run, ("animals", "food"))   # of single negatives on all of them
 
 Everything is kept by the run's labels and the state of its scores: overriding or scoring again makes new ones.
@@ -44,7 +44,7 @@ AT_ONCE = 64  # pictures whose pairs are embedded between two signs of progress
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """`paths` of the pictures of `image_set` that can be read, their `rows` (n,) among all `scored` ones, and their
+    """`paths` of the pictures of `image_set` that have features, their `rows` (n,) among all `scored` ones, and their
     L2-normalised features (n, D)."""
 
     image_set: str
@@ -142,7 +142,7 @@ def detector(run: Run) -> NegRefineDetector:
     keep="itself",
 )
 def image_features(run: Run, image_set: str) -> ImageFeatures:
-    """The features of a scored image set, in the order of its scores; new pictures are embedded on the way."""
+    """The features of a scored image set, in the order of its scores, as `pipeline.readable_features` finds them."""
     paths = run.sample(image_set, ["path"])["path"].tolist()
     return some_features(run, image_set, paths, np.arange(len(paths)))
 

@@ -12,7 +12,7 @@ from negrefine_core.errors import UnfinishedError
 from negrefine_core.methods import Method, offered
 from negrefine_core.operating_point import OUTCOMES, UNKNOWN_OUTCOMES, outcomes
 from negrefine_core.records import Mark
-from negrefine_core.run_files.scores import together
+from negrefine_core.run_files.scores import CONTENT, together
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
@@ -72,7 +72,7 @@ def sets_by_themselves(run: Run) -> list[str]:
 @cached_by(lambda run, image_set: run.state(scores=[image_set]), max_entries=64, keep="itself")
 def scores(run: Run, image_set: str) -> pd.DataFrame:
     """An image set's scores, or a sample of too many, shared and never changed; read again when the file is another."""
-    return run.sample(image_set)
+    return run.sample(image_set).drop(columns=CONTENT, errors="ignore")
 
 
 @cached_by(lambda run, image_set: run.state("marks.jsonl", scores=[image_set]), max_entries=16)
@@ -137,7 +137,7 @@ class ScoredImages:
 
     def nearest(self, similarity: pd.Series, most: int | None) -> "ScoredImages":
         """The same with what each image's similarity to something is, by address, and with the `most` similar looked at
-        alone. An image without one, which cannot be read any more, is none of them."""
+        alone. An image without one is none of them."""
         found = similarity.reindex(by_address(self.table).index).set_axis(self.table.index)
         kept = found.rank(ascending=False, method="first") <= (most or len(found))
         return replace(self, table=self.table.assign(similarity=found)).only(kept)

@@ -20,8 +20,8 @@ LONGEST = 200  # characters: models read the first 77 tokens of a text, mostly
 
 
 def similarities(run: Run, image_sets: Sequence[str], words: str = "", like: str = "") -> pd.Series | None:
-    """100 x cosine of each readable image of the sets with words, or with an image, by address; None and a sign of work
-    under way.
+    """100 x cosine of each image of the sets, as far as it has a feature, with words or with an image, by address; None
+    and a sign of work under way.
 
     Raises NegRefineError for what cannot be searched for.
     """
@@ -51,6 +51,9 @@ def feature(run: Run, words: str, like: str) -> "Tensor":
     if words:
         return features.encoder(run).encode_labels([words], pipeline.noun_templates(run))
     picture = Address.parse(like)
+    scored = features.image_features(run, picture.image_set)
+    if like in scored.addresses:
+        return scored.features[[scored.addresses.index(like)]]
     return features.picture_feature(run, locate(run, picture.image_set, picture.path))
 
 

@@ -295,6 +295,13 @@ def test_features_are_those_that_were_scored_and_need_no_picture_or_model(
     assert rows.tolist() == [1, 2, 4]
     torch.testing.assert_close(found, scored[[1, 2, 4]], atol=1e-5, rtol=0)
 
+    others = [files[row] for row in (3, 0, 4, 1, 2)]  # it was scored again since these were read
+    rows, found = pipeline.readable_features(copied, lambda: own, "set", others, np.array([0, 1]))
+    assert rows.tolist() == [0, 1]
+    torch.testing.assert_close(found, scored[[3, 0]], atol=1e-5, rtol=0)
+    for strangers in ("../../set", "\0", "", "0" * 32):
+        assert embedding.known_features(strangers, table["content"].tolist()) is None
+
     of_before = table.drop(columns="content")
     for strangers in (None, "../up", "0" * 32, 7):
         copied.write_scores("set", folder, of_before if strangers is None else of_before.assign(content=strangers))
