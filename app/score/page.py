@@ -19,7 +19,7 @@ from ..shared import errors, frame, links
 from ..shared.clicks import clicked
 from ..shared.errors import told
 from ..shared.job_panel import job_panel
-from ..shared.outdated import outdated, overridden
+from ..shared.outdated import outdated, overridden, since
 from ..shared.roles import missing_words
 from ..shared.scored_images import sets_by_themselves
 from ..shared.toy import toy_notice
@@ -34,7 +34,6 @@ from .view import ScoreView
 
 NEWS = 900  # seconds: how long a finished job is told of
 REMOVED = "score_removed"  # counts removals: a new key closes the popover for good
-STALE = "before your last override"
 RAY = "ray"  # among the devices
 SHOWN = {"ID": "ID", "OOD": "OOD", "unknown": "nobody knows"}
 
@@ -186,12 +185,15 @@ def _scored(run: Run) -> None:
             icon=":material/folder_off:",
         )
     table = _table(run, names)
-    if is_stale := bool((table["Negatives"] == STALE).any()):
-        st.info("You have overridden decisions since: score again to see what that changed.", icon=":material/update:")
+    if stale := outdated(run):
+        st.info(
+            f"There are scores of the negatives {since(stale)}: score again to see what that changed.",
+            icon=":material/update:",
+        )
     st.dataframe(table, hide_index=True, height=38 + 35 * min(len(table), 12), alt="The scored image sets of this run")
     change_roles(run)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        _again(run, there, is_stale)
+        _again(run, there, bool(stale))
         _remove(run, names)
     skipped = run.skipped
     if len(skipped):
@@ -214,7 +216,7 @@ def _table(run: Run, names: list[str]) -> pd.DataFrame:
                 "Images": run.count_scored(name),
                 "Unreadable": int(unreadable.get(name, 0)),
                 "Scored": pd.Timestamp(made, unit="s").strftime("%Y-%m-%d %H:%M"),
-                "Negatives": STALE if name in stale else "current",
+                "Negatives": f"those {since({name: stale[name]})}" if name in stale else "current",
                 "Folder": roots.get(name, "unknown"),
             }
         )

@@ -194,6 +194,16 @@ def print_beside_bar(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
 
 
+def print_contaminated(image_sets: Iterable[str]) -> None:
+    """Which of these OOD sets hold images of ID classes."""
+    from ..benchmarks.datasets import contaminated
+
+    print_notes(
+        f"{name} holds images of ImageNet classes: where these are the ID classes, its figures say less"
+        for name in contaminated(image_sets)
+    )
+
+
 def print_notes(notes: Iterable[str]) -> None:
     for note in notes:
         typer.echo(f"Note: {note}", err=True)

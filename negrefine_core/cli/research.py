@@ -29,6 +29,7 @@ from .options import (
     bars_of,
     confirm_questions,
     keeps,
+    print_contaminated,
     print_notes,
     progress_bar,
     run_encoder,
@@ -196,6 +197,7 @@ def ablation(
     for row in averages.itertuples(index=False):
         shown.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
     tables.show(shown)
+    print_contaminated(outside)
     typer.echo(f"Written to {folder}: ablation.csv, and the charts in sweeps.html.")
 
 

@@ -31,6 +31,7 @@ from .options import (
     keeps,
     numbered_bars,
     print_beside_bar,
+    print_contaminated,
     print_notes,
     progress_bar,
     run_encoder,
@@ -398,3 +399,4 @@ def _print_metrics(metrics: "Metrics") -> None:
             shown.add_row(ood + count, method, auroc, *others)
     typer.echo(f"In percent; {metrics['convention']}. ID: {id_set} ({images[id_set]})")
     tables.show(shown)
+    print_contaminated(images)

@@ -19,6 +19,7 @@ from negrefine_core.lexicon import bundled_first_lemmas
 from negrefine_core.runs import Run
 from tests.support.pictures import write_pictures
 from tests.support.project import ROOT
+from tests.support.runs import write_run
 
 SHORTENED = """
 import sys
@@ -68,6 +69,15 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def plain(text: str) -> str:
     return " ".join(re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", "", text).split())
+
+
+def test_a_set_that_holds_images_of_id_classes_is_said_beside_its_figures(command, tmp_path: Path) -> None:
+    run = write_run("contaminated", paths.RUNS, tmp_path)
+    run.write_scores("sun", tmp_path, run.scores("food").iloc[:-1])
+    code, out, err = command("evaluate", "--name", run.name, "--ood", "food", "--ood", "sun")
+    assert (code, "sun (" in out) == (0, True), err
+    notes = [line for line in err.splitlines() if line.startswith("Note: ")]
+    assert notes == ["Note: sun holds images of ImageNet classes: where these are the ID classes, its figures say less"]
 
 
 @pytest.mark.slow
