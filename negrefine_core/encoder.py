@@ -271,10 +271,10 @@ def _load(model: str, pretrained: str | None, device: torch.device, precision: s
 
 def check_name(model: str, pretrained: str | None) -> None:
     """Raise NegRefineError where open_clip has no such model, or where it needs weights and none are named."""
-    import open_clip
-
     if _is_self_contained(model):
         return
+    import open_clip  # here: it takes seconds to import
+
     if model not in open_clip.list_models():
         close = difflib.get_close_matches(model, open_clip.list_models(), n=4, cutoff=0.4)
         raise NegRefineError(f"open_clip has no model {model!r}; did you mean {', '.join(close) or 'hf-hub:ORG/NAME'}?")
@@ -290,10 +290,10 @@ def _is_self_contained(model: str) -> bool:
 
 def _check_packages(model: str) -> None:
     """Raise where a model's texts need a package that is not installed: before its weights are fetched."""
-    import open_clip
-
     if importlib.util.find_spec("transformers"):
         return
+    import open_clip
+
     text = (open_clip.get_model_config(model) or {}).get("text_cfg", {})
     if text.get("hf_tokenizer_name") or text.get("hf_model_name"):
         raise NegRefineError(

@@ -184,8 +184,9 @@ def _scored(run: Run) -> None:
             "are, and are not made again.",
             icon=":material/folder_off:",
         )
-    table = _table(run, names)
-    if stale := outdated(run):
+    stale = outdated(run)
+    table = _table(run, names, stale)
+    if stale:
         st.info(
             f"There are scores of the negatives {since(stale)}: score again to see what that changed.",
             icon=":material/update:",
@@ -203,9 +204,9 @@ def _scored(run: Run) -> None:
             )
 
 
-def _table(run: Run, names: list[str]) -> pd.DataFrame:
+def _table(run: Run, names: list[str], stale: dict[str, int]) -> pd.DataFrame:
     unreadable = run.skipped["image_set"].value_counts()
-    stale, roots = outdated(run), run.roots
+    roots = run.roots
     rows = []
     for name in names:
         made = (run.path("scores") / f"{name}.parquet").stat().st_mtime

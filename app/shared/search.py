@@ -52,8 +52,8 @@ def feature(run: Run, words: str, like: str) -> "Tensor":
         return features.encoder(run).encode_labels([words], pipeline.noun_templates(run))
     picture = Address.parse(like)
     scored = features.image_features(run, picture.image_set)
-    if like in scored.addresses:
-        return scored.features[[scored.addresses.index(like)]]
+    if picture.path in scored.paths:
+        return scored.features[[scored.paths.index(picture.path)]]
     return features.picture_feature(run, locate(run, picture.image_set, picture.path))
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from negrefine_core.benchmarks.datasets import contaminated
+from negrefine_core.benchmarks.datasets import OF_ID_CLASSES, contaminated
 from negrefine_core.metrics import Convention
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
@@ -63,9 +63,7 @@ def contamination(image_sets: Iterable[str]) -> str:
     holds = "holds" if len(names) == 1 else "hold"
     if not names:
         return ""
-    return (
-        f"**{plain(listed)}** {holds} images of ImageNet classes: where these are the ID classes, the figures say less."
-    )
+    return f"**{plain(listed)}** {holds} {OF_ID_CLASSES}, the figures say less."
 
 
 def some(names: Sequence[str], most: int) -> str:

@@ -11,6 +11,7 @@ from ..errors import NegRefineError
 
 IMAGENET_TERMS = "ImageNet's terms: non-commercial research and education"
 PUBLISHED_NAMES = {"open_image": "openimage-o", "texture": "textures"}  # the published code's, where they are others
+OF_ID_CLASSES = "images of ImageNet classes: where these are the ID classes"  # what contaminated sets hold
 CONTAMINATION = "Holds images of ImageNet classes (NINCO's authors measured how many): its figures say less."
 
 

@@ -196,12 +196,9 @@ def print_beside_bar(text: str) -> None:
 
 def print_contaminated(image_sets: Iterable[str]) -> None:
     """Which of these OOD sets hold images of ID classes."""
-    from ..benchmarks.datasets import contaminated
+    from ..benchmarks.datasets import OF_ID_CLASSES, contaminated
 
-    print_notes(
-        f"{name} holds images of ImageNet classes: where these are the ID classes, its figures say less"
-        for name in contaminated(image_sets)
-    )
+    print_notes(f"{name} holds {OF_ID_CLASSES}, its figures say less" for name in contaminated(image_sets))
 
 
 def print_notes(notes: Iterable[str]) -> None:

@@ -399,4 +399,4 @@ def _print_metrics(metrics: "Metrics") -> None:
             shown.add_row(ood + count, method, auroc, *others)
     typer.echo(f"In percent; {metrics['convention']}. ID: {id_set} ({images[id_set]})")
     tables.show(shown)
-    print_contaminated(images)
+    print_contaminated(image_set for image_set in images if image_set != id_set)

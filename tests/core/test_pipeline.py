@@ -320,8 +320,8 @@ def test_an_actors_part_is_of_as_many_chunks_as_there_are(
     pipeline.score(copied, model, [images])
     weights = Weights(tiny_model, None, model.fingerprint)
     actor = _Actor(weights, pipeline.recipe(copied), images.name, str(images.root), 1)
-    paths = "\0".join(images.paths).encode()
-    part = actor({"number": np.array([0]), "known": np.array([""]), "paths": np.array([paths])})
+    sent = "\0".join(images.paths).encode()
+    part = actor({"number": np.array([0]), "known": np.array([""]), "paths": np.array([sent])})
     assert part["error"] == [""]
     assert part["skipped"] == [["000.png", "001.png", "005.png"]]
     table = pd.read_parquet(io.BytesIO(part["table"][0]))
