@@ -3,9 +3,7 @@
 import hashlib
 import io
 import itertools
-import re
 import stat
-import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import paths
 from .background import Behind, ahead
-from .cache import CachedEncoder, FeatureStore, is_usable
+from .cache import CachedEncoder
 from .encoder import OpenClipEncoder
 from .errors import NegRefineError
+from .feature_store import FeatureStore, is_usable, room_for
 from .hyperparameters import READERS, WORKERS
 from .image_sets import ImageSet, read_image
 from .progress import Progress
@@ -32,12 +30,9 @@ if TYPE_CHECKING:
 
 IMAGE_CHUNK = 512  # images hashed, looked up and embedded together
 IMAGE_BATCH = 64
-KNOWN_CHUNK = 8192  # features that are looked up together
 HASHED_TOGETHER = 8  # files that a worker takes at once: handing them out one by one takes as long as hashing them
-IN_MEMORY = 1 << 29  # bytes of features; more are in a mapped file
 HELD = 1 << 18  # bytes: a file of no more is read once, and what it held is decoded
 MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it is decoded
-_HASH = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ def _chunks(
             chunk.reasons.update(batch.failed)
             if batch.pictures:
                 new = model.encode_pixels(batch.pixels)  # (b, D)
-                behind.do(([picture.key for picture in batch.pictures], new))
+                behind.do(([picture.key for picture in batch.pictures], new.numpy()))
                 chunk.take(batch.pictures, new)
             done += batch.count
             if progress:
@@ -96,7 +91,7 @@ def _chunks(
 def all_features(encoder: CachedEncoder, image_set: ImageSet) -> tuple[np.ndarray, Tensor]:
     """(Which pictures can be read (n,), their features (n, D)): as `embed_images`, of the whole set. Many are in a file
     without a name that is mapped, not in memory."""
-    features, kept, count = room_for(len(image_set), encoder.dim), [], 0
+    features, kept, count = torch.from_numpy(room_for(len(image_set), encoder.dim)), [], 0
     for chunk in embed_images(encoder, image_set):
         features[count : count + len(chunk.indices)] = chunk.features
         kept.append(chunk.indices)
@@ -104,46 +99,16 @@ def all_features(encoder: CachedEncoder, image_set: ImageSet) -> tuple[np.ndarra
     return np.concatenate([np.empty(0, dtype=np.int64), *kept]), features[:count]
 
 
-def known_features(fingerprint: str, hashes: Sequence[str]) -> Tensor | None:
-    """(n, D) features of pictures by a model and by what their files held, kept as `all_features` keeps them; None
-    unless the cache has all. No picture is read, nor the model loaded."""
-    if not all(isinstance(each, str) and _HASH.fullmatch(each) for each in (fingerprint, *hashes)):
-        return None
-    store = FeatureStore.kept(paths.CACHE / "features" / fingerprint / "images")
-    if not store or len(store.missing(hashes)):
-        return None
-    features = room_for(len(hashes), store.dim)
-    for start in range(0, len(hashes), KNOWN_CHUNK):
-        found, missing = store.get(hashes[start : start + KNOWN_CHUNK])
-        if len(missing):
-            return None
-        features[start : start + len(found)] = found
-    return features
-
-
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """(B, D) the features of several sets, one after the other; many as `all_features` keeps them."""
     if len(parts) == 1:
         return parts[0]
-    features, count = room_for(sum(map(len, parts)), parts[0].shape[1]), 0
+    features, count = torch.from_numpy(room_for(sum(map(len, parts)), parts[0].shape[1])), 0
     for part in parts:
         for block in torch.split(part, IMAGE_CHUNK):
             features[count : count + len(block)] = block
             count += len(block)
     return features
-
-
-def room_for(count: int, dim: int) -> Tensor:
-    """(count, D) for features to be put into."""
-    if 4 * count * dim <= IN_MEMORY:
-        return torch.empty(count, dim)
-    with paths.writing(paths.CACHE):
-        paths.CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=paths.CACHE) as file:
-            for start in range(0, count, IMAGE_CHUNK):  # a full disk says so here
-                file.write(bytes(4 * dim * min(IMAGE_CHUNK, count - start)))
-            file.flush()
-            return torch.from_numpy(np.memmap(file, dtype=np.float32, mode="r+", shape=(count, dim)))
 
 
 @dataclass
@@ -158,7 +123,7 @@ class _Chunk:
 
     def take(self, pictures: "Sequence[_Decoded]", features: Tensor) -> None:
         """New features (b, D)."""
-        for picture, feature, usable in zip(pictures, features, is_usable(features).tolist(), strict=True):
+        for picture, feature, usable in zip(pictures, features, is_usable(features.numpy()).tolist(), strict=True):
             self.contents[picture.index] = picture.key
             self.features[picture.index] = self.new.setdefault(picture.key, feature)
             if not usable:
@@ -197,7 +162,8 @@ def _batches(
         reasons = {i: hashed.reason for i, hashed in enumerate(listed) if hashed.reason}
         readable = [i for i in range(len(part)) if i not in reasons]
         features = torch.empty(len(part), store.dim)  # (chunk, D)
-        features[readable], missing = store.get([listed[i].key for i in readable])
+        found, missing = store.get([listed[i].key for i in readable])
+        features[readable] = torch.from_numpy(found)
         contents = [hashed.reason or hashed.key for hashed in listed]
         chunk, todo = _Chunk(start, features, reasons, contents), [readable[i] for i in missing]
         yield _Batch(chunk, count=len(part) - len(todo), is_last=not todo)

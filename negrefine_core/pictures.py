@@ -1,10 +1,15 @@
-"""Where the pictures of a scored image set lie: in its folder, whatever a run from elsewhere says."""
+"""Where the pictures of a scored image set lie: in its folder, whatever a run from elsewhere says; and the features
+that were scored, which need no picture."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .errors import NegRefineError
+from .feature_store import known_features
+from .run_files.scores import CONTENT
 from .runs import Run
 from .storage import fetched
 
@@ -70,3 +75,12 @@ def _stays(file: Path, folder: Path) -> bool:
         return file.resolve().is_relative_to(folder)
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+def scored_features(run: Run, image_set: str, files: Sequence[str], wanted: np.ndarray) -> np.ndarray | None:
+    """(n, D) features of the wanted rows of a scored set with these files, as they were scored, also where a file is
+    another by now; None where the cache lacks one, the scores are others by now, or do not say what the files held."""
+    scores = run.sample(image_set, ["path", CONTENT])
+    if CONTENT not in scores or scores["path"].tolist() != list(files):
+        return None
+    return known_features(run.info.fingerprint, scores[CONTENT].iloc[wanted].tolist())

@@ -13,7 +13,7 @@ from . import lexicon, methods, metrics, mining
 from .cache import CachedEncoder
 from .detector import DetectorConfig, NegRefineDetector
 from .effects import Effects
-from .embedding import all_features, embed_images, known_features
+from .embedding import all_features, embed_images
 from .encoder import pick_device, precision
 from .engines import Engine, Scored
 from .engines.local import LocalEngine
@@ -37,13 +37,12 @@ from .metrics import Measured
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, OnWait, Verdict, judge_chains
 from .overrides import judged_negatives, write_final_negatives
-from .pictures import belonging
+from .pictures import belonging, scored_features
 from .progress import Progress, in_turn
 from .records import Subject
 from .run_files.info import ModelInfo, ScoredWith
 from .run_files.metrics import Figures, Metrics
 from .run_files.parts import Parts
-from .run_files.scores import CONTENT
 from .runs import Run, class_list_hash
 from .scorers import DetectorParts, Recipe
 
@@ -309,26 +308,17 @@ def readable_features(
     cache has all of them: then no picture is read and no model is asked for. Else they are of the files as they are,
     from the cache or new, without those that cannot be read. Raises NegRefineError where the run is another model's.
     """
-    scored = _scored_features(run, image_set, files, wanted)
-    if scored is not None:
-        return wanted, scored
+    made_by = run.info.model
+    if made_by and made_by.precision == precision(pick_device("auto")):  # as the model has it here
+        scored = scored_features(run, image_set, files, wanted)
+        if scored is not None:
+            return wanted, torch.from_numpy(scored)
     model = encoder()
     check_model(run, model)
     rows = wanted[belonging(run, image_set, [files[row] for row in wanted])]
     pictures = ImageSet(image_set, run.image_root(image_set), tuple(files[row] for row in rows))
     kept, features = all_features(model, pictures)
     return rows[kept], features
-
-
-def _scored_features(run: Run, image_set: str, files: Sequence[str], wanted: np.ndarray) -> torch.Tensor | None:
-    """(n, D) of what was scored; None where the cache does not have all of it, the scores are others by now, or the run
-    was made in another precision than its model has here."""
-    scores, model = run.sample(image_set, ["path", CONTENT]), run.info.model
-    if CONTENT not in scores or scores["path"].tolist() != list(files):
-        return None
-    if not model or model.precision != precision(pick_device("auto")):
-        return None
-    return known_features(model.fingerprint, scores[CONTENT].iloc[wanted].tolist())
 
 
 def effects(

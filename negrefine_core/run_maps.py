@@ -14,6 +14,7 @@ import numpy as np
 from . import maps, paths
 from .errors import NegRefineError
 from .maps import Projection
+from .pictures import scored_features
 from .progress import Progress
 from .run_files.checks import digest
 from .runs import Run
@@ -60,8 +61,8 @@ def draw_images(
 ) -> Map:
     """The map of the images, or of a sample where they are too many, of each set in proportion; kept.
 
-    `features_of` gives, of an image set with these paths, which of the wanted rows have features (n,) and these
-    (n, D). Raises NegRefineError where the map cannot be kept.
+    Where the cache lacks features that were scored, `features_of` gives, of an image set with these paths, which of the
+    wanted rows have features (n,) and these (n, D). Raises NegRefineError where the map cannot be kept.
     """
     files = [run.sample(name, ["path"])["path"].tolist() for name in image_sets]
     sizes = [len(each) for each in files]
@@ -69,9 +70,10 @@ def draw_images(
     rows, parts, start = [], [], 0
     for name, each in zip(image_sets, files, strict=True):
         wanted = drawn[(drawn >= start) & (drawn < start + len(each))] - start
-        kept, features = features_of(name, each, wanted)
+        scored = scored_features(run, name, each, wanted)
+        kept, features = (wanted, scored) if scored is not None else features_of(name, each, wanted)
         rows.append(start + kept)
-        parts.append(features.numpy())
+        parts.append(np.asarray(features))
         start += len(each)
     made = Map(np.concatenate(rows), maps.projected(how, np.concatenate(parts), progress))
     keep(of_images(run, image_sets, how), made)

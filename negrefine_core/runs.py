@@ -235,7 +235,7 @@ class Run(RunFolder):
         return sorted(path.stem for path in files if is_set_name(path.stem))  # "...parquet" would be the run itself
 
     def scores(self, image_set: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A row an image, with all columns or these."""
+        """A row an image, with all columns but the files' hashes, or these."""
         self.check_scored(image_set)
         self.scores_info(image_set)
         return read_all_scores(self.path(f"scores/{image_set}.parquet"), columns)

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from negrefine_core import paths
 from negrefine_core.errors import NegRefineError
+from negrefine_core.feature_store import folder_of
 from negrefine_core.overrides import judged_negatives
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, class_list_hash
@@ -233,7 +233,7 @@ def _missing(run: Run) -> int:
             f"The run {run.name!r} was imported without a model, so nothing can be computed with it. Choose another "
             "run under “Run” in the sidebar."
         )
-    if not (paths.CACHE / "features" / fingerprint / "texts" / "features.index").exists():
+    if not (folder_of(fingerprint) / "texts" / "features.index").exists():
         return sum(len(labels) for labels, _ in _labels(run))
     state = run.state("run.json", "negatives.csv")
     if state in _found_ready():

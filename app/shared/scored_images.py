@@ -12,7 +12,7 @@ from negrefine_core.errors import UnfinishedError
 from negrefine_core.methods import Method, offered
 from negrefine_core.operating_point import OUTCOMES, UNKNOWN_OUTCOMES, outcomes
 from negrefine_core.records import Mark
-from negrefine_core.run_files.scores import CONTENT, together
+from negrefine_core.run_files.scores import together
 from negrefine_core.runs import Run
 from negrefine_core.show.charts import decimals
 
@@ -72,7 +72,7 @@ def sets_by_themselves(run: Run) -> list[str]:
 @cached_by(lambda run, image_set: run.state(scores=[image_set]), max_entries=64, keep="itself")
 def scores(run: Run, image_set: str) -> pd.DataFrame:
     """An image set's scores, or a sample of too many, shared and never changed; read again when the file is another."""
-    return run.sample(image_set).drop(columns=CONTENT, errors="ignore")
+    return run.sample(image_set)
 
 
 @cached_by(lambda run, image_set: run.state("marks.jsonl", scores=[image_set]), max_entries=16)

@@ -15,7 +15,8 @@ from .. import operating_point
 from ..cache import CachedEncoder
 from ..detector import NegRefineDetector
 from ..effects import Effects
-from ..embedding import IMAGE_CHUNK, room_for
+from ..embedding import IMAGE_CHUNK
+from ..feature_store import room_for
 from ..records import Negative
 from ..run_files.bundled import BUNDLED_RUN
 from ..run_files.scores import PART, together
@@ -70,7 +71,7 @@ def _deciding(count: int) -> list[Measurement]:
     """A label that attracts many images is dropped and another restored, then both are taken back: a decision, and what
     the next would do. Pairs are known, as in a run that was reviewed before."""
     random = RandomEncoder(DIM)
-    features = room_for(count, DIM)
+    features = torch.from_numpy(room_for(count, DIM))
     start = 0
     for chunk in _chunks(random, count):
         features[start : start + len(chunk)] = chunk

@@ -17,6 +17,7 @@ from .. import label_maps, maps, run_maps
 from ..benchmarks.folders import find
 from ..benchmarks.memory import peak_memory
 from ..errors import NegRefineError
+from ..feature_store import FeatureStore
 from ..image_sets import ImageSet, open_image_set
 from ..judge import JudgeIdentity, Wait
 from ..models import MODELS
@@ -252,7 +253,6 @@ def _try(step: Try, run: Run, judge: "Judge", encoder: Callable[[], "CachedEncod
 
 def _score(step: Score, run: Run, encoder: "CachedEncoder", reporter: Reporter) -> str:
     from .. import pipeline
-    from ..cache import FeatureStore
     from ..engines.choose import open_engine
 
     store, start = FeatureStore(encoder.folder / "images", encoder.dim), time.monotonic()

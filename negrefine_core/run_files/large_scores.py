@@ -92,7 +92,8 @@ def _drawn(files: Sequence[tuple[Path, int]]) -> Iterator[pd.DataFrame]:
 
 
 def read_all_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All rows, with all columns or these. Raises NegRefineError for a file that is damaged, or a part that is gone."""
+    """All rows, with all columns but the files' hashes, or these. Raises NegRefineError for a file that is damaged, or
+    a part of it that is gone."""
     return pd.concat([read_scores(file, columns) for file in _files(path)], ignore_index=True)
 
 

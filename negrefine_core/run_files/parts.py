@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import NegRefineError
-from .scores import ScoresInfo, read_scores, read_scores_info, write_scores
+from .scores import ScoresInfo, columns_of, read_scores, read_scores_info, write_scores
 
 _NAME = re.compile(r"(\d{8})-([0-9a-f]{32})\.parquet")
 Skipped = tuple[tuple[str, str], ...]
@@ -49,7 +49,7 @@ class Parts:
         """Raises NegRefineError where it was damaged meanwhile."""
         path = self._path(number, self.known[number])
         info = read_scores_info(path)
-        return read_scores(path), info.skipped if info else ()
+        return read_scores(path, columns_of(path)), info.skipped if info else ()
 
     def drop(self, number: int) -> None:
         if number in self.known:

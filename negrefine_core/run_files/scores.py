@@ -61,10 +61,12 @@ class ScoresInfo(BaseModel):
 
 
 def read_scores(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """All columns, or these. Raises NegRefineError for a file that is damaged."""
+    """All columns but `CONTENT`, or these. Raises NegRefineError for a file that is damaged."""
     read_scores_info(path)
     try:
         with pq.ParquetFile(path) as file:
+            if columns is None:
+                columns = [name for name in file.schema_arrow.names if name != CONTENT]
             table: pd.DataFrame = file.read(columns).to_pandas()
     except Exception as error:  # pyarrow raises many kinds on broken files
         raise _damaged(path, error) from error

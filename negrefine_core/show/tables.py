@@ -17,7 +17,6 @@ from ..comparison import Difference
 from ..error_groups import error_groups as grouped
 from ..errors import NegRefineError
 from ..pictures import locate
-from ..run_files.scores import CONTENT
 from ..runs import Run
 from .thumbnails import data_uri, shrunk
 
@@ -51,8 +50,7 @@ class Html:
 def scored(run: Run, id_set: str | None = None, ood_sets: Iterable[str] = ()) -> pd.DataFrame:
     """The scores of a run's ID set and OOD sets (by default its own), one row an image; unknown sets are left out.
 
-    The columns of its score files but for the hash of each file, and `image_set`, `is_id` and `file`, where the picture
-    lies ("" where it is gone).
+    The columns of its score files, and `image_set`, `is_id` and `file`, where the picture lies ("" where it is gone).
     """
     if not run.scored_sets:
         raise NegRefineError(f"the run {run.name!r} has no scores yet; do the step 'score' first")
@@ -60,7 +58,7 @@ def scored(run: Run, id_set: str | None = None, ood_sets: Iterable[str] = ()) ->
     outside = list(ood_sets) or [name for name in run.ood_sets if name != inside]
     parts = []
     for name in [inside, *outside]:
-        part = run.scores(name).drop(columns=CONTENT, errors="ignore")
+        part = run.scores(name)
         files = [_located(run, name, path) for path in part["path"]]
         parts.append(part.assign(image_set=name, is_id=name == inside, file=files))
     return pd.concat(parts, ignore_index=True)

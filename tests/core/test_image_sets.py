@@ -14,11 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
-from negrefine_core import embedding
-from negrefine_core.cache import CachedEncoder, FeatureStore
+from negrefine_core import embedding, feature_store, paths
+from negrefine_core.cache import CachedEncoder
 from negrefine_core.embedding import embed_images
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.errors import Cancelled, NegRefineError
+from negrefine_core.feature_store import FeatureStore
 from negrefine_core.image_sets import open_image_set, read_image
 from tests.support.pictures import picture, write_pictures
 
@@ -399,7 +400,7 @@ def test_a_picture_that_changes_between_hashing_and_decoding_leaves_no_feature_u
     old, new = (folder / "000.png").read_bytes(), as_bytes(picture(50), "PNG")
     plain = FeatureStore.get
 
-    def changed(self: FeatureStore, keys: Sequence[str]) -> tuple[torch.Tensor, np.ndarray]:
+    def changed(self: FeatureStore, keys: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         (folder / "000.png").write_bytes(new)
         return plain(self, keys)
 
@@ -440,9 +441,9 @@ def test_the_features_of_a_whole_set_are_those_of_its_chunks_in_memory_or_in_a_m
     (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
     cached, image_set = CachedEncoder(encoder, tmp_path / "cache"), open_image_set(tmp_path / "photos")
     (chunk,) = embed_images(cached, image_set)
-    monkeypatch.setattr(embedding.paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
     for most in (1 << 20, 0):
-        monkeypatch.setattr(embedding, "IN_MEMORY", most)
+        monkeypatch.setattr(feature_store, "IN_MEMORY", most)
         kept, features = embedding.all_features(cached, image_set)
         assert kept.tolist() == chunk.indices.tolist()
         assert features.equal(chunk.features)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from negrefine_core import embedding, methods, overrides, paths, pipeline, scoring
+from negrefine_core import embedding, feature_store, methods, overrides, paths, pipeline, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.engines.ray_data import Weights, _Actor
@@ -285,7 +285,7 @@ def test_features_are_those_that_were_scored_and_need_no_picture_or_model(
     own = CachedEncoder(model.encoder)
     folder = write_pictures(tmp_path / "set", 5)
     pipeline.score(copied, own, [open_image_set(folder)])
-    table, wanted = copied.scores("set"), np.array([1, 2, 4])
+    table, wanted = copied.scores("set", copied.score_columns("set")), np.array([1, 2, 4])
     files = table["path"].tolist()
     scored = own.encode_images([read_image(folder / file) for file in files])
     (folder / files[1]).unlink()
@@ -300,7 +300,7 @@ def test_features_are_those_that_were_scored_and_need_no_picture_or_model(
     assert rows.tolist() == [0, 1]
     torch.testing.assert_close(found, scored[[3, 0]], atol=1e-5, rtol=0)
     for strangers in ("../../set", "\0", "", "0" * 32):
-        assert embedding.known_features(strangers, table["content"].tolist()) is None
+        assert feature_store.known_features(strangers, table["content"].tolist()) is None
 
     of_before = table.drop(columns="content")
     for strangers in (None, "../up", "0" * 32, 7):

@@ -53,7 +53,7 @@ def test_a_killed_worker_and_a_killed_driver_change_no_score(
     again = start(tmp_path, folder)
     assert again.wait() == 0
 
-    near, far = run.scores("near"), run.scores("far")
+    near, far = (run.scores(name, run.score_columns(name)) for name in ("near", "far"))
     assert len(far) == PICTURES
     assert far["path"].is_unique
     assert_frame_equal(near, far, atol=1e-5, rtol=0)

@@ -116,7 +116,7 @@ def _marks(run: Run) -> object:
 
 
 def _scores(run: Run) -> object:
-    return {name: _rows(run.scores(name)) for name in run.scored_sets}
+    return {name: _rows(run.scores(name, run.score_columns(name))) for name in run.scored_sets}
 
 
 def _rows(table: pd.DataFrame) -> object:
