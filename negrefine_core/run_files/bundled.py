@@ -95,12 +95,16 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write an archive that `unpack` makes the same files of, without the checks of the logs' lines: they follow from
-    the lines, and nothing packs them."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    """Write an archive that `unpack` makes the same files of, without locks, and without the checks of the logs' lines:
+    they follow from the lines, and nothing packs them."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and not _is_passing(file))
     with zipfile.ZipFile(archive, "w") as packed:
         for file in files:
             content = file.read_bytes()
             member = zipfile.ZipInfo(file.relative_to(folder).as_posix(), time.gmtime(file.stat().st_mtime)[:6])
             bare = without_checks(content) if file.suffix == ".jsonl" else content
             packed.writestr(member, bare, zipfile.ZIP_LZMA)
+
+
+def _is_passing(file: Path) -> bool:
+    return file.name.startswith(".") or file.suffix == ".lock"
