@@ -105,17 +105,7 @@ class NegRefineDetector:
     @property
     def notes(self) -> list[str]:
         """What the score does differently because there are few labels, in words for the user."""
-        notes, config = [], self.config
-        if len(self.negatives) < config.n_groups:
-            noun = "negatives" if len(self.negatives) > 1 else "negative"
-            notes.append(f"{len(self.negatives)} {noun}, fewer than {config.n_groups} groups: scored as one group")
-        for what, count in (("ID labels", len(self.id_labels)), ("negatives", len(self.negatives))):
-            if count < config.top_k:
-                noun = what if count > 1 else what.removesuffix("s")
-                notes.append(f"{count} {noun}, fewer than {config.top_k}: multi-matching pairs all of them")
-        if len(self.id_labels) == 1:
-            notes.append("1 ID label: MCM compares ID labels with each other and gives every image the same score")
-        return notes
+        return scoring.few_labels(len(self.id_labels), len(self.negatives), self.config.n_groups, self.config.top_k)
 
     @property
     def n_groups(self) -> int:

@@ -88,6 +88,21 @@ def energy_score(pos_sim: Tensor) -> Tensor:
     return pos_sim.logsumexp(1)  # (B, P) -> (B,)
 
 
+def few_labels(n_id_labels: int, n_negatives: int, n_groups: int = N_GROUPS, top_k: int = TOP_K) -> list[str]:
+    """What the scores do differently because there are few labels, a phrase each; none where there are enough."""
+    negatives = f"{n_negatives} negative{'s' * (n_negatives != 1)}"
+    id_labels = f"{n_id_labels} ID label{'s' * (n_id_labels != 1)}"
+    notes = []
+    if n_negatives < n_groups:
+        notes.append(f"{negatives}, fewer than {n_groups} groups: scored as one group")
+    for labels, count in ((id_labels, n_id_labels), (negatives, n_negatives)):
+        if count < top_k:
+            notes.append(f"{labels}, fewer than {top_k}: multi-matching pairs all of them")
+    if n_id_labels == 1:
+        notes.append("1 ID label: MCM compares ID labels with each other and gives every image the same score")
+    return notes
+
+
 def top_labels(sim: Tensor, k: int = TOP_K) -> tuple[Tensor, Tensor]:
     """(B, k) logits and indices of the k most similar labels, best first; k is cut to the number of labels."""
     top = sim.topk(min(k, sim.shape[1]), dim=1)

@@ -18,6 +18,7 @@ from negrefine_core.runs import Role, Run, others_with, remove_image_set
 from ..shared import errors, frame, links
 from ..shared.clicks import clicked
 from ..shared.errors import told
+from ..shared.few_labels import few_labels_notice
 from ..shared.job_panel import job_panel
 from ..shared.outdated import outdated, overridden, since
 from ..shared.roles import missing_words
@@ -111,6 +112,7 @@ def _new(run: Run, view: ScoreView) -> None:
     check_distinct(chosen.parts)
     roles = chosen.roles or ask_roles(run, chosen.parts)
     device = _device(run)
+    few_labels_notice(run)
     scoring_estimate(run, next(iter(devices())) if device in ("auto", RAY) else device, chosen.images)
     replaced = [name for name in chosen.names if name in run.scored_sets]
     if taken := [name for name in replaced if not _same_pictures(run, chosen, name)]:

@@ -13,6 +13,7 @@ from negrefine_core.runs import Run, run_names
 
 from . import clicks, errors, links
 from .batches import batches_notice
+from .few_labels import few_labels_notice
 from .job_panel import jobs_in_sidebar, work_on
 from .links import PageName
 from .outdated import outdated_notice
@@ -47,6 +48,8 @@ def page(name: PageName, title: str, kind: type[AnyView], draw: Callable[[Run, A
             outdated_notice(run, view)
             toy_notice_on_own_pictures(run, view)
             unlike_paper_notice(run)
+            if run.scored_sets:
+                few_labels_notice(run)
         try:
             draw(run, view)
         except UnfinishedError:

@@ -101,6 +101,19 @@ def test_bundled_sets_are_counted_and_timed_by_earlier_scorings(run: Run, no_job
     assert "5 images of pets scored" in texts(app)
 
 
+def test_few_labels_are_said_before_scoring_and_beside_the_scores(run: Run, no_jobs: Path, tmp_path: Path) -> None:
+    few = write_run("few-labels", paths.RUNS, tmp_path)
+    few.write_negatives([Negative("rust", "noun", 0.1)])
+    note = "1 negative, fewer than 100 groups: scored as one group. 1 negative, fewer than 5: multi-matching pairs all"
+    app = score_page(run="few-labels")
+    app.button_group(key="score_bundled").set_value(["plants"]).run()
+    assert note in texts(app)
+    assert note in texts(at("explore", run="few-labels"))
+    app = score_page()
+    app.button_group(key="score_bundled").set_value(["plants"]).run()
+    assert "Few labels" not in texts(app)
+
+
 def test_other_pictures_do_not_replace_scores_under_their_name(run: Run, no_jobs: Path, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     made = write_run("colliding", paths.RUNS, tmp_path / "first")
