@@ -20,7 +20,7 @@ from .cache import CachedEncoder
 from .encoder import OpenClipEncoder
 from .errors import NegRefineError
 from .feature_store import FeatureStore, is_usable, room_for
-from .hyperparameters import READERS, WORKERS
+from .hyperparameters import IMAGE_BATCH, READERS, WORKERS
 from .image_sets import ImageSet, read_image
 from .progress import Progress
 from .storage import StorageError, opened
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from upath import UPath
 
 IMAGE_CHUNK = 512  # images hashed, looked up and embedded together
-IMAGE_BATCH = 64
 HASHED_TOGETHER = 8  # files that a worker takes at once: handing them out one by one takes as long as hashing them
 HELD = 1 << 18  # bytes: a file of no more is read once, and what it held is decoded
 MAX_BYTES = 500_000_000  # larger files are skipped: each is in memory while it is decoded

@@ -4,36 +4,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from . import paths
+from .hyperparameters import IMAGE_BATCH
 
 # What mining embeds: the candidate words of WordNet in all their prompts, for NegRefine and for the NegLabel baseline.
 TEXTS = 477_000
 TOKENS = 1_690_000  # that are computed for them where texts share their beginnings (text_tower.py)
-BYTES_A_PARAMETER = 4  # weights are stored in float32
+BYTES_A_NUMBER = 4  # float32
 COPIES = 2  # the model, and the file's weights while they are put into it
 PROGRAM = 0.9e9  # bytes that Python, torch and the rest take without a model
+ALIVE = 4  # tensors of a layer's size that are in use at once, on batches of pictures
 # A second, on two cores, whatever the model: texts tokenised, averaged and kept; pictures read and decoded.
 TEXTS_PREPARED, IMAGES_READ = 15_000, 150
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a model consists of; a GFLOP is a billion operations. `text_gflop` is of a text at the full `context`."""
+    """What a model consists of; a GFLOP is a billion operations. `text_gflop` is of a text at the full `context`, and
+    `widest` are the numbers that its widest layer gives for a picture."""
 
     parameters: int
     image_gflop: float
     text_gflop: float
     context: int
     shares_prefixes: bool
+    widest: int
 
     @property
     def download(self) -> int:
         """Bytes of the weights' file."""
-        return BYTES_A_PARAMETER * self.parameters
+        return BYTES_A_NUMBER * self.parameters
 
     @property
     def memory(self) -> float:
-        """Bytes that are in use at most, on a processor."""
-        return PROGRAM + COPIES * BYTES_A_PARAMETER * self.parameters
+        """Bytes that are in use at most, on a processor: by the weights, and a batch of pictures."""
+        batch = IMAGE_BATCH * ALIVE * BYTES_A_NUMBER * self.widest
+        return PROGRAM + COPIES * BYTES_A_NUMBER * self.parameters + batch
 
     def images_per_second(self, rate: float) -> float:
         """On a machine that does `rate` GFLOP a second, and nothing else beside it."""
@@ -62,22 +67,22 @@ MODELS = (
     Model(
         "demo", f"local-dir:{paths.DEMO_MODEL}", None,
         "The bundled toy", "knows emoji-like drawings of a few things, and no photographs",
-        Costs(9_332_305, 0.0912, 0.015, 24, True), is_toy=True,
+        Costs(9_332_305, 0.0912, 0.015, 24, True, 22_528), is_toy=True,
     ),
     Model(
         "paper", "ViT-B-16-quickgelu", "openai",
         "ViT-B/16 by OpenAI", "the paper’s model; a good first choice for photographs",
-        Costs(149_620_737, 35.13, 5.96, 77, True),
+        Costs(149_620_737, 35.13, 5.96, 77, True, 605_184),
     ),
     Model(
         "strong", "PE-Core-L-14-336", "meta",
         "PE-Core L/14 by Meta", "far stronger; for a computer with a graphics card, or with patience",
-        Costs(671_138_817, 384.36, 19.43, 32, True),
+        Costs(671_138_817, 384.36, 19.43, 32, True, 2_363_392),
     ),
     Model(
         "siglip2", "ViT-B-16-SigLIP2", "webli",
         "SigLIP 2 B/16 by Google", "strong on pictures, slow to mine; needs the package transformers",
-        Costs(375_187_970, 35.42, 11.02, 64, False),
+        Costs(375_187_970, 35.42, 11.02, 64, False, 602_112),
     ),
 )  # fmt: skip
 PRESETS: Mapping[str, tuple[str, str | None]] = {model.name: (model.architecture, model.tag) for model in MODELS}

@@ -25,6 +25,7 @@ from .errors import NegRefineError
 from .models import gigabytes
 
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # in a repository, the better one first
+SHAPES = "open_clip_config.json"  # in a repository, beside them
 BLOCK = 1 << 18  # bytes that are read at once: progress comes as often
 TIMEOUT = 30  # seconds without a byte
 
@@ -69,6 +70,14 @@ def found(model: str, pretrained: str | None) -> Path | None:
         if isinstance(path, str):
             return Path(path)
     return None
+
+
+def shapes(model: str) -> str | None:
+    """open_clip's name of the folder with a repository's shapes, if it is here; None for all that is no repository."""
+    if not model.startswith("hf-hub:"):
+        return None
+    path = huggingface_hub.try_to_load_from_cache(model.removeprefix("hf-hub:"), SHAPES)
+    return f"local-dir:{Path(path).parent}" if isinstance(path, str) else None
 
 
 def is_here(model: str, pretrained: str | None) -> bool:

@@ -13,7 +13,7 @@ from negrefine_core.runs import Settings
 from ..shared import background, errors
 from ..shared.clicks import clicked
 from ..shared.job_panel import job_panel
-from ..shared.machine import ROWS, Machine, downloads, this_machine
+from ..shared.machine import ROWS, Machine, costs_of, downloads, this_machine
 from ..shared.toy import TOY
 from ..shared.words import duration, pace
 from . import draft
@@ -98,7 +98,7 @@ def mining_time(chosen: Settings) -> str:
     """How long mining with a model from nothing takes here, in words; empty until it is known."""
     machine = this_machine()
     try:
-        costs = ROWS[chosen.model].costs if _is_in_list(chosen) else _costs(chosen)
+        costs = costs_of(chosen.model, chosen.pretrained)
     except NegRefineError:
         return ""  # told beside the name
     if machine and (before := machine.mining_before(chosen.model, chosen.pretrained)):
@@ -128,7 +128,7 @@ def _another(base: Base, chosen: Settings, machine: Machine | None) -> None:
         st.session_state[key] = value
         place.text_input(label, key=key, help=help_text, on_change=_keep, args=(base, field))
     try:
-        costs = _costs(chosen)
+        costs = costs_of(chosen.model, chosen.pretrained)
     except NegRefineError as error:
         errors.show(error, "warning")
         return
@@ -138,19 +138,6 @@ def _another(base: Base, chosen: Settings, machine: Machine | None) -> None:
 
 def _keep(base: Base, field: str) -> None:
     draft.choose(base, **{field: st.session_state[f"new_{field}_name"].strip() or None})
-
-
-def _costs(chosen: Settings) -> Costs | None:
-    """Counted aside from the page; None until then, and for a repository, whose shapes come with it."""
-    from_nothing = chosen.model.startswith("hf-hub:")
-    key = ("costs", chosen.model, chosen.pretrained)
-    return None if from_nothing else background.result(key, partial(_counted, *key[1:]), "Counting what it takes …")
-
-
-def _counted(model: str, pretrained: str | None) -> Costs:
-    from negrefine_core.benchmarks.costs import costs
-
-    return costs(model, pretrained)
 
 
 def _is_here(chosen: Settings, machine: Machine | None, last: str) -> bool:

@@ -1,4 +1,5 @@
-"""What a scoring will take: time and memory, from what earlier jobs on the same device and model took."""
+"""What a scoring will take: time and memory, from what earlier jobs on the same device and model took, else by what
+the model consists of."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -6,10 +7,13 @@ from statistics import median
 import streamlit as st
 
 from negrefine_core import jobs
+from negrefine_core.errors import NegRefineError
+from negrefine_core.hyperparameters import IMAGE_BATCH
 from negrefine_core.jobs import Speed
+from negrefine_core.models import gigabytes
 from negrefine_core.runs import Run
 
-from ..shared.machine import ROWS, this_machine
+from ..shared.machine import costs_of, this_machine
 from ..shared.words import duration, pace
 
 LATEST = 5  # scorings
@@ -41,23 +45,33 @@ def _measured(fingerprint: str, device: str) -> list[Speed]:
 
 def scoring_estimate(run: Run, device: str, images: int | None) -> None:
     """The estimate in words: of what was measured, else by the model's arithmetic."""
-    fingerprint = run.info.fingerprint
-    found = estimate(fingerprint, device, images)
-    if found:
-        speed = f"{pace(found.rate, 'images')} and {found.memory / 1024**2:,.0f} MB of memory"
-        time = f"At most about {duration(found.seconds)}: " if found.seconds else ""
-        text = f"{time}{speed}, as earlier scorings took. Images that the cache knows take a fraction of the time."
-    else:
-        text = _by_arithmetic(run, device, images)
+    found = estimate(run.info.fingerprint, device, images)
+    text = _as_before(found) if found else _by_arithmetic(run, device, images)
     st.caption(f":material/timer: {text}")
 
 
+def _as_before(found: Estimate) -> str:
+    time = f"At most about {duration(found.seconds)}: " if found.seconds else ""
+    return (
+        f"{time}{pace(found.rate, 'images')} and {gigabytes(found.memory)} of memory, as earlier scorings took. Images "
+        "that the cache knows take a fraction of the time."
+    )
+
+
 def _by_arithmetic(run: Run, device: str, images: int | None) -> str:
-    """Of a model in the list, on the device that was measured."""
-    row = ROWS.get(run.settings.model) if not run.settings.pretrained else None
-    machine = this_machine() if row else None
-    if not row or not machine or machine.device.split(":")[0] != device:
-        return "How long new images take with this model is not known here yet: the first ones will tell."
-    rate = row.costs.images_per_second(machine.rate)
-    time = f"About {duration(images / rate)}: " if images else ""
-    return f"{time}{pace(rate, 'images')} at this moment’s pace, by the model’s arithmetic."
+    """By what the model consists of: the time on the device that was measured, the memory on a processor."""
+    try:
+        costs = costs_of(run.settings.model, run.settings.pretrained)
+    except NegRefineError:
+        costs = None
+    machine = this_machine() if costs else None
+    if not costs or not machine or machine.device.split(":")[0] != device:
+        said = "How long new images take with this model is not known here yet: the first ones will tell."
+    else:
+        rate = costs.images_per_second(machine.rate)
+        time = f"About {duration(images / rate)}: " if images else ""
+        said = f"{time}{pace(rate, 'images')} at this moment’s pace, by the model’s arithmetic."
+    if not costs or device != "cpu":
+        return said
+    made_of = f"{costs.parameters / 1e6:,.0f} million weights and {IMAGE_BATCH} images at once"
+    return f"{said} About {gigabytes(costs.memory)} of memory: {made_of}."

@@ -1,10 +1,12 @@
-"""How quick this computer is, and which models are here: measured and looked up aside from the page."""
+"""How quick this computer is, which models are here, and what one takes: found out aside from the page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from negrefine_core import jobs
-from negrefine_core.models import MODELS, TEXTS
+from negrefine_core.errors import UnfinishedError
+from negrefine_core.models import MODELS, TEXTS, Costs
 
 from . import background
 
@@ -32,6 +34,18 @@ def this_machine() -> Machine | None:
     return background.result(key, _looked_up, "Looking which models are here, and how quick this computer is …")
 
 
+def costs_of(model: str, pretrained: str | None) -> Costs | None:
+    """What a model takes: at once of one in the list, else counted aside from the page. None until then, and for a
+    repository that is not here, whose shapes come with it. Raises NegRefineError where it cannot be counted."""
+    if model in ROWS and not pretrained:
+        return ROWS[model].costs
+    key = ("costs", model, pretrained)
+    try:
+        return background.result(key, partial(_counted, *key[1:]), "Counting what it takes …")
+    except UnfinishedError:
+        return None
+
+
 def downloads() -> list[jobs.Job]:
     """The jobs that download alone, the newest first."""
     return [job for job in jobs.all_jobs() if all(isinstance(step, jobs.Download) for step in job.spec.steps)]
@@ -43,3 +57,12 @@ def _looked_up() -> Machine:
     from negrefine_core.encoder import pick_device
 
     return Machine(machine_rate(), str(pick_device("auto")), {name: weights.is_here(name, None) for name in ROWS})
+
+
+def _counted(model: str, pretrained: str | None) -> Costs:
+    from negrefine_core import weights
+    from negrefine_core.benchmarks.costs import costs
+
+    if model.startswith("hf-hub:") and not weights.shapes(model):
+        raise UnfinishedError(f"what {model} takes is known once it is here")
+    return costs(model, pretrained)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .. import models, text_tower
+from .. import models, text_tower, weights
 from ..encoder import check_name, pick_device, quiet
 from ..errors import NegRefineError
 from ..models import Costs
@@ -24,7 +24,7 @@ def costs(model: str, pretrained: str | None = None) -> Costs:
     if known := next((known for known in models.MODELS if known.architecture == architecture), None):
         return known.costs
     try:
-        return measured(architecture)
+        return measured(weights.shapes(architecture) or architecture)
     except Exception as error:  # open_clip's models fail in many ways: none of them hinders the model's use
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NegRefineError(f"what {architecture} takes cannot be counted before it is loaded: {reason}") from error
@@ -39,6 +39,13 @@ def measured(architecture: str) -> Costs:
     context = int(built.context_length)
     pixels = torch.empty(1, 3, height, width, device="meta")  # (1, 3, H, W)
     tokens = torch.zeros(1, context, dtype=torch.long, device="meta")  # (1, L)
+    numbers: list[int] = []  # that layers give for a picture
+
+    def note(_layer: nn.Module, _given: object, made: object) -> None:
+        numbers.append(made.numel() if isinstance(made, torch.Tensor) else 0)
+
+    for layer in built.visual.modules():
+        layer.register_forward_hook(note)
     with FlopCounterMode(display=False) as image:
         built.encode_image(pixels)
     with FlopCounterMode(display=False) as text:
@@ -49,6 +56,7 @@ def measured(architecture: str) -> Costs:
         text_gflop=text.get_total_flops() / 1e9,
         context=context,
         shares_prefixes=text_tower.shares_prefixes(built) is not None,
+        widest=max(numbers),
     )
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import io
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -91,14 +92,22 @@ def test_an_empty_run_says_what_to_do_first_and_chooses_nothing(run: Run, no_job
     assert not [button for button in app.button if button.key == "score_start"]
 
 
-def test_bundled_sets_are_counted_and_timed_by_earlier_scorings(run: Run, no_jobs: Path) -> None:
+def test_bundled_sets_are_counted_and_timed_by_arithmetic_then_by_earlier_scorings(run: Run, no_jobs: Path) -> None:
     app = score_page()
-    app.button_group(key="score_bundled").set_value(["plants", "vehicles"]).run()
-    assert "is not known here yet" in texts(app)
-    ended("done", run, speeds=(Speed("0123456789abcdef", 100, 100, 2.0, 500 * 1024**2),))
+    app = settled(app.button_group(key="score_bundled").set_value(["plants", "vehicles"]).run())
+    assert re.search(r"About 1 s: [\d,]+ images a second .* by the model’s arithmetic", texts(app))  # not in the list
+    assert "About 0.9 GB of memory: 5 million weights and 64 images at once." in texts(app)
+    ended("done", run, speeds=(Speed("0123456789abcdef", 100, 100, 2.0, 500_000_000),))
     app.run()
-    assert "At most about 1 s: 50 images a second and 500 MB of memory" in texts(app)
+    assert "At most about 1 s: 50 images a second and 0.5 GB of memory" in texts(app)
     assert "5 images of pets scored" in texts(app)
+
+
+def test_a_model_of_which_nothing_is_known_is_said_to_be_one(no_jobs: Path) -> None:
+    app = score_page(run=refined_run("elsewhere", "hf-hub:nobody/nothing").name)
+    app = settled(app.button_group(key="score_bundled").set_value(["plants"]).run())
+    assert "is not known here yet: the first ones will tell." in texts(app)
+    assert "of memory" not in texts(app)
 
 
 def test_few_labels_are_said_before_scoring_and_beside_the_scores(run: Run, no_jobs: Path, tmp_path: Path) -> None:

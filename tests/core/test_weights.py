@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from negrefine_core import weights
+from negrefine_core.benchmarks.costs import costs
 from negrefine_core.encoder import load_encoder
 from negrefine_core.errors import NegRefineError
 from tests.support.hub import Hub, hub
@@ -58,6 +59,15 @@ def test_a_model_comes_with_progress_and_open_clip_finds_it(online: Hub, tiny_fo
     )
     weights.download(NAME, None)
     assert [name for name, _ in online.asked if name == FILE] == bodies  # it came once
+
+
+def test_what_a_repository_takes_is_counted_without_the_network_once_it_was_loaded(
+    online: Hub, tiny_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert weights.shapes(NAME) is None
+    load_encoder(NAME, device="cpu")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert costs(NAME) == costs(tiny_model)
 
 
 def test_a_download_that_breaks_off_says_how_far_it_came_and_goes_on_there(
