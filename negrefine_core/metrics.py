@@ -185,12 +185,23 @@ def bootstrap_draws(
     _check_convention(convention)
     inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
     id_generator, ood_generator = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1 + stream])
+    ids, id_of = np.unique(inside, return_inverse=True)  # (I,) the distinct scores, and (n_id,) which one each has
+    oods, ood_of = np.unique(outside, return_inverse=True)
+    lower, upper = np.searchsorted(oods, ids, "left"), np.searchsorted(oods, ids, "right")  # (I,) OOD scores below
     draws = {"auroc": np.empty(n), "fpr95": np.empty(n)}
-    for draw in range(n):
-        id_sample = np.sort(inside[id_generator.integers(len(inside), size=len(inside))])
-        ood_sample = np.sort(outside[ood_generator.integers(len(outside), size=len(outside))])
-        draws["auroc"][draw] = _auroc(id_sample, ood_sample)
-        draws["fpr95"][draw] = _fpr95(id_sample, ood_sample, convention)
+    for draw in range(n):  # a resample is how often each distinct score is in it: nothing has to be sorted
+        id_counts = np.bincount(id_of[id_generator.integers(len(inside), size=len(inside))], minlength=len(ids))
+        ood_counts = np.bincount(ood_of[ood_generator.integers(len(outside), size=len(outside))], minlength=len(oods))
+        below = np.concatenate([[0], np.cumsum(ood_counts)])  # (O + 1,) OOD images with less than each score
+        pairs = id_counts @ (below[lower] + below[upper])
+        draws["auroc"][draw] = pairs / len(inside) / 2 / len(outside)
+        if convention == "id-positive":
+            drawn = np.flatnonzero(id_counts)
+            best = _nearest_recall(np.cumsum(id_counts[drawn]) - id_counts[drawn], len(inside))
+            missed = below[upper[drawn[best - 1]]] if best else below[lower[drawn[0]]]
+            draws["fpr95"][draw] = (len(outside) - missed) / len(outside)
+        else:
+            draws["fpr95"][draw] = _fpr95(np.repeat(ids, id_counts), np.repeat(oods, ood_counts), convention)
     return draws
 
 
@@ -213,11 +224,17 @@ def _fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64], convention
 def _nearest_fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     """`fpr_at_recall` of sorted scores, without listing the OOD scores as thresholds: they cannot change the recall."""
     values, first = np.unique(inside, return_index=True)
-    recalls = (len(inside) - first) / len(inside)  # recall at each ID score
-    best = int(np.argmin(np.abs(recalls - RECALL)))
+    best = _nearest_recall(first, len(inside))
     # The lowest threshold with that recall lies just above the ID score before it.
     below = np.searchsorted(outside, values[best - 1], "right") if best else np.searchsorted(outside, values[0])
     return float((len(outside) - below) / len(outside))
+
+
+def _nearest_recall(below: NDArray[np.int64], count: int) -> int:
+    """The place of the distinct score at which the recall of `count` images is nearest to 95%, where so many (n,) are
+    below each."""
+    recalls = (count - below) / count  # (n,)
+    return int(np.argmin(np.abs(recalls - RECALL)))
 
 
 def auroc_and_fpr95(id_scores: ArrayLike, ood_scores: ArrayLike) -> tuple[float, float]:

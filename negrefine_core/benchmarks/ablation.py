@@ -1,7 +1,7 @@
 """The paper's ablation of a finished run, from the features it has: both parts on and off, and each setting swept."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import pandas as pd
 import torch
@@ -13,7 +13,7 @@ from ..detector import NegRefineDetector
 from ..embedding import embed_images
 from ..errors import NegRefineError
 from ..image_sets import ImageSet
-from ..metrics import Convention, evaluate
+from ..metrics import Convention, Measured, evaluate
 from ..negfilter import clean_negatives
 from ..pipeline import Report, silent
 from ..progress import Progress
@@ -57,29 +57,36 @@ def scores(
 
 
 def results(
-    variants: Sequence[Variant], table: pd.DataFrame, id_set: str, conventions: Sequence[Convention] = ("id-positive",)
+    variants: Sequence[Variant],
+    table: pd.DataFrame,
+    id_set: str,
+    conventions: Sequence[Convention] = ("id-positive",),
+    n_bootstrap: int = 0,
+    report: Report = silent,
 ) -> pd.DataFrame:
-    """A row for each convention, variant and OOD set, and their average: AUROC and FPR@95 in percent.
+    """A row for each convention, variant and OOD set, and their average: AUROC and FPR@95 in percent and, with
+    `n_bootstrap` resamples of the images, where their 95% intervals begin and end (`auroc_low` and so on).
 
     Raises NegRefineError without OOD images.
     """
     named = table.rename(columns=str).sort_values("image_set", kind="stable")
     named["is_id"] = named["image_set"] == id_set
     rows = []
+    columns = [str(number) for number in range(len(variants))]
     for convention in conventions:
-        for row in evaluate(named, [str(number) for number in range(len(variants))], convention):
-            variant = variants[int(row.column)]
-            rows.append(
-                {
-                    "convention": convention,
-                    "sweep": variant.sweep,
-                    "value": variant.value,
-                    "ood_set": row.ood_set,
-                    "auroc": 100 * row.auroc,
-                    "fpr95": 100 * row.fpr95,
-                }
-            )
+        with report("Computing the metrics") as progress:
+            found = evaluate(named, columns, convention, n_bootstrap, progress)
+        rows += [_row(convention, variants[int(each.column)], each) for each in found]
     return pd.DataFrame(rows)
+
+
+def _row(convention: Convention, variant: Variant, found: Measured) -> dict[str, object]:
+    row: dict[str, object] = {"convention": convention, **asdict(variant), "ood_set": found.ood_set}
+    for metric in ("auroc", "fpr95"):
+        row[metric] = 100 * getattr(found, metric)
+        if interval := found.intervals.get(f"{metric}_interval"):
+            row[f"{metric}_low"], row[f"{metric}_high"] = (100 * bound for bound in interval)
+    return row
 
 
 def _features(run: Run, encoder: CachedEncoder, name: str, progress: Progress) -> Iterator[Tensor]:

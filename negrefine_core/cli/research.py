@@ -185,17 +185,16 @@ def ablation(
     outside = current.known_ood_sets(inside, ood or ())
     encoder = run_encoder(current.settings, current.id_labels, device)
     variants, scores = steps.scores(current, encoder, [inside, *outside], progress_bar)
-    table = steps.results(variants, scores, inside, positives)
+    table = steps.results(variants, scores, inside, positives, n_bootstrap=1000, report=progress_bar)
     folder = current.path("ablation")
     paths.write_atomically(folder / "ablation.csv", table.to_csv(index=False, float_format="%.4f"))
     charts.sweeps(table).write_html(folder / "sweeps.html", include_plotlyjs="directory")
     averages = table[table["ood_set"] == "average"].drop(columns="ood_set")
-    typer.echo(f"In percent, averaged over {', '.join(outside)}:")
-    figures = [str(name) for name in averages.select_dtypes("float")]
-    words = [str(name) for name in averages if name not in figures]
-    shown = tables.table(words, figures)
-    for row in averages.itertuples(index=False):
-        shown.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row))
+    typer.echo(f"In percent, averaged over {', '.join(outside)}, with 95% intervals:")
+    shown = tables.table(("convention", "sweep", "value"), ("auroc", "fpr95"))
+    for row in averages.to_dict("records"):
+        figures = (f"{row[of]:.2f} ({row[f'{of}_low']:.1f}-{row[f'{of}_high']:.1f})" for of in ("auroc", "fpr95"))
+        shown.add_row(str(row["convention"]), str(row["sweep"]), str(row["value"]), *figures)
     tables.show(shown)
     print_contaminated(outside)
     typer.echo(f"Written to {folder}: ablation.csv, and the charts in sweeps.html.")

@@ -142,12 +142,18 @@ def test_the_table_has_each_sets_metrics_and_their_average_in_both_conventions(
         measured = [ood_metrics(inside, run.scores(name)["negrefine"], convention) for name in ("far", "near")]
         assert list(rows.loc[["far", "near"], "fpr95"]) == pytest.approx([100 * m.fpr95 for m in measured])
         assert rows.loc["average", "auroc"] == pytest.approx(50 * sum(m.auroc for m in measured))
+    drawn_from = ablation.results(variants, scores, "inside", n_bootstrap=50)
+    assert (drawn_from["auroc_low"] <= drawn_from["auroc_high"]).all()
+    own = drawn_from[(drawn_from["value"] == "both") & (drawn_from["ood_set"] == "average")].iloc[0]
+    again = pipeline.evaluate(run, "inside", ["far", "near"], n_bootstrap=50)["methods"]["NegRefine"]["average"]
+    assert [own["auroc_low"], own["auroc_high"]] == pytest.approx([100 * bound for bound in again["auroc_interval"]])
     drawn = charts.sweeps(table)
     assert {title.text for title in drawn.layout.annotations} == set(table["sweep"])
     with pytest.raises(NegRefineError, match="score at least one set of each"):
         ablation.results(variants, scores, "elsewhere")
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_table_and_the_charts(run: Run) -> None:
     done = CliRunner().invoke(app, ["ablation", "--name", run.name, "--device", "cpu", "--convention", "both"])
     assert done.exit_code == 0, done.exception
