@@ -1,4 +1,4 @@
-"""Two sides compared, methods or runs: what the metrics differ by, which images flip, which negatives differ."""
+"""Two sides compared (methods, runs, judges): what the metrics differ by, which images flip, which negatives differ."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .judges.decided import Decided
 from .methods import Negatives, method
 from .metrics import Convention, evaluate, interval
 from .negfilter import clean_negatives
 from .overrides import DROPPED, changes, in_force, negatives_of
-from .records import Negative
+from .records import Negative, Verdict
 from .runs import Run
 
 METRICS = ("auroc", "fpr95")
@@ -19,6 +20,7 @@ FIXED = "fixed"
 BROKEN = "broken"
 STILL_WRONG = "wrong"
 STILL_RIGHT = "right"
+DIFFERENT = ["label", "pos", "change", "kind", "id_label"]
 GAINED, LOST, STILL_IN, STILL_OUT = "gained", "lost", "in", "out"
 
 
@@ -90,18 +92,33 @@ def is_same_task(first: Run, second: Run) -> bool:
 def label_diff(first: tuple[Run, str], second: tuple[Run, str]) -> pd.DataFrame:
     """The negatives of only one side (run, score's column): `label`, `pos`, `change` from the first side to the second
     ("removed" or "added"), and why the other side lacks it: `kind` and, of a rejection, the `id_label`."""
-    sides = [(run, method(column).negatives) for run, column in (first, second)]
-    ours, theirs = ({n.label: n for n in negatives_of(*side)} for side in sides)
-    removed = _lacking(sides[1], (n for label, n in ours.items() if label not in theirs), "removed")
-    added = _lacking(sides[0], (n for label, n in theirs.items() if label not in ours), "added")
-    return pd.DataFrame([*removed, *added], columns=["label", "pos", "change", "kind", "id_label"])
+    before, after = ((run, method(column).negatives) for run, column in (first, second))
+    ours, theirs = negatives_of(*before), negatives_of(*after)
+    removed, added = _without(ours, theirs), _without(theirs, ours)
+    rows = _lacking(after[0], _reasons(*after) if removed else {}, removed, "removed")
+    rows += _lacking(before[0], _reasons(*before) if added else {}, added, "added")
+    return pd.DataFrame(rows, columns=DIFFERENT)
 
 
-def _lacking(side: tuple[Run, Negatives], negatives: Iterable[Negative], change: str) -> list[dict[str, str]]:
-    """A row for each negative that a side does without, and why it does."""
-    negatives = list(negatives)
-    reasons = _reasons(*side) if negatives else {}
-    ids = {label.casefold() for label in side[0].id_labels}
+def judged_diff(run: Run, first: Decided, second: Decided) -> pd.DataFrame:
+    """The negatives of a run that only one of two judges keeps, as `label_diff` has them, by the other's verdict."""
+    ours, theirs = first.kept(run), second.kept(run)
+    rows = _lacking(run, _rejected(second.rejections), _without(ours, theirs), "removed")
+    rows += _lacking(run, _rejected(first.rejections), _without(theirs, ours), "added")
+    return pd.DataFrame(rows, columns=DIFFERENT)
+
+
+def _without(negatives: Iterable[Negative], others: Iterable[Negative]) -> list[Negative]:
+    """Those that are not among the others, by label."""
+    there = {negative.label for negative in others}
+    return list({n.label: n for n in negatives if n.label not in there}.values())
+
+
+def _lacking(
+    run: Run, reasons: Mapping[str, tuple[str, str]], negatives: Iterable[Negative], change: str
+) -> list[dict[str, str]]:
+    """A row for each negative that a side, of this run, does without, and why it does."""
+    ids = {label.casefold() for label in run.id_labels}
     rows = []
     for negative in negatives:
         default = ("ID class", negative.label) if negative.label.casefold() in ids else ("not mined", "")
@@ -112,6 +129,10 @@ def _lacking(side: tuple[Run, Negatives], negatives: Iterable[Negative], change:
     return rows
 
 
+def _rejected(rejections: Mapping[str, Verdict]) -> dict[str, tuple[str, str]]:
+    return {label: (verdict.kind, verdict.id_label or "") for label, verdict in rejections.items()}
+
+
 def _reasons(run: Run, kind: Negatives) -> Mapping[str, tuple[str, str]]:
     """label -> (why the negatives of this kind lack it, the ID label of a rejection)."""
     if kind == "mined":  # as they are mined, so that a cleaned name is new to them
@@ -119,7 +140,7 @@ def _reasons(run: Run, kind: Negatives) -> Mapping[str, tuple[str, str]]:
     if kind not in ("refined", "judged"):
         return {}
     reasons = {negative.label: ("cleaned", "") for negative in run.initial_negatives}
-    reasons |= {label: (v.kind, v.id_label or "") for label, v in run.rejections.items()}
+    reasons |= _rejected(run.rejections)
     if kind == "refined":
         dropped = (override.negative for override in changes(run.overrides) if override.new == DROPPED)
         reasons |= dict.fromkeys(dropped, ("dropped by a person", ""))

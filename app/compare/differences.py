@@ -16,9 +16,7 @@ METRICS = {"auroc": "AUROC", "fpr95": "FPR@95"}
 
 def differences(sides: Sides, sets: Sets, table: pd.DataFrame, convention: Convention) -> list[Difference] | None:
     """The metrics' differences, for the scores' files as they are; None and a sign of waiting until they are there."""
-    names = sets.names
-    files = tuple(side.run.state(scores=names) for side in sides.both)
-    key = ("differences", files, *(side.score.column for side in sides.both), convention)
+    key = ("differences", *(side.state(scores=sets.names) for side in sides.both), convention)
     wanted = table[["image_set", "is_id", FIRST, SECOND]]
     return background.result(
         key, lambda: metric_differences(wanted, FIRST, SECOND, convention=convention), "Drawing the bootstrap samples"

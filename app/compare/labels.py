@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from negrefine_core.comparison import label_diff
+from negrefine_core.comparison import judged_diff, label_diff
 
 from ..shared.cached import cached_by
 from ..shared.review_link import review_column, review_url
@@ -40,7 +40,7 @@ def label_differences(view: CompareView, sides: Sides) -> None:
     if shown.empty:
         st.info("No label holds this text. Empty the search.")
         return
-    runs = {"removed": sides.second.run, "added": sides.first.run}  # the side that lacks it has the verdict
+    runs = {"removed": sides.second.log, "added": sides.first.log}  # the side that lacks it has the verdict
     st.dataframe(
         pd.DataFrame(
             {
@@ -86,10 +86,12 @@ def search(table: pd.DataFrame, view: CompareView) -> pd.DataFrame:
 
 
 def _state(sides: Sides) -> tuple[object, ...]:
-    return tuple((side.run.state(*FILES), side.score.column) for side in sides.both)
+    return tuple(side.state(*FILES) for side in sides.both)
 
 
 @cached_by(_state, max_entries=16, spinner="Comparing the labels")
 def _diff(sides: Sides) -> pd.DataFrame:
-    first, second = ((side.run, side.score.column) for side in sides.both)
-    return label_diff(first, second)
+    first, second = sides.both
+    if first.judged and second.judged:
+        return judged_diff(second.run, first.judged.decided, second.judged.decided)
+    return label_diff((first.run, first.score.column), (second.run, second.score.column))

@@ -1,6 +1,8 @@
 """Compare: two methods, runs or judges side by side: what differs in figures, in single images and in labels."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -22,7 +24,7 @@ from ..shared.view import bound, change, switch
 from ..shared.words import contamination, plain, plural, positive_class, some
 from .differences import METRICS, differences, headline, is_better, overall, statement
 from .experiment import experiment_table
-from .judges import judge_comparison
+from .judges import agreement, answers_that_differ, choose_judges, judged_sides
 from .labels import label_differences
 from .published import published_figures
 from .sides import (
@@ -52,7 +54,7 @@ def _draw(run: Run, view: CompareView) -> None:
     top = st.container()
     switch("What to compare", MODES, view, "compare")
     if view.compare == "judges":
-        judge_comparison(run, view)
+        _draw_judges(run, view, top)
         return
     if view.compare == "runs" and not other_runs(run):
         st.info("There is only this one run. Make a second one with other ID classes, another model or another judge.")
@@ -63,13 +65,32 @@ def _draw(run: Run, view: CompareView) -> None:
     sides = choose(run, view)
     _choose_sides(run, view, sides)
     _which_pictures(view, sides)
-    if sides.sets:
-        sample_line(run, sides.sets.names)
     published_figures(run)
     experiment_table(run, view)
+    _draw_sides(run, view, sides, top)
+
+
+def _draw_judges(run: Run, view: CompareView, top: DeltaGenerator) -> None:
+    pair = choose_judges(run, view)
+    found = agreement(run, pair) if pair else None
+    if pair is None or found is None:
+        return
+    answers = partial(answers_that_differ, run, view, pair, found)
+    sides = judged_sides(run, view, pair)
+    if sides is None:
+        answers()
+        return
+    _which_pictures(view, sides)
+    _draw_sides(run, view, sides, top, answers)
+
+
+def _draw_sides(
+    run: Run, view: CompareView, sides: Sides, top: DeltaGenerator, answers: Callable[[], None] | None = None
+) -> None:
+    """All that tells the sides apart; of two judges also the `answers` that do."""
     if sides.sets is None:
         _nothing_shared(run, view, sides)
-        label_differences(view, sides)
+        _below(run, view, sides, None, answers)
         return
     joined = join(sides, sides.sets, view)
     if joined.table.empty:
@@ -77,14 +98,14 @@ def _draw(run: Run, view: CompareView) -> None:
             f"Of “{plain(', '.join(sides.sets.names))}” the two runs have scored no picture in common, or none of one "
             "kind. Score the same folders with both."
         )
-        label_differences(view, sides)
+        _below(run, view, sides, None, answers)
         return
     _what_is_compared(sides, sides.sets, joined)
     if not sides.sets.alone:
         _metrics(view, sides, sides.sets, joined, top)
     _charts(sides, sides.sets, joined)
     _flip_tiles(view, sides, sides.sets, joined)
-    _below(run, view, sides, sides.sets, joined)
+    _below(run, view, sides, joined, answers)
 
 
 def _which_pictures(view: CompareView, sides: Sides) -> None:
@@ -92,6 +113,7 @@ def _which_pictures(view: CompareView, sides: Sides) -> None:
     if sides.sets is not None:
         both = is_comparable(second) if first is second else is_compared(first, second)
         switch_sets(view, both, shared_by_themselves(first, second), sides.sets.alone, page=1)
+        sample_line(second, sides.sets.names)
     if first is not second:
         _say_what_differs(first, second)
 
@@ -145,6 +167,8 @@ def _choose_sides(run: Run, view: CompareView, sides: Sides) -> None:
 
 
 def _nothing_shared(run: Run, view: CompareView, sides: Sides) -> None:
+    if view.compare == "judges" and run.scored_sets:
+        return  # the scores are being worked out, or it is said what they lack
     if JUDGED in (side.score.column for side in sides.both) and run.scored_sets:
         st.info("The scores before the overrides are not there yet. Score the images again to have both.")
         st.page_link(links.page("score"), label="Score again", icon=":material/play_circle:", query_params=view.query())
@@ -167,8 +191,15 @@ def _what_is_compared(sides: Sides, sets: Sets, joined: Joined) -> None:
             f"The pictures of **{_readable(sets.alone)}**, of which there is no truth to measure by: what differs is "
             "their order, and what each is taken for."
         )
+    if sides.second.judged:
+        text += (
+            " Each judge’s side is the NegRefine score with the negatives that it keeps, worked out now and without "
+            "overrides; what both keep stays in the same groups."
+        )
     if joined.missing:
-        text += f" {joined.missing:,} images that only one run has scored are left out."
+        is_one = sides.first.run is sides.second.run
+        why = "that can no longer be read" if is_one else "that only one run has scored"
+        text += f" {joined.missing:,} images {why} are left out."
     st.markdown(text)
 
 
@@ -323,13 +354,30 @@ def _chosen(view: CompareView, sets: Sets) -> str:
     return view.flip if view.flip in tiles else next(iter(tiles))
 
 
-def _below(run: Run, view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
+def _below(
+    run: Run, view: CompareView, sides: Sides, joined: Joined | None, answers: Callable[[], None] | None
+) -> None:
+    """What differs, one thing at a time: the pictures that a tile opens, the labels, and two judges' answers."""
+    offered = {"labels": "Negatives that differ"} | ({"answers": "Answers that differ"} if answers else {})
+    if sides.sets and joined:
+        chosen = _chosen(view, sides.sets)
+        words = (CROSSINGS if sides.sets.alone else FLIPS)[chosen][0].lower()
+        offered = {"pictures": f"Pictures: {words}"} | offered
+    shown = view.differ if view.differ in offered else next(iter(offered))
+    if len(offered) > 1:
+        switch("Below", offered, view, "differ", shown)
+    if shown == "labels":
+        label_differences(view, sides)
+    elif shown == "answers" and answers:
+        answers()
+    elif sides.sets and joined:
+        _pictures(run, view, sides, sides.sets, joined)
+
+
+def _pictures(run: Run, view: CompareView, sides: Sides, sets: Sets, joined: Joined) -> None:
+    """The pictures of the tile that is down."""
     chosen = _chosen(view, sets)
     words = (CROSSINGS if sets.alone else FLIPS)[chosen][0].lower()
-    switch("Below", {"pictures": f"Pictures: {words}", "labels": "Negatives that differ"}, view, "differ")
-    if view.differ == "labels":
-        label_differences(view, sides)
-        return
     places, table = joined.decimals, joined.table
     before, after = (table[side].rank(ascending=False, method="min").astype(int) for side in (FIRST, SECOND))
     table = table.assign(before=before, after=after)

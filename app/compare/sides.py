@@ -1,11 +1,15 @@
-"""The two sides of a comparison: which runs and scores they are, and their images joined."""
+"""The two sides of a comparison: which runs, scores or judges they are, and their images joined."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from negrefine_core.comparison import crossings, flips
 from negrefine_core.errors import NegRefineError
+from negrefine_core.judges.decided import Decided
 from negrefine_core.methods import JUDGED, Method, offered
 from negrefine_core.operating_point import outcomes
 from negrefine_core.runs import Role, Run
@@ -21,10 +25,40 @@ FIRST, SECOND = "first", "second"
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A judge in place of the run's own: what it decides, the run whose log says so, and what tells both from before.
+    `scores` (B,) are those of each scored set's images, once they are worked out; NaN where one has no feature."""
+
+    decided: Decided
+    log: Run
+    state: tuple[Any, ...]
+    scores: Mapping[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
 class Side:
+    """A score of the run's images, as it is stored or, where a judge is compared, as it is with its negatives."""
+
     run: Run
     score: Method
     name: str
+    judged: Judged | None = None
+
+    @property
+    def log(self) -> Run:
+        """The run whose verdicts say why a label is not among the negatives."""
+        return self.judged.log if self.judged else self.run
+
+    def state(self, *files: str, scores: tuple[str, ...] = ()) -> tuple[Any, ...]:
+        """A key for what is worked out from the side's files and the scores of these image sets."""
+        return self.run.state(*files, scores=scores), self.score.column, self.judged and self.judged.state
+
+    def scored(self, table: pd.DataFrame, *image_sets: str) -> pd.DataFrame:
+        """A table of all images of these sets, one after the other, with the side's score in its column."""
+        if self.judged is None or self.judged.scores is None:
+            return table
+        values = np.concatenate([self.judged.scores[name] for name in image_sets])  # (B,)
+        return table.assign(**{self.score.column: values})
 
 
 @dataclass(frozen=True)
@@ -132,7 +166,7 @@ def _scored(side: Side, sets: Sets | None) -> bool:
 class Joined:
     """The images that both sides have scored: the second run's columns, `image_set`, the scores `first` and `second`,
     `flip` and, of sets that are compared, `is_id`; `at` are each side's own thresholds, and `missing` counts the images
-    of only one side."""
+    that one side has no score of, or both."""
 
     table: pd.DataFrame
     at: tuple[Threshold, Threshold]
@@ -151,10 +185,11 @@ class Joined:
 def join(sides: Sides, sets: Sets, view: CompareView) -> Joined:
     parts, missing = [], 0
     for name in sets.names:
-        theirs, ours = (scores(side.run, name) for side in sides.both)
+        theirs, ours = (side.scored(scores(side.run, name), name) for side in sides.both)
         other = pd.DataFrame({"path": theirs["path"], FIRST: theirs[sides.first.score.column]})
-        both = ours.assign(**{SECOND: ours[sides.second.score.column]}).merge(other, on="path")
-        missing += len(ours) + len(theirs) - 2 * len(both)
+        there = ours.assign(**{SECOND: ours[sides.second.score.column]}).merge(other, on="path")
+        both = there.dropna(subset=[FIRST, SECOND])
+        missing += len(ours) + len(theirs) - len(there) - len(both)
         both = both.assign(image_set=name)
         parts.append(both if sets.alone else both.assign(is_id=name == sets.id))
     table = pd.concat(parts, ignore_index=True)
@@ -181,6 +216,6 @@ def _threshold(view: CompareView, table: pd.DataFrame, side: Side, sets: Sets, c
         return Threshold(threshold(view, table, score, column), rule_words(view, score))
     own = choose_sets(side.run, replace(view, alone=""))
     known = known_images(side.run, own)
-    if known is not None and score not in known:
-        known = None
+    if known is not None:
+        known = side.scored(known, own.id, *own.ood).dropna(subset=[score]) if score in known else None
     return threshold_alone(view, table, score, known, own.id, column)

@@ -25,7 +25,7 @@ CROSSINGS = {
 class CompareView(View):
     """`first` and `second` are the scores compared, `other` the first side's run, `judge` and `other_judge` the judges.
 
-    `flip` says which images are shown and `differ` what of both sides; `find` searches the labels that differ.
+    `flip` says which images are shown and `differ` what of both sides; `find` searches what differs in words.
     """
 
     compare: str = choice(*MODES)
@@ -35,5 +35,5 @@ class CompareView(View):
     judge: str = ""
     other_judge: str = ""
     flip: str = choice(*FLIPS, *CROSSINGS)
-    differ: str = choice("pictures", "labels")
+    differ: str = choice("pictures", "labels", "answers")
     find: str = ""

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from ..decisions import DROPPED, KEPT, in_force
 from ..errors import NegRefineError
-from ..judge import PUBLISHED, JudgeIdentity, Question
+from ..judge import JudgeIdentity, Question
 from ..metrics import Figure as Figure
 from ..metrics import Interval, cohen_kappa, interval
-from ..negfilter import N_NEAREST, question_chains
+from ..negfilter import question_chains
 from ..overrides import read_decisions
-from ..records import Negative, Subject, Verdict
+from ..records import Negative, Verdict
 from ..run_files.doubts import Doubts
 from ..runs import Run
+from .decided import chains_of, decided_by
+from .decided import needs_model as needs_model
 from .doubts import by_judge
 from .estimate import MESSAGE_TOKENS, REPLY_TOKENS, tokens
 
@@ -85,11 +87,6 @@ def draw_sample(run: Run, doubts: Doubts, size: int = MIN_DECIDED, seed: int = 0
     drawn = np.random.default_rng(seed).permutation(len(rest))[: size - len(chosen)]
     wanted = {*chosen, *(rest[place] for place in drawn)}
     return [label for label in open_labels if label in wanted]
-
-
-def needs_model(run: Run) -> bool:
-    """Whether the questions are found by the run's model: those of a published run are the ones of its log."""
-    return run.judge != PUBLISHED
 
 
 def trial_chains(run: Run, labels: Collection[str], encoder: "Encoder | None") -> list[list[Question]]:
@@ -195,14 +192,10 @@ def _rank(trial: Trial) -> tuple[bool, float, float]:
 
 
 def _trial(run: Run, standard: Standard, judge: str, log: Sequence[Verdict]) -> Trial:
-    chains = {label: list(chain.values()) for label, chain in _chains_of(log, judge).items()}
-    wanted = _lengths(run, standard.decided, log)
-    decisions = {
-        label: DROPPED if any(verdict.answer == "yes" for verdict in chain) else KEPT
-        for label, chain in chains.items()
-        if any(verdict.answer == "yes" for verdict in chain) or len(chain) >= wanted[label]
-    }
-    labels = [label for label in standard.decided if label in decisions]
+    chains, own = chains_of(log, judge), decided_by(run, judge, log, standard.decided)
+    lacking = set(own.lacking)
+    labels = [label for label in standard.decided if label not in lacking]
+    decisions = {label: DROPPED if label in own.rejections else KEPT for label in labels}
     people = np.array([standard.decided[label] == DROPPED for label in labels], dtype=bool)
     rejects = np.array([decisions[label] == DROPPED for label in labels], dtype=bool)
     figures = _figures(people, rejects)
@@ -224,44 +217,28 @@ def _trial(run: Run, standard: Standard, judge: str, log: Sequence[Verdict]) -> 
         sent_tokens=sum(_sent(verdict) for verdict in replies),
         received_tokens=sum(verdict.completion_tokens or REPLY_TOKENS for verdict in replies),
         disagreements=tuple(
-            Disagreement(label, standard.decided[label], decisions[label], _deciding(chains[label]))
+            Disagreement(
+                label,
+                standard.decided[label],
+                decisions[label],
+                own.rejections.get(label) or list(chains[label].values())[-1],
+            )
             for label in labels
             if decisions[label] != standard.decided[label]
         ),
     )
 
 
-def _chains_of(log: Iterable[Verdict], judge: str) -> dict[str, dict[Subject, Verdict]]:
-    """The judge's last answer to each question, by label."""
-    chains: dict[str, dict[Subject, Verdict]] = {}
-    for verdict in log:
-        if verdict.judge == judge:
-            chains.setdefault(verdict.negative, {})[verdict.subject] = verdict
-    return chains
-
-
-def _lengths(run: Run, labels: Iterable[str], log: Iterable[Verdict]) -> dict[str, int]:
-    """After how many answers without a yes each label is kept."""
-    if needs_model(run):
-        return dict.fromkeys(labels, 1 + min(N_NEAREST, len(run.id_labels)))
-    logged = _chains_of(log, run.judge)
-    return {label: max(1, len(logged.get(label, ()))) for label in labels}
-
-
 def _replies(log: Iterable[Verdict], judge: str) -> list[Verdict]:
     """The answers of who is asked: the judge itself, or a panel's members on what the panel was asked."""
     members = JudgeIdentity.parse(judge).members or (judge,)
-    asked = {subject for chain in _chains_of(log, judge).values() for subject in chain}
+    asked = {subject for chain in chains_of(log, judge).values() for subject in chain}
     found = {(v.judge, v.subject): v for v in log if v.judge in members and v.kind != "same"}
     return [verdict for (_, subject), verdict in found.items() if subject in asked]
 
 
 def _sent(verdict: Verdict) -> int:
     return verdict.prompt_tokens or (MESSAGE_TOKENS + tokens(verdict.prompt))
-
-
-def _deciding(chain: Sequence[Verdict]) -> Verdict:
-    return next((verdict for verdict in chain if verdict.answer == "yes"), chain[-1])
 
 
 def _figures(people: NDArray[np.bool_], rejects: NDArray[np.bool_], seed: int = 0) -> dict[str, Figure]:

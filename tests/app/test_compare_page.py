@@ -7,15 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from negrefine_app.compare.judges import judged_scores
+from negrefine_app.shared import features
 from streamlit.testing.v1 import AppTest
+from torch import Tensor
+from torch.nn import functional
 
 from negrefine_core import overrides, paths, pipeline
 from negrefine_core.benchmarks.experiments import experiment
+from negrefine_core.judges.decided import Decided, decided_in
+from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.metrics import fpr_at_recall, ood_metrics
+from negrefine_core.negfilter import NegFilter
 from negrefine_core.records import Negative
 from negrefine_core.runs import Run, Settings
 from tests.support.app_driver import at, query, settled, texts
-from tests.support.runs import drawn_scores, refined, write_run
+from tests.support.runs import answered_whole, drawn_scores, refined, write_run
+from tests.support.words import Words
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -138,6 +147,76 @@ def test_two_judges_agree_where_they_do_and_their_disagreements_are_listed(runs:
     assert table[["Negative", "ID class", "wordnet", "second"]].to_numpy().tolist() == [
         ["bpoodleb", "*dog*", "Yes", "No"]
     ]
+    assert "second has not decided on 4 of this run’s 5 negatives" in shown
+
+
+def test_the_negatives_that_only_one_of_two_judges_keeps_name_the_others_verdict(runs: tuple[Run, Run]) -> None:
+    run = Run.create("two-judges", Settings(), ["cat", "*dog*"])
+    run.write_initial_negatives([Negative(x, "noun", 0.1) for x in ("paris", "<b>poodle</b>", "rust", "mud")])
+    answered_whole(run, "llm", {"paris": None, "bpoodleb": "*dog*"})
+    answered_whole(run, "second", {"paris": None, "rust": "cat"})
+    run.update_info(judge="llm")
+    run.write_negatives(overrides.final_negatives(run))
+    app = compared(run="two-judges", compare="judges", other_judge="second")
+    assert "From llm to second: **1** removed (1 subcategory), **1** added (1 subcategory)." in texts(app)
+    table = app.dataframe[0].value.set_index("Negative")
+    assert table.loc["rust", ["Change", "Why", "ID class"]].tolist() == ["removed", "subcategory", "cat"]
+    assert table.loc["bpoodleb", ["Change", "Why", "ID class"]].tolist() == ["added", "subcategory", "*dog*"]
+    assert table.loc["rust", "Review"].startswith("review?run=two-judges")
+    answers = compared(run="two-judges", compare="judges", other_judge="second", differ="answers")
+    assert sorted(answers.dataframe[0].value["Negative"]) == ["bpoodleb", "rust"]
+
+
+@pytest.fixture
+def pictured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Run, Tensor]]:
+    """A run judged by "llm", whose pictures look like ID classes or negatives to a made-up model; their features."""
+    words = ["poodle", "terrier", "oslo", "paris", "rust", "mud", "sky", "granite", "velvet", "lamp", "soap", "rope"]
+    run = Run.create("pictured", Settings(), ["cat", "dog", "fox", "owl", "bee"])
+    run.update_info(model={"name": "words", "fingerprint": "words", "precision": "float32"})
+    run.write_initial_negatives([Negative(word, "noun", 0.1) for word in words])
+    answered_whole(run, "llm", {"oslo": None, "rust": "cat", "lamp": "dog"})
+    run.update_info(judge="llm")
+    run.write_negatives(overrides.final_negatives(run))
+    shown = {"animals": run.id_labels, "food": words}
+    pictures = {}
+    for name, labels in shown.items():
+        files = [f"{i}.png" for i in range(30)]
+        run.write_scores(name, tmp_path / name, drawn_scores(files, 1.5, 0))
+        run.set_role(name, "ID" if name == "animals" else "OOD")
+        near = Words().encode_texts([labels[i % len(labels)] for i in range(30)])
+        found = functional.normalize(near + Words().encode_texts([f"{name} {i}" for i in range(30)]), dim=1)
+        pictures[name] = features.ImageFeatures(name, tuple(files), np.arange(30), 30, found)
+    monkeypatch.setattr(features, "encoder", lambda run: Words())
+    monkeypatch.setattr(features, "image_features", lambda run, name: pictures[name])
+    yield run, torch.cat([pictures[name].features for name in shown])
+    shutil.rmtree(run.folder)
+
+
+def test_two_judges_scores_are_those_of_a_detector_with_what_each_keeps(
+    pictured: tuple[Run, Tensor],
+) -> None:
+    run, images = pictured
+    asked = NegFilter(WordNetJudge(), Words()).run(run.initial_negatives, run.id_labels)
+    assert {verdict.negative for verdict in asked.rejected} == {"poodle", "terrier", "oslo"}
+    decided = decided_in(run, "llm", run), Decided({verdict.negative: verdict for verdict in asked.rejected})
+    for kept, found in zip((run.negatives, asked.kept), judged_scores(run, decided), strict=True):
+        plain = pipeline.detector(run, Words(), kept).score_features(images)["negrefine"]  # type: ignore[arg-type]
+        assert np.concatenate([found["animals"], found["food"]]) == pytest.approx(plain.to_numpy(), abs=5e-6)
+    for name in ("animals", "food"):
+        known = {column: each[name] for column, each in zip(("mcm", "csp"), judged_scores(run, decided), strict=True)}
+        run.write_scores(name, run.image_root(name), run.scores(name).assign(**known))
+    app = compared(run="pictured", compare="judges", judge="llm", other_judge="wordnet")
+    assert not app.error
+    counts = flipped(run, "mcm", "csp")
+    assert counts["fixed"] + counts["broken"] > 0, "or this tests little"
+    for code, count in counts.items():
+        assert f"**{count}**" in app.button(key=f"flip_{code}").label
+    auroc = [ood_metrics(run.scores("animals")[c], run.scores("food")[c]).auroc for c in ("mcm", "csp")]
+    row = app.dataframe[0].value.set_index("Metric").loc["AUROC"]
+    assert row[["llm", "wordnet"]].tolist() == pytest.approx([100 * each for each in auroc])
+    labels = compared(run="pictured", compare="judges", judge="llm", other_judge="wordnet", differ="labels")
+    changes = labels.dataframe[1].value.set_index("Negative")["Change"].to_dict()
+    assert changes == {"poodle": "removed", "terrier": "removed", "rust": "added", "lamp": "added"}
 
 
 def test_a_run_without_images_still_compares_its_labels_and_shows_its_published_figures(tmp_path: Path) -> None:

@@ -1,12 +1,9 @@
 """The effect of one verdict equals naive rescoring with the same groups."""
 
-import zlib
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from negrefine_core import scoring
@@ -16,6 +13,7 @@ from negrefine_core.effects import Effects
 from negrefine_core.errors import NegRefineError
 from negrefine_core.labels import ADJECTIVE_TEMPLATES, NOUN_TEMPLATES
 from negrefine_core.mining import Negative
+from tests.support.words import Words
 
 IDS = ["red fox", "oak", "ship", "violin", "bridge", "teapot", "owl"]
 NOUNS = [f"{a} {b}" for a in ("stone", "cloud", "river", "paper") for b in ("wheel", "song", "field", "glass", "moon")]
@@ -209,23 +207,6 @@ def test_a_set_with_a_label_that_is_kept_is_refused(cached: CachedEncoder) -> No
     with pytest.raises(NegRefineError, match="'stone wheel' is among the negatives already"):
         Effects(scorer, images(scorer, 3)).restore_all({"x": [Negative("stone wheel", "noun", 0.1)]})
     assert Effects(scorer, images(scorer, 3)).restore_all({}) == {}
-
-
-class Words:
-    """An encoder of made-up features, the same for the same text."""
-
-    name, dim, fingerprint = "words", 64, "words"
-
-    def encode_texts(self, texts: Sequence[str]) -> Tensor:
-        drawn = [np.random.default_rng(zlib.crc32(text.encode())).standard_normal(self.dim) for text in texts]
-        features = torch.from_numpy(np.array(drawn, dtype=np.float32).reshape(-1, self.dim))
-        return torch.nn.functional.normalize(features, dim=1)
-
-    def encode_labels(self, labels: Sequence[str], templates: Sequence[str], progress: object = None) -> Tensor:
-        return self.encode_texts(labels)
-
-    def encode_images(self, images: Sequence[Image.Image]) -> Tensor:
-        return torch.empty(len(images), self.dim)
 
 
 def nouns(first: int, after: int) -> list[Negative]:

@@ -73,6 +73,18 @@ def refined(run: Run) -> Run:
     return run
 
 
+def answered_whole(run: Run, judge: str, rejected: dict[str, str | None]) -> None:
+    """A judge's answers about every negative, to the first yes: proper nouns (None), and what is below an ID class."""
+    with run.verdict_log() as log:
+        for label in (negative.label for negative in run.reviewable):
+            for id_label in (None, *run.id_labels):
+                kind: Kind = "subcategory" if id_label else "proper noun"
+                is_yes = label in rejected and rejected[label] == id_label
+                log.append(_answered(label, kind, id_label, "yes" if is_yes else "no", judge))
+                if is_yes:
+                    break
+
+
 def _answered(negative: str, kind: Kind, id_label: str | None, answer: Answer, judge: str) -> Verdict:
     prompt = f"{negative}: {kind} {id_label or ''}"
     return Verdict(negative, kind, id_label, 0.5, prompt, answer.title(), answer, judge, "", 0.0)
