@@ -33,7 +33,7 @@ from .labels import (
     SKETCH_TEMPLATES,
 )
 from .methods import Negatives
-from .metrics import Measured
+from .metrics import Convention, Measured
 from .mining import Negative
 from .negfilter import Filtered, NegFilter, OnWait, Verdict, judge_chains
 from .overrides import judged_negatives, write_final_negatives
@@ -372,10 +372,31 @@ def _tables(pieces: Iterable[Scored], skipped: list[tuple[str, str]]) -> Iterato
         yield piece.table
 
 
+_CONVENTIONS: Mapping[Convention, str] = {
+    "id-positive": "ID is the positive class; higher score = more ID",
+    "ood-positive": "OOD is the positive class of FPR@95; higher score = more ID",
+    "pytorch-ood": "as pytorch-ood measures, OOD is the positive class of FPR@95; higher score = more ID",
+}
+
+
 def evaluate(
     run: Run, id_set: str, ood_sets: Sequence[str], n_bootstrap: int = 1000, report: Report = silent
 ) -> Metrics:
     """Scores -> `metrics.json`: each method's metrics on each OOD set and their average, with bootstrap intervals."""
+    written = measure(run, id_set, ood_sets, "id-positive", n_bootstrap, report)
+    run.write_metrics(written)
+    return written
+
+
+def measure(
+    run: Run,
+    id_set: str,
+    ood_sets: Sequence[str],
+    convention: Convention,
+    n_bootstrap: int = 1000,
+    report: Report = silent,
+) -> Metrics:
+    """The same by any convention, and written nowhere: what reads `metrics.json` takes ID for the positive class."""
     if not ood_sets:
         raise NegRefineError("metrics need at least one OOD image set beside the ID set")
     names = (id_set, *ood_sets)
@@ -384,9 +405,9 @@ def evaluate(
     tables = {name: run.scores(name, columns) for name in names}
     parts = [table.assign(image_set=name, is_id=name == id_set) for name, table in tables.items()]
     with report("Computing the metrics") as progress:
-        found = metrics.evaluate(pd.concat(parts), columns, n_bootstrap=n_bootstrap, progress=progress)
-    written: Metrics = {
-        "convention": "ID is the positive class; higher score = more ID",
+        found = metrics.evaluate(pd.concat(parts), columns, convention, n_bootstrap, progress)
+    return {
+        "convention": _CONVENTIONS[convention],
         "id_set": id_set,
         "images": {name: len(table) for name, table in tables.items()},
         "scores": {name: info.check for name in tables if (info := run.scores_info(name))},
@@ -394,8 +415,6 @@ def evaluate(
             row.name: {each.ood_set: _figures(each) for each in found if each.column == row.column} for row in rows
         },
     }
-    run.write_metrics(written)
-    return written
 
 
 def _figures(measured: Measured) -> Figures:

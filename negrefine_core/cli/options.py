@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from itertools import count
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # they import torch and pandas, which take seconds: `--help` 
     from ..judge import Judge
     from ..judges.cache import CachedJudge
     from ..judges.trial import Standard
+    from ..metrics import Convention
     from ..progress import Progress
     from ..runs import Run, Settings
 
@@ -64,7 +65,24 @@ Prices = Annotated[
     str | None,
     typer.Option(help="Prices of a million tokens of questions and of replies, as 0.15,0.60, for the estimate."),
 ]
+ConventionName = Annotated[
+    str,
+    typer.Option("--convention", help="Positive class of the metrics: id (the paper), ood, both, or pytorch-ood."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before questions are sent, or many overrides made.")]
+
+CONVENTIONS: Mapping[str, tuple["Convention", ...]] = {
+    "id": ("id-positive",),
+    "ood": ("ood-positive",),
+    "both": ("id-positive", "ood-positive"),
+    "pytorch-ood": ("pytorch-ood",),
+}
+
+
+def conventions(name: str) -> Sequence["Convention"]:
+    if name not in CONVENTIONS:
+        raise NegRefineError(f"--convention takes {', '.join(CONVENTIONS)}, not {name!r}")
+    return CONVENTIONS[name]
 
 
 def run_encoder(settings: "Settings", id_labels: Sequence[str], device: str) -> "CachedEncoder":

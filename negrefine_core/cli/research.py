@@ -1,10 +1,9 @@
 """The commands for researchers: image sets, the paper's experiments, ablation, export, and speed."""
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,6 +13,7 @@ from ..hyperparameters import FRACTION, IN_FLIGHT, SEEDS, WORKERS
 from . import tables
 from .options import (
     BaseUrl,
+    ConventionName,
     Device,
     Fraction,
     InFlight,
@@ -28,6 +28,7 @@ from .options import (
     Yes,
     bars_of,
     confirm_questions,
+    conventions,
     keeps,
     print_contaminated,
     print_notes,
@@ -35,23 +36,10 @@ from .options import (
     run_encoder,
 )
 
-if TYPE_CHECKING:
-    from ..metrics import Convention
-
 commands = typer.Typer()
 
 ROOT = paths.DATA / "datasets"
-CONVENTIONS: Mapping[str, tuple["Convention", ...]] = {
-    "id": ("id-positive",),
-    "ood": ("ood-positive",),
-    "both": ("id-positive", "ood-positive"),
-    "pytorch-ood": ("pytorch-ood",),
-}
 Root = Annotated[Path, typer.Option(help="The folder that holds the image sets.")]
-ConventionName = Annotated[
-    str,
-    typer.Option("--convention", help="Positive class of the metrics: id (the paper), ood, both, or pytorch-ood."),
-]
 
 
 @commands.command(epilog="Example: negrefine datasets /data/datasets")
@@ -132,7 +120,7 @@ def benchmark(
 
     entry = experiment(name)
     chosen = steps.chosen_methods(methods)
-    positives = _conventions(convention)
+    positives = conventions(convention)
     found = [find(image_set, root) for image_set in entry.image_sets]
     notes = steps.check_complete(found)
     print_notes(notes)
@@ -181,7 +169,7 @@ def ablation(
 
     current = Run.open(name)
     inside = current.known_id_set(id_set)
-    positives = _conventions(convention)
+    positives = conventions(convention)
     outside = current.known_ood_sets(inside, ood or ())
     encoder = run_encoder(current.settings, current.id_labels, device)
     variants, scores = steps.scores(current, encoder, [inside, *outside], progress_bar)
@@ -327,9 +315,3 @@ def _list_experiments() -> None:
     for entry in experiments():
         shown.add_row(entry.name, entry.title, entry.id, ", ".join(entry.image_sets[1:]))
     tables.show(shown)
-
-
-def _conventions(name: str) -> Sequence["Convention"]:
-    if name not in CONVENTIONS:
-        raise NegRefineError(f"--convention takes {', '.join(CONVENTIONS)}, not {name!r}")
-    return CONVENTIONS[name]

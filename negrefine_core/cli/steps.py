@@ -13,6 +13,7 @@ from ..hyperparameters import ALPHA, FRACTION, IN_FLIGHT, WORKERS
 from . import tables
 from .options import (
     BaseUrl,
+    ConventionName,
     Device,
     Fraction,
     InFlight,
@@ -28,6 +29,7 @@ from .options import (
     Workers,
     Yes,
     confirm_questions,
+    conventions,
     keeps,
     numbered_bars,
     print_beside_bar,
@@ -274,12 +276,17 @@ def evaluate(
     name: Name,
     id_set: Annotated[str, typer.Option("--id", help="The scored image set that is ID. Default: the run's.")] = "",
     ood: Annotated[list[str] | None, typer.Option(help="A scored image set that is OOD. Default: the run's.")] = None,
+    convention: ConventionName = "id",
 ) -> None:
-    """Compare a run's scored image sets: AUROC, FPR@95, AUPR-in, AUPR-out."""
+    """Compare a run's scored image sets: AUROC, FPR@95, AUPR-in, AUPR-out.
+
+    The run's metrics.json is always the paper's: with ID as the positive class.
+    """
     from .. import pipeline
     from ..runs import Run
 
     current = Run.open(name)
+    wanted = conventions(convention)
     inside = current.known_id_set(id_set)
     outside = current.known_ood_sets(inside, ood or ())
     said: list[tuple[str, Role]] = [(image_set, "OOD") for image_set in ood or ()]
@@ -287,7 +294,10 @@ def evaluate(
     for image_set, shows in said:
         current.check_scored(image_set)
         current.set_role(image_set, shows)
-    _print_metrics(pipeline.evaluate(current, inside, outside, report=progress_bar))
+    papers = pipeline.evaluate(current, inside, outside, report=progress_bar)
+    for each in wanted:
+        is_papers = each == "id-positive"
+        _print_metrics(papers if is_papers else pipeline.measure(current, inside, outside, each, report=progress_bar))
 
 
 def _role(text: str) -> "Role":

@@ -16,6 +16,7 @@ import pytest
 
 from negrefine_core import cli, lexicon, paths
 from negrefine_core.lexicon import bundled_first_lemmas
+from negrefine_core.metrics import ood_metrics
 from negrefine_core.runs import Run
 from tests.support.pictures import write_pictures
 from tests.support.project import ROOT
@@ -78,6 +79,23 @@ def test_a_set_that_holds_images_of_id_classes_is_said_beside_its_figures(comman
     assert (code, "sun (" in out) == (0, True), err
     notes = [line for line in err.splitlines() if line.startswith("Note: ")]
     assert notes == ["Note: sun holds images of ImageNet classes: where these are the ID classes, its figures say less"]
+
+
+def test_figures_are_printed_by_another_convention_and_kept_by_the_papers(command, tmp_path: Path) -> None:
+    run = write_run("conventions", paths.RUNS, tmp_path)
+    code, out, err = command("evaluate", "--name", run.name, "--convention", "both")
+    assert code == 0, err
+    papers, other = out.split("In percent; ")[1:]
+    assert "ID is the positive class;" in papers
+    assert "OOD is the positive class of FPR@95;" in other
+    kept = run.metrics["methods"]["NegRefine"]["food"]["fpr95"]
+    inside, outside = (run.scores(name)["negrefine"] for name in ("animals", "food"))
+    turned = ood_metrics(inside, outside, "ood-positive").fpr95
+    assert kept == ood_metrics(inside, outside).fpr95 != turned
+    for table, fpr95 in ((papers, kept), (other, turned)):
+        assert re.search(rf"food \(30\) +NegRefine .* {100 * fpr95:.2f} ", table)
+    code, _, err = command("evaluate", "--name", run.name, "--convention", "odd")
+    assert (code, "--convention takes id, ood, both, pytorch-ood, not 'odd'" in err) == (1, True)
 
 
 @pytest.mark.slow
