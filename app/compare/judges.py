@@ -119,6 +119,11 @@ def judged_sides(run: Run, view: CompareView, pair: Judges) -> Sides | None:
         return None
     if decided is None or not _is_whole(run, view, pair, decided):
         return None
+    if not needs_model(run):
+        st.caption(
+            "The questions are those of the published log, which end with the yes of "
+            f"{plain(run.judge_name(run.judge))}: who says no to it keeps the label."
+        )
     scores = _scores(run, pair, decided) if run.scored_sets else None
     made = []
     for place, log in enumerate((run, pair.other)):

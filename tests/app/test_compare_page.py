@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from negrefine_core import overrides, paths, pipeline
 from negrefine_core.benchmarks.experiments import experiment
+from negrefine_core.comparison import judged_diff
 from negrefine_core.judges.decided import Decided, decided_in
 from negrefine_core.judges.wordnet import WordNetJudge
 from negrefine_core.metrics import fpr_at_recall, ood_metrics
@@ -214,8 +215,7 @@ def test_two_judges_scores_are_those_of_a_detector_with_what_each_keeps(
     auroc = [ood_metrics(run.scores("animals")[c], run.scores("food")[c]).auroc for c in ("mcm", "csp")]
     row = app.dataframe[0].value.set_index("Metric").loc["AUROC"]
     assert row[["llm", "wordnet"]].tolist() == pytest.approx([100 * each for each in auroc])
-    labels = compared(run="pictured", compare="judges", judge="llm", other_judge="wordnet", differ="labels")
-    changes = labels.dataframe[1].value.set_index("Negative")["Change"].to_dict()
+    changes = judged_diff(run, *decided).set_index("label")["change"].to_dict()
     assert changes == {"poodle": "removed", "terrier": "removed", "rust": "added", "lamp": "added"}
 
 
