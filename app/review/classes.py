@@ -1,7 +1,8 @@
 """Review by class: what all rejections for one ID class did, a row a class, and one for the proper nouns."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,15 +21,15 @@ from negrefine_core.runs import Run
 from ..shared import background, errors, features, links
 from ..shared.errors import told
 from ..shared.gallery import image_gallery
-from ..shared.known_sets import ask_for_known_sets
+from ..shared.known_sets import need_known_sets
 from ..shared.operating_point import threshold
 from ..shared.reviewer import reviewer
-from ..shared.scored_images import ScoredImages, is_comparable
+from ..shared.scored_images import ScoredImages
 from ..shared.view import bound, change
 from ..shared.words import plain, plural
 from .actions import at_once, numbers, own_lines
 from .bulk import written_at_once
-from .effect import Change
+from .effect import NEED_BOTH, Change, farthest_first, pictures_by_set, scored_images
 from .figures import PREVIEW, crossings, figures_table, shown_change, thresholds
 from .queue import Queue
 from .view import ALL_LABELS, CROSSED, PROPER_NOUNS, ReviewView
@@ -37,6 +38,8 @@ T = TypeVar("T")
 
 ACTED = "review_row"  # the `Acted` of this session's last decision on a whole row
 AUROC, FPR95, FLIPS = "Δ AUROC, points", "Δ FPR@95, points", "Images that flip"
+ATTRACTED = "Images they would attract"
+COLUMNS = ("Rejected", ATTRACTED, AUROC, FPR95, FLIPS, "Doubtful", "Restored", "Reviewed")
 EFFECT = "effect"  # what is sorted by
 NAMED = {"in": "let in", "lost": "lost", "caught": "caught", "won": "won back"}  # of one image
 ABOUT = (
@@ -46,7 +49,8 @@ ABOUT = (
 HELP = (
     "What restoring all labels of a row that are dropped now would change: **Δ AUROC** (below zero: it is good that "
     "they are out) and **Δ FPR@95** (above zero: it is good that they are out), in percentage points, and the **images "
-    f"that flip** at the threshold. {ABOUT} The restored ones are dealt out to the groups, averaged over all turns. On "
+    f"that flip** at the threshold. {ABOUT} The restored ones are dealt out to the groups, averaged over all turns. "
+    "The class that is looked at has its changes below with their 95% intervals. On "
     "the run’s ID images against the OOD sets that are chosen in Explore; NegRefine score, ID is the positive class."
 )
 
@@ -73,8 +77,8 @@ def by_class(run: Run, view: ReviewView, queue: Queue) -> None:
     rows = _counts(rejected)
     images = _images(run, view)
     figures = _figures(run, view, images, rejected[rejected["decision"] == DROPPED]) if images else None
-    if figures is not None:
-        rows = rows.join(figures).fillna(0.0).astype({FLIPS: int})  # where nothing is dropped, nothing would change
+    if figures is not None:  # where nothing is dropped, nothing would change
+        rows = rows.join(figures).fillna(0.0).astype({name: int for name in (FLIPS, ATTRACTED) if name in figures})
     rows = rows.sort_values([name for name in (EFFECT, FLIPS, "Rejected") if name in rows], ascending=False)
     _table(view, rows)
     chosen = view.row if view.row in rows.index else str(rows.index[0])
@@ -101,22 +105,19 @@ def _name(row: str) -> str:
 # --- what the rejections did ------------------------------------------------------------------------------------------
 
 
-def _images(run: Run, view: ReviewView) -> ScoredImages | None:
+def _images(run: Run, view: ReviewView) -> list[ScoredImages] | None:
     """The images that effects are measured on; None and a sign of what is missing or under way."""
     if not run.scored_sets:
         st.caption("This run has no scored images, so there are counts alone: what the rejections did cannot be shown.")
-        return None
-    if not is_comparable(run):
-        ask_for_known_sets(run, view, "What rejections did is measured by AUROC and FPR@95.")
         return None
     try:
         there = features.checked(run, "Loading the model: a few seconds, once")
         if there is None:
             return None
         if not there and not features.ready(run):
-            features.offer(run, "what each class’s rejections do to AUROC and FPR@95, and which images flip")
+            features.offer(run, "what each class’s rejections did, and to which images")
             return None
-        return ScoredImages.of(run, replace(view, alone=""))
+        return scored_images(run, view)
     except NegRefineError as error:
         errors.show(error, "info")
         return None
@@ -130,15 +131,18 @@ def _state(run: Run) -> Hashable:
     return run.state("negatives.csv", "verdicts.jsonl", "overrides.jsonl", scores=run.scored_sets)
 
 
-def _figures(run: Run, view: ReviewView, images: ScoredImages, dropped: pd.DataFrame) -> pd.DataFrame | None:
-    """By row what restoring it would change, in points and in images that flip; None until it is known."""
+def _figures(run: Run, view: ReviewView, images: Sequence[ScoredImages], dropped: pd.DataFrame) -> pd.DataFrame | None:
+    """By row what restoring it would change, in points and in images that flip, or how many images it would attract
+    where there is no ID set or no OOD set; None until it is known."""
     row_of = dict(zip(dropped["label"], dropped["row"], strict=True))
     sets: dict[str, list[Negative]] = {row: [] for row in sorted(set(row_of.values()))}
     for negative in run.reviewable:  # the run's order deals them out
         if negative.label in row_of:
             sets[row_of[negative.label]].append(negative)
-    key = ("by class", _state(run), images.sets, view.score, view.threshold)  # what each set shows may be said anew
-    return _worked_out(key, lambda: _measured(run, view, images, sets), "Working out what each class’s rejections did")
+    first = images[0]
+    key = ("by class", _state(run), first.sets, view.score, view.threshold)  # what each set shows may be said anew
+    work = partial(_attracting, run, sets) if first.is_alone else partial(_measured, run, view, first, sets)
+    return _worked_out(key, work, "Working out what each class’s rejections did")
 
 
 def _worked_out(key: tuple[Any, ...], work: Callable[[], T], doing: str) -> T | None:
@@ -171,6 +175,13 @@ def _measured(run: Run, view: ReviewView, images: ScoredImages, sets: Mapping[st
     return pd.DataFrame.from_dict(rows, orient="index", columns=[AUROC, FPR95, FLIPS, EFFECT], dtype=float)
 
 
+def _attracting(run: Run, sets: Mapping[str, Sequence[Negative]]) -> pd.DataFrame:
+    """Of how many images some of a row's labels would be among the top negatives."""
+    found = features.effects(run, tuple(run.scored_sets)).each_restored(sets)
+    counts = {row: int(effect.attracted.sum()) for row, effect in found}
+    return pd.DataFrame({ATTRACTED: counts, EFFECT: counts}, dtype=float)
+
+
 def _restored(run: Run, labels: Sequence[str]) -> Change:
     """All these labels restored."""
     wanted = set(labels)
@@ -186,11 +197,12 @@ def _since(run: Run, before: np.ndarray) -> Change:
 
 def _table(view: ReviewView, rows: pd.DataFrame) -> None:
     first = "the most rejections first"
-    if EFFECT in rows:
+    if AUROC in rows:
         first = "and what restoring it would change, the most effective first"
-    st.markdown(f"**What the judge threw out, by class**, {first}", help=HELP)
-    columns = [name for name in ("Rejected", AUROC, FPR95, FLIPS, "Doubtful", "Restored", "Reviewed") if name in rows]
-    shown = rows[columns].reset_index(names="ID class")
+    if ATTRACTED in rows:
+        first = "and how many images it would attract, the most first"
+    st.markdown(f"**What the judge threw out, by class**, {first}", help=HELP if AUROC in rows else None)
+    shown = rows[[name for name in COLUMNS if name in rows]].reset_index(names="ID class")
     shown["ID class"] = shown["ID class"].map(_name)
     points = st.column_config.NumberColumn(format="%+.2f", help="If all of it that is dropped were restored, about.")
     st.dataframe(
@@ -201,6 +213,9 @@ def _table(view: ReviewView, rows: pd.DataFrame) -> None:
             "ID class": st.column_config.TextColumn(pinned=True),
             AUROC: points,
             FPR95: points,
+            ATTRACTED: st.column_config.NumberColumn(
+                help="Images with one of its labels among their top negatives, if all that are dropped were restored."
+            ),
             "Doubtful": st.column_config.NumberColumn(help="Another judge, WordNet or the spelling speaks against it."),
             "Restored": st.column_config.NumberColumn(help="Put back by a person: negatives again."),
         },
@@ -225,7 +240,7 @@ def _row(
     view: ReviewView,
     queue: Queue,
     labels: pd.DataFrame,
-    images: ScoredImages | None,
+    images: Sequence[ScoredImages] | None,
 ) -> None:
     dropped, row = labels[labels["decision"] == DROPPED], str(labels["row"].iloc[0])
     kept, unreviewed = labels[labels["decision"] == KEPT], labels[~labels["reviewed"]]
@@ -256,13 +271,13 @@ def _row(
         st.markdown(f"**What {acted.doing} did**")
         since = _worked_out(("acted", _state(run)), lambda: _since(run, acted.before), "Working out what that did")
         if since is not None:
-            _change(run, view, images, since.table(run, images), ("Before", "After", "Change"), "crossed")
+            _change(run, view, images, since, ("Before", "After", "Change"), "crossed")
     elif len(dropped):
         st.markdown(f"**If all {len(dropped):,} that are dropped were restored**")
         names = dropped["label"].tolist()
         change = _worked_out(_row_key(run, row), lambda: _restored(run, names), "Working out what they did")
         if change is not None:
-            _change(run, view, images, change.table(run, images), PREVIEW, "would cross")
+            _change(run, view, images, change, PREVIEW, "would cross")
 
 
 def _examples(labels: pd.DataFrame, dropped: pd.DataFrame) -> None:
@@ -358,6 +373,32 @@ def _undo(run: Run, view: ReviewView, row: str, count: int, until: int) -> None:
 def _change(
     run: Run,
     view: ReviewView,
+    images: Sequence[ScoredImages],
+    change: Change,
+    columns: tuple[str, str, str],
+    crossed: str,
+) -> None:
+    """What becomes of the sets that are compared, and of each set by itself the pictures that are attracted, or moved
+    by what was decided."""
+    tables = [change.table(run, each) for each in images]
+    alone = [(each, table) for each, table in zip(images, tables, strict=True) if each.is_alone]
+    if len(alone) < len(images):
+        _compared(run, view, images[0], tables[0], columns, crossed)
+    if alone and columns == PREVIEW:
+        pictures_by_set(run, view, ATTRACTED, [(x, found[found["attracted"]]) for x, found in alone])
+    elif alone:
+        pictures_by_set(run, view, "Images that moved", [(x, found[_moved(found)]) for x, found in alone])
+    if len(alone) == len(images):
+        need_known_sets(run, view, NEED_BOTH)
+
+
+def _moved(found: pd.DataFrame) -> pd.Series:
+    return found["before"].round(3) != found["after"].round(3)  # as they are shown
+
+
+def _compared(
+    run: Run,
+    view: ReviewView,
     images: ScoredImages,
     found: pd.DataFrame,
     columns: tuple[str, str, str],
@@ -394,9 +435,7 @@ def _change(
         required=True,
         **bound(view, "crossed", chosen, page=1),
     )
-    shown = found[codes == chosen]
-    order = (shown["after"] - shown["before"]).abs().to_numpy().argsort(kind="stable")[::-1]
-    moved = shown.iloc[order]
+    moved = farthest_first(found[codes == chosen])
     said: dict[Hashable, str] = {
         image.row: f"{image.before:.3f} → **{image.after:.3f}**  \n{NAMED[chosen]}" for image in moved.itertuples()
     }

@@ -12,7 +12,6 @@ from negrefine_core.runs import Run
 from ..shared import frame, links
 from ..shared.outdated import outdated, since
 from ..shared.reviewer import name_field
-from ..shared.scored_images import is_comparable
 from ..shared.view import bound, change, picked, switch
 from ..shared.words import plain
 from . import blind
@@ -94,7 +93,7 @@ def _level(run: Run, view: ReviewView) -> str:
     is_bare = chosen == (nothing.queue, nothing.order, "", "", (), "", "", "")
     if view.blind:
         return "label"
-    return view.level or ("class" if is_bare and is_comparable(run) else "label")
+    return view.level or ("class" if is_bare and run.scored_sets else "label")
 
 
 def _go_to(view: ReviewView) -> None:

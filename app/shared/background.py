@@ -11,15 +11,17 @@ import streamlit as st
 T = TypeVar("T")
 
 THREAD = "background"
-AT_ONCE = 0.3  # seconds: what is quick appears without a sign of waiting
+AT_ONCE, ASIDE = 0.3, 0.1  # seconds: what is quick appears without a sign of waiting
 KEPT = 24  # results
 
 
 @dataclass
 class _Work:
-    """One thread, so that two models are never loaded at once, and the latest results by key."""
+    """One thread, so that two models are never loaded at once, another for what nothing else may wait for, and the
+    latest results by key."""
 
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, THREAD))
+    aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, THREAD))
     futures: dict[tuple[Any, ...], Future[Any]] = field(default_factory=dict)
 
 
@@ -30,12 +32,12 @@ def _work() -> _Work:
     return _Work()
 
 
-def begin(key: tuple[Any, ...], work: Callable[[], Any]) -> Future[Any]:
-    """Start work that a page is going to need, unless it is there."""
+def begin(key: tuple[Any, ...], work: Callable[[], Any], aside: bool = False) -> Future[Any]:
+    """Start work that a page is going to need, unless it is there; `aside`, where no other work waits for it."""
     kept = _work()
     future = kept.futures.get(key)
     if future is None:
-        future = kept.futures[key] = kept.thread.submit(work)
+        future = kept.futures[key] = (kept.aside if aside else kept.thread).submit(work)
         for old in [k for k, f in kept.futures.items() if f.done() and k != key][:-KEPT]:
             kept.futures.pop(old, None)
     return future
@@ -47,14 +49,14 @@ def known(key: tuple[Any, ...]) -> Any:
     return future.result() if future and future.done() and not future.exception() else None
 
 
-def result(key: tuple[Any, ...], work: Callable[[], T], doing: str) -> T | None:
+def result(key: tuple[Any, ...], work: Callable[[], T], doing: str, aside: bool = False) -> T | None:
     """What `work` returns, kept by `key`; None and a sign of waiting until it is there.
 
     Raises what `work` raised; the next call then tries again.
     """
-    future = begin(key, work)
+    future = begin(key, work, aside)
     try:
-        found: T = future.result(AT_ONCE if not future.done() else None)
+        found: T = future.result(ASIDE if aside else AT_ONCE)
     except TimeoutError:
         _waiting(key, doing)
         return None

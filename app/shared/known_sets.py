@@ -19,6 +19,16 @@ def ask_for_known_sets(run: Run, view: View, what: str) -> None:
         f"no {' and no '.join(lacking)}.{said}",
         icon=":material/help:",
     )
+    _how(run, view)
+
+
+def need_known_sets(run: Run, view: View, what: str) -> None:
+    """One line, below what can be shown without both."""
+    st.caption(f"{what} need a set of your classes (ID) and one of something else (OOD).")
+    _how(run, view)
+
+
+def _how(run: Run, view: View) -> None:
     st.page_link(
         links.page("score"),
         label="Say what your pictures show, or score more" if run.scored_sets else "Score pictures",

@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 
 from negrefine_core import overrides, paths, pipeline, selections
 from negrefine_core.cache import CachedEncoder
+from negrefine_core.comparison import metric_differences
 from negrefine_core.effects import Effects
 from negrefine_core.encoder import load_encoder
 from negrefine_core.image_sets import ImageSet
@@ -29,6 +30,7 @@ from negrefine_core.run_files import batches
 from negrefine_core.run_files.batches import SentBatch, write_batches
 from negrefine_core.run_files.bundled import PUBLISHED_RUN
 from negrefine_core.runs import Run, Settings
+from negrefine_core.show.tables import points
 from tests.support.app_driver import at, query, settled, texts
 from tests.support.loopback_server import Action, LoopbackServer
 from tests.support.runs import ANIMALS, NOUNS, REVIEWED_IDS, write_verdicts
@@ -263,6 +265,64 @@ def test_the_effect_of_restoring_is_shown_with_the_images_it_attracts(scored: Ru
     assert list(effect.index) == ["AUROC", "FPR@95", "Threshold", "Images that flip"]
     assert "If you restore it" in texts(app)
     assert "If you drop it" in texts(opened(scored, label="banana"))
+
+
+def test_each_change_of_a_figure_stands_with_the_interval_that_compare_would_give_it(scored: Run) -> None:
+    from negrefine_app.review import effect as review_effect
+
+    (shown,) = (table.value for table in opened(scored, label="common sage").table if "AUROC" in table.value.index)
+    found = review_effect._computed(scored, Negative("common sage", "noun", 0.11), drop=False)
+    is_id = np.repeat(
+        [name == "animals" for name in scored.scored_sets], [scored.count_scored(name) for name in scored.scored_sets]
+    )
+    table = pd.DataFrame({"image_set": "all", "is_id": is_id, "before": found.before, "after": found.after})
+    for name, difference in zip(("AUROC", "FPR@95"), metric_differences(table, "before", "after"), strict=True):
+        said = shown.loc[name, "Change"]
+        bounds = f"({points(difference.low, 2)} to {points(difference.high, 2)})"
+        assert said == "none" if difference.first == difference.second else said.endswith(bounds)
+        assert ("[" in said) == (
+            difference.is_clear and round(100 * difference.second, 2) != round(100 * difference.first, 2)
+        )
+
+
+@pytest.fixture
+def unsorted(scored: Run) -> Iterator[Run]:
+    """The scored run, of which nobody has said what its pictures show."""
+    for name in scored.scored_sets:
+        scored.set_role(name, "unknown")
+    yield scored
+    scored.set_role("animals", "ID")
+    scored.set_role("food", "OOD")
+
+
+def test_what_a_label_attracts_and_moves_is_shown_of_sets_that_nobody_has_sorted(unsorted: Run) -> None:
+    from negrefine_app.review import effect as review_effect
+
+    found = review_effect._computed(unsorted, Negative("common sage", "noun", 0.11), drop=False)
+    app = opened(unsorted, label="common sage")
+    said, start = texts(app), 0
+    for name in unsorted.scored_sets:
+        rows = slice(start, start + unsorted.count_scored(name))
+        start = rows.stop
+        moves = (found.after - found.before)[rows][found.attracted[rows]]
+        many = f"{len(moves)} image{'s' * (len(moves) != 1)}, mean {moves.mean():+z.3f}".replace("-", "−")
+        assert (f"{name}, unknown: {many}" if len(moves) else f"None of {name}") in said
+    assert len([link for link in app.get("page_link") if "→ **" in link.proto.label]) > 0
+    assert "AUROC, FPR@95 and what turns right or wrong need a set of your classes (ID)" in said
+    assert not [table for table in app.table if "AUROC" in table.value.index]
+
+
+def test_by_class_counts_the_images_that_it_would_attract_where_there_is_nothing_to_compare(unsorted: Run) -> None:
+    app = opened(unsorted)
+    rows = by_class(app)
+    assert list(rows.columns) == ["Rejected", "Images they would attract", "Doubtful", "Restored", "Reviewed"]
+    effects = features.effects(unsorted, tuple(unsorted.scored_sets))
+    (sage,) = (negative for negative in unsorted.reviewable if negative.label == "common sage")
+    assert rows.loc["safe", "Images they would attract"] == int(effects.restore(sage).attracted.sum())
+    assert "Images they would attract" in texts(app)
+    app = settled(opened(unsorted, row="bear").button(key="row_restore").click().run())
+    assert "Images that moved" in texts(app)
+    settled(app.button(key="row_undo").click().run())
 
 
 def test_the_effect_is_the_one_that_scoring_again_gives(scored: Run) -> None:
