@@ -12,6 +12,7 @@ from .errors import NegRefineError
 from .progress import Progress
 
 RECALL = 0.95
+DRAWN_TOGETHER = 1 << 15  # images of bootstrap samples: their counts stay in the processor's cache
 AVERAGE = "average"  # stands where an OOD set's name does
 Convention = Literal["id-positive", "ood-positive", "pytorch-ood"]
 
@@ -186,23 +187,45 @@ def bootstrap_draws(
     inside, outside = _checked(id_scores, "ID"), _checked(ood_scores, "OOD")
     id_generator, ood_generator = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1 + stream])
     ids, id_of = np.unique(inside, return_inverse=True)  # (I,) the distinct scores, and (n_id,) which one each has
-    oods, ood_of = np.unique(outside, return_inverse=True)
-    lower, upper = np.searchsorted(oods, ids, "left"), np.searchsorted(oods, ids, "right")  # (I,) OOD scores below
+    oods, ood_of = np.unique(outside, return_inverse=True)  # (O,), (n_ood,)
+    lower, upper = np.searchsorted(oods, ids), np.searchsorted(oods, ids, "right")  # (I,) OOD scores below each
     draws = {"auroc": np.empty(n), "fpr95": np.empty(n)}
-    for draw in range(n):  # a resample is how often each distinct score is in it: nothing has to be sorted
-        id_counts = np.bincount(id_of[id_generator.integers(len(inside), size=len(inside))], minlength=len(ids))
-        ood_counts = np.bincount(ood_of[ood_generator.integers(len(outside), size=len(outside))], minlength=len(oods))
-        below = np.concatenate([[0], np.cumsum(ood_counts)])  # (O + 1,) OOD images with less than each score
-        pairs = id_counts @ (below[lower] + below[upper])
-        draws["auroc"][draw] = pairs / len(inside) / 2 / len(outside)
-        if convention == "id-positive":
-            drawn = np.flatnonzero(id_counts)
-            best = _nearest_recall(np.cumsum(id_counts[drawn]) - id_counts[drawn], len(inside))
-            missed = below[upper[drawn[best - 1]]] if best else below[lower[drawn[0]]]
-            draws["fpr95"][draw] = (len(outside) - missed) / len(outside)
-        else:
-            draws["fpr95"][draw] = _fpr95(np.repeat(ids, id_counts), np.repeat(oods, ood_counts), convention)
+    together = max(1, DRAWN_TOGETHER // (len(inside) + len(outside)))
+    for start in range(0, n, together):
+        part = slice(start, min(start + together, n))
+        id_counts = _resampled(id_generator, id_of, part.stop - start, len(ids))  # (b, I)
+        ood_counts = _resampled(ood_generator, ood_of, part.stop - start, len(oods))  # (b, O)
+        below = np.pad(np.cumsum(ood_counts, axis=1), ((0, 0), (1, 0)))  # (b, O + 1) OOD images below each score
+        under, upto = np.take(below, lower, axis=1), np.take(below, upper, axis=1)  # (b, I) and below each ID score
+        draws["auroc"][part] = (id_counts * (under + upto)).sum(axis=1) / len(inside) / 2 / len(outside)
+        draws["fpr95"][part] = _fpr95_of_counts(id_counts, under, upto, len(outside))
+        if convention != "id-positive":
+            for draw, counts in enumerate(zip(id_counts, ood_counts, strict=True), start):
+                draws["fpr95"][draw] = _fpr95(np.repeat(ids, counts[0]), np.repeat(oods, counts[1]), convention)
     return draws
+
+
+def _resampled(generator: np.random.Generator, score_of: NDArray[np.int64], n: int, scores: int) -> NDArray[np.int64]:
+    """(n, scores) how often each distinct score is in each resample: nothing has to be sorted."""
+    drawn = score_of[generator.integers(len(score_of), size=(n, len(score_of)))]  # (n, images)
+    drawn += scores * np.arange(n)[:, None]
+    return np.bincount(drawn.ravel(), minlength=n * scores).reshape(n, scores)
+
+
+def _fpr95_of_counts(
+    id_counts: NDArray[np.int64], under: NDArray[np.int64], upto: NDArray[np.int64], n_ood: int
+) -> NDArray[np.float64]:
+    """(b,) FPR@95 of resamples: how often each ID score (b, I) is in them, and how many OOD images lie under it and up
+    to it."""
+    rows, scores = np.arange(len(id_counts)), np.arange(id_counts.shape[1])
+    n_id = id_counts[0].sum()
+    recalls = (n_id - np.cumsum(id_counts, axis=1) + id_counts) / n_id  # (b, I)
+    best = np.where(id_counts, np.abs(recalls - RECALL), np.inf).argmin(axis=1)  # (b,)
+    # The lowest threshold with that recall lies just above the ID score before it.
+    before = np.where((id_counts > 0) & (scores < best[:, None]), scores, -1).max(axis=1)  # (b,)
+    missed = np.where(before < 0, under[rows, best], upto[rows, before])
+    fpr95: NDArray[np.float64] = (n_ood - missed) / n_ood
+    return fpr95
 
 
 def _auroc(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
@@ -224,17 +247,11 @@ def _fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64], convention
 def _nearest_fpr95(inside: NDArray[np.float64], outside: NDArray[np.float64]) -> float:
     """`fpr_at_recall` of sorted scores, without listing the OOD scores as thresholds: they cannot change the recall."""
     values, first = np.unique(inside, return_index=True)
-    best = _nearest_recall(first, len(inside))
+    recalls = (len(inside) - first) / len(inside)  # recall at each ID score
+    best = int(np.argmin(np.abs(recalls - RECALL)))
     # The lowest threshold with that recall lies just above the ID score before it.
     below = np.searchsorted(outside, values[best - 1], "right") if best else np.searchsorted(outside, values[0])
     return float((len(outside) - below) / len(outside))
-
-
-def _nearest_recall(below: NDArray[np.int64], count: int) -> int:
-    """The place of the distinct score at which the recall of `count` images is nearest to 95%, where so many (n,) are
-    below each."""
-    recalls = (count - below) / count  # (n,)
-    return int(np.argmin(np.abs(recalls - RECALL)))
 
 
 def auroc_and_fpr95(id_scores: ArrayLike, ood_scores: ArrayLike) -> tuple[float, float]:

@@ -89,11 +89,11 @@ def measure_bundled(page: Page, address: str) -> None:
     timed(page, "Explore: metrics, pictures", text("Metrics"), text("Pictures"))
     open_page(page, f"{address}/image")
     timed(page, "Image: next", key(page, "ArrowRight"))
-    open_page(page, f"{address}/review")
+    open_page(page, f"{address}/review?level=label")
     if page.get_by_role("button", name="Embed the labels").count():
         page.get_by_role("button", name="Embed the labels").click()
-        page.get_by_text("Images that flip").wait_for()
-        open_page(page, f"{address}/review")
+        page.get_by_test_id("stTableStyledTable").get_by_text("Images that flip").wait_for()
+        open_page(page, f"{address}/review?level=label")
     timed(page, "Review: next", key(page, "ArrowRight"))
     timed(page, "Review: restore, with its effect", key(page, "s"))
     timed(page, "Review: undo, with its effect", key(page, "u"))
@@ -108,11 +108,11 @@ def measure_bundled(page: Page, address: str) -> None:
 
 
 def measure_reference(page: Page, address: str) -> None:
-    open_page(page, f"{address}/review?run=reference")
+    open_page(page, f"{address}/review?run=reference&level=label")
     timed(page, "Published run, Review: next", key(page, "ArrowRight"))
     timed(page, "Published run, Review: restore", key(page, "s"))
     timed(page, "Published run, Review: undo", key(page, "u"))
-    open_page(page, f"{address}/review?run=reference&queue=kept")
+    open_page(page, f"{address}/review?run=reference&level=label&queue=kept")
     timed(page, "Published run, Review: next of the kept", key(page, "ArrowRight"))
 
 
