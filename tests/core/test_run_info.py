@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from negrefine_core.errors import NegRefineError
+from negrefine_core.paths import IMAGES
 from negrefine_core.run_files.bundled import BUNDLED_RUN, unpack_bundled_run
 from negrefine_core.run_files.info import FORMAT_VERSION, ModelInfo, Published, RunInfo, ScoredWith
 from negrefine_core.runs import Run, Settings
@@ -73,10 +74,12 @@ def test_what_no_step_has_noted_is_empty_and_not_written(run: Run) -> None:
 
 def test_the_bundled_run_opens(tmp_path: Path) -> None:
     unpack_bundled_run(BUNDLED_RUN, tmp_path)
-    info = Run.open("demo", tmp_path).info
+    run = Run.open("demo", tmp_path)
+    info = run.info
     assert (info.model_name, info.judge, info.device) == ("demo", "wordnet", "cpu")
     assert len(info.permutation) == len(set(info.permutation)) > 1000
-    assert set(info.image_sets) == {"animals", "food", "objects", "other_animals", "plants", "vehicles"}
+    assert set(run.scored_sets) == {"animals", "food", "objects", "other_animals", "plants", "vehicles"}
+    assert all(run.image_root(name) == IMAGES / name for name in run.scored_sets)
 
 
 def test_the_first_runs_noted_the_device_with_the_model(run: Run) -> None:
