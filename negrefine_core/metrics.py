@@ -198,8 +198,9 @@ def bootstrap_draws(
         below = np.pad(np.cumsum(ood_counts, axis=1), ((0, 0), (1, 0)))  # (b, O + 1) OOD images below each score
         under, upto = np.take(below, lower, axis=1), np.take(below, upper, axis=1)  # (b, I) and below each ID score
         draws["auroc"][part] = (id_counts * (under + upto)).sum(axis=1) / len(inside) / 2 / len(outside)
-        draws["fpr95"][part] = _fpr95_of_counts(id_counts, under, upto, len(outside))
-        if convention != "id-positive":
+        if convention == "id-positive":
+            draws["fpr95"][part] = _fpr95_of_counts(id_counts, under, upto, len(outside))
+        else:
             for draw, counts in enumerate(zip(id_counts, ood_counts, strict=True), start):
                 draws["fpr95"][draw] = _fpr95(np.repeat(ids, counts[0]), np.repeat(oods, counts[1]), convention)
     return draws

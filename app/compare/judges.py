@@ -207,11 +207,8 @@ def _is_whole(run: Run, view: CompareView, pair: Judges, decided: tuple[Decided,
 def _scores(run: Run, pair: Judges, decided: tuple[Decided, Decided]) -> list[dict[str, np.ndarray]] | None:
     """`judged_scores`; None and a sign of what is missing or under way."""
     try:
-        there = features.checked(run, "Loading the model: a few seconds, once")
-        if there is None:
-            return None
-        if not there and not features.ready(run):
-            features.offer(run, "what the negatives that either judge keeps do to AUROC, FPR@95 and single images")
+        gain = "what the negatives that either judge keeps do to AUROC, FPR@95 and single images"
+        if not features.at_hand(run, "Loading the model: a few seconds, once", gain):
             return None
         return background.result(
             ("judged scores", *pair.state(run), run.state(scores=run.scored_sets)),
@@ -232,12 +229,11 @@ def judged_scores(run: Run, decided: tuple[Decided, Decided]) -> list[dict[str, 
 
 def _by_set(run: Run, values: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of the images of all sets that have features, joined, as each set has its images."""
-    found, start = {}, 0
+    found = {}
     for name in run.scored_sets:
-        pictures = features.image_features(run, name)
-        found[name] = np.full(pictures.scored, np.nan, dtype=np.float32)  # (B,)
-        found[name][pictures.rows] = values[start : start + len(pictures.rows)]
-        start += len(pictures.rows)
+        places, rows = features.rows_of(run, (name,))
+        found[name] = np.full(features.image_features(run, name).scored, np.nan, dtype=np.float32)  # (B,)
+        found[name][rows] = values[places]
     return found
 
 

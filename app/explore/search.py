@@ -101,11 +101,7 @@ def _labels(run: Run, view: ExploreView) -> pd.DataFrame | None:
     """`label`, `kind` and `similarity`; None and a sign of what is missing or under way."""
     words, like = view.words.strip(), view.like
     sought = what(run, words, like)
-    there = features.checked(run, "Loading the model")
-    if there is None:
-        return None
-    if not there and not features.ready(run):  # it may have been embedded since
-        features.offer(run)
+    if not features.at_hand(run, "Loading the model"):
         return None
     key = ("labels", run.state("run.json", "negatives.csv", "verdicts.jsonl", "overrides.jsonl"), sought)
     return background.result(key, lambda: _compared(run, words, like), "Comparing the labels")

@@ -120,11 +120,7 @@ def computed_scores(
     run: Run, key: tuple[object, ...], feature: Callable[[], "Tensor"], view: ImageView
 ) -> tuple[pd.Series, pd.Series] | None:
     """The scores of one image, with all labels and without those that are off, worked out aside from the page."""
-    there = features.checked(run, "Looking up the features")
-    if there is None:
-        return None
-    if not there and not features.ready(run):
-        features.offer(run)
+    if not features.at_hand(run, "Looking up the features"):
         return None
     key = ("one image", run.state("run.json", "negatives.csv"), *key)
     return background.result(key, lambda: _score(run, feature(), view), "Computing the score")

@@ -29,7 +29,7 @@ from ..shared.view import bound, change
 from ..shared.words import plain, plural
 from .actions import at_once, numbers, own_lines
 from .bulk import written_at_once
-from .effect import NEED_BOTH, Change, farthest_first, pictures_by_set, scored_images
+from .effect import LOADING, NEED_BOTH, Change, farthest_first, pictures_by_set, scored_images
 from .figures import PREVIEW, crossings, figures_table, shown_change, thresholds
 from .queue import Queue
 from .view import ALL_LABELS, CROSSED, PROPER_NOUNS, ReviewView
@@ -111,13 +111,9 @@ def _images(run: Run, view: ReviewView) -> list[ScoredImages] | None:
         st.caption("This run has no scored images, so there are counts alone: what the rejections did cannot be shown.")
         return None
     try:
-        there = features.checked(run, "Loading the model: a few seconds, once")
-        if there is None:
-            return None
-        if not there and not features.ready(run):
-            features.offer(run, "what each class’s rejections did, and to which images")
-            return None
-        return scored_images(run, view)
+        gain = "what each class’s rejections did, and to which images"
+        is_at_hand = features.at_hand(run, LOADING, gain)
+        return scored_images(run, view) if is_at_hand else None
     except NegRefineError as error:
         errors.show(error, "info")
         return None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from negrefine_core.effects import Effect
 
 SHOWN = 6  # pictures a side
+LOADING = "Loading the model: a few seconds, once"
 NEED_BOTH = "AUROC, FPR@95 and what turns right or wrong"
 Shown = tuple[ScoredImages, pd.DataFrame]  # images, and which of their rows are shown
 NO_IMAGES = (
@@ -112,11 +113,8 @@ def _help(run: Run, view: View) -> str:
 def _change(run: Run, row: pd.Series) -> Change | None:
     """The effect, or None and a sign of what is missing or under way."""
     try:
-        there = _ready(run)
-        if there is None:
-            return None
-        if not there and not features.ready(run):  # it may have been embedded since
-            features.offer(run, "what a decision does to figures and single images")
+        gain = "what a decision does to figures and single images"
+        if not features.at_hand(run, LOADING, gain):
             return None
         negative = Negative(row["label"], row["pos"], float(row["similarity"]))
         drop = row["decision"] != DROPPED
@@ -130,11 +128,6 @@ def _change(run: Run, row: pd.Series) -> Change | None:
         return None
 
 
-def _ready(run: Run) -> bool | None:
-    """Whether the features are in the cache; None and a sign of waiting while torch and the model are loaded."""
-    return features.checked(run, "Loading the model: a few seconds, once")
-
-
 def _computed(run: Run, negative: Negative, drop: bool) -> Change:
     effects = features.effects(run, tuple(run.scored_sets))
     return Change.of(run, effects.drop(negative.label) if drop else effects.restore(negative))
@@ -144,7 +137,7 @@ def images_by_label(run: Run) -> pd.Series | None:
     """How many images each rejected label would attract, by label; None and a sign of waiting until it is there."""
     key = ("ranking", verdict_state(run), run.state(scores=run.scored_sets))
     try:
-        if not _ready(run):
+        if not features.checked(run, LOADING):
             return None
         return background.result(key, lambda: _ranked(run), "Counting the images of each label")
     except NegRefineError:

@@ -52,12 +52,8 @@ def _vectors(run: Run, is_map: bool) -> LabelVectors | None:
     if not run.info.fingerprint:
         asked = ("label questions", str(run.folder), verdict_state(run))
         return background.result(asked, lambda: label_maps.by_questions(run), "Reading the questions")
-    there = features.checked(run, "Loading the model")
-    if there is None:
-        return None
-    if not there and not features.ready(run):  # it may have been embedded since
-        if is_map:
-            features.offer(run, "the map, and what lies around each of your classes")
+    gain = "the map, and what lies around each of your classes" if is_map else None
+    if not features.at_hand(run, "Loading the model", gain):
         return None
     key = ("label vectors", run.info.fingerprint, run.state("run.json", "initial_negatives.csv"))
     return background.result(key, lambda: label_maps.by_model(run, features.encoder(run)), "Comparing the labels")

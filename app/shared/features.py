@@ -69,6 +69,18 @@ def checked(run: Run, doing: str) -> bool | None:
     return background.result(("ready", run.state("run.json", "negatives.csv")), lambda: ready(run), doing)
 
 
+def at_hand(run: Run, doing: str, gain: str | None = "") -> bool:
+    """Whether the run is `ready`; else a sign of waiting, or the offer to make it so for a gain (none where None)."""
+    there = checked(run, doing)
+    if there is None:
+        return False
+    if there or ready(run):  # it may have been embedded since
+        return True
+    if gain is not None:
+        offer(run, gain)
+    return False
+
+
 def offer(run: Run, gain: str = "") -> None:
     """Say that the labels are not embedded yet and what is gained by it, and do so at the press of a button."""
     model = run.info.model_name
