@@ -141,7 +141,7 @@ class _Batch:
 
     chunk: _Chunk
     pictures: "Sequence[_Decoded]" = ()
-    pixels: Tensor = field(default_factory=lambda: torch.empty(0))  # (b, 3, H, W)
+    pixels: Tensor = field(default_factory=lambda: torch.empty(0))  # (b, H, W, 3)
     failed: Mapping[int, str] = field(default_factory=dict)
     count: int = 0
     is_last: bool = False
@@ -169,7 +169,7 @@ def _batches(
         left = len(todo)
         for good, failed in _decoded_batches(decoders, model, part, listed, todo):
             left -= len(good) + len(failed)
-            pixels = model.stacked([picture.pixels for picture in good])  # (b, 3, H, W)
+            pixels = model.stacked([picture.pixels for picture in good])  # (b, H, W, 3)
             yield _Batch(chunk, good, pixels, failed, len(good) + len(failed), is_last=not left)
 
 
@@ -188,7 +188,7 @@ class _Decoded:
 
     index: int
     key: str
-    pixels: Tensor  # (3, H, W)
+    pixels: Tensor  # (H, W, 3)
 
 
 def content_hashes(pool: ThreadPoolExecutor, files: Sequence["Path | UPath"], hold: int = 0) -> list[Content]:

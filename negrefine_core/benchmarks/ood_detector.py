@@ -36,7 +36,7 @@ class OODDetector:
         return self
 
     def predict(self, x: Tensor) -> Tensor:
-        """(B,) outlier scores of images (B, 3, H, W) that `transform` made; higher = more OOD."""
+        """(B,) outlier scores of images (B, H, W, 3) that `transform` made; higher = more OOD."""
         return self.predict_features(self._encode(x))
 
     def predict_features(self, z: Tensor) -> Tensor:

@@ -113,8 +113,10 @@ def test_nothing_in_gives_nothing_out(encoder: OpenClipEncoder) -> None:
 def test_image_features_are_open_clips_own(encoder: OpenClipEncoder) -> None:
     images = [picture(i, size) for i, size in enumerate([(40, 32), (9, 70), (200, 64)])]
     _, _, preprocess = open_clip.create_model_and_transforms("local-dir:" + str(_folder(encoder)))
+    pixels = torch.stack([preprocess(image) for image in images])  # (B, 3, H, W)
+    assert encoder._model_input(torch.stack([encoder.preprocess(image) for image in images])).equal(pixels)
     with torch.inference_mode():
-        expected = normalize(encoder._model.encode_image(torch.stack([preprocess(image) for image in images])), dim=-1)
+        expected = normalize(encoder._model.encode_image(pixels), dim=-1)
     found = encoder.encode_images(images)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(3))

@@ -77,7 +77,7 @@ def test_the_detector_on_the_card_gives_the_published_scores(golden: Path) -> No
 
 
 def test_a_full_card_halves_the_batch(on_gpu: OpenClipEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = torch.rand(64, 3, 32, 32)
+    pixels = torch.randint(256, (64, 32, 32, 3), dtype=torch.uint8)
     expected, plain = on_gpu.encode_pixels(pixels), OpenClipEncoder._pixel_features
 
     def hungry(self: OpenClipEncoder, batch: torch.Tensor) -> torch.Tensor:

@@ -144,7 +144,7 @@ def test_the_adapter_gives_the_negated_scores_in_the_pictures_order(detector: Ne
     pictures = [picture(seed) for seed in range(6)]
     for score in ("negrefine", "mcm"):
         adapter = OODDetector(detector, score).fit()
-        batch = torch.stack([adapter.transform(image) for image in pictures])  # (B, 3, H, W)
+        batch = torch.stack([adapter.transform(image) for image in pictures])  # (B, H, W, 3)
         predicted = adapter.predict(batch)
         assert predicted.shape == (6,)
         np.testing.assert_allclose(predicted, -detector.score(pictures)[score], atol=1e-6)
