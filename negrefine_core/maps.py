@@ -3,6 +3,7 @@
 Shapes: B images or labels, D dims. scikit-learn is imported when a map is made, as it takes seconds.
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -15,6 +16,11 @@ MOST: Mapping[Projection, int] = {"pca": 100_000, "tsne": 10_000}  # points of a
 COMPONENTS = 50  # principal ones, that t-SNE starts from
 STAGES, ROUNDS = 4, 250  # of t-SNE: rounds of gradient descent in each stage, after which it tells how far it is
 EXAGGERATION = 12.0  # of t-SNE's first stage, in which groups form
+
+
+def make_ready() -> None:
+    """Import what the first map is made with: it takes a second or two, in which a person looks at something else."""
+    importlib.import_module("sklearn.decomposition")
 
 
 def projected(how: Projection, features: np.ndarray, progress: Progress | None = None) -> np.ndarray:

@@ -4,7 +4,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,20 +64,31 @@ def draw_images(
     Where the cache lacks features that were scored, `features_of` gives, of an image set with these paths, which of the
     wanted rows have features (n,) and these (n, D). Raises NegRefineError where the map cannot be kept.
     """
-    files = [run.sample(name, ["path"])["path"].tolist() for name in image_sets]
-    sizes = [len(each) for each in files]
-    drawn = maps.sample(np.repeat(np.arange(len(files)), sizes), maps.MOST[how])  # (n,) of all, joined
-    rows, parts, start = [], [], 0
-    for name, each in zip(image_sets, files, strict=True):
-        wanted = drawn[(drawn >= start) & (drawn < start + len(each))] - start
-        scored = scored_features(run, name, each, wanted)
-        kept, features = (wanted, scored) if scored is not None else features_of(name, each, wanted)
-        rows.append(start + kept)
-        parts.append(np.asarray(features))
-        start += len(each)
-    made = Map(np.concatenate(rows), maps.projected(how, np.concatenate(parts), progress))
+    files = {name: run.sample(name, ["path"])["path"].tolist() for name in image_sets}
+    sets = np.repeat(np.arange(len(files)), [len(each) for each in files.values()])  # (n,) of all images, joined
+    rows, features = features_to_compare(run, files, maps.sample(sets, maps.MOST[how]), features_of)
+    made = Map(rows, maps.projected(how, features, progress))
     keep(of_images(run, image_sets, how), made)
     return made
+
+
+def features_to_compare(
+    run: Run, files: Mapping[str, Sequence[str]], rows: np.ndarray, features_of: FeaturesOf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of scored image sets with these files, joined: (those of these rows (n,) that have features, these (n, D)).
+
+    To compare with each other alone: they are as they were scored, in whatever precision, and need no torch where the
+    cache has them. Else they are those that `features_of` gives, as for `draw_images`.
+    """
+    kept, parts, start = [], [], 0
+    for name, each in files.items():
+        wanted = rows[(rows >= start) & (rows < start + len(each))] - start
+        scored = scored_features(run, name, each, wanted)
+        there, features = (wanted, scored) if scored is not None else features_of(name, each, wanted)
+        kept.append(start + there)
+        parts.append(np.asarray(features))
+        start += len(each)
+    return np.concatenate(kept), np.concatenate(parts)
 
 
 def read(key: str) -> Map | None:

@@ -1,5 +1,6 @@
 """The map of the images in Explore: alike ones lie near each other, and a line around some selects them."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,10 +25,7 @@ from .mistakes import mistakes_in_groups
 from .view import COLOURS, ExploreView
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import plotly.graph_objects as go
-    from torch import Tensor
 
 LISTED = 10_000  # rows of the table beside it
 ACROSS, FILLED = 16, 0.9  # pictures across the map, and how much of its room each takes
@@ -131,12 +129,7 @@ def _points(images: ScoredImages, made: Map, view: ExploreView) -> pd.DataFrame:
 
 
 def _draw(run: Run, names: tuple[str, ...]) -> Map:
-    def features_of(name: str, files: "Sequence[str]", wanted: np.ndarray) -> "tuple[np.ndarray, Tensor]":
-        is_whole = len(wanted) == len(files)
-        found = features.image_features(run, name) if is_whole else features.some_features(run, name, files, wanted)
-        return found.rows, found.features
-
-    return run_maps.draw_images(run, names, "pca", features_of)
+    return run_maps.draw_images(run, names, "pca", partial(features.of_rows, run))
 
 
 @errors.told

@@ -1,9 +1,11 @@
 """The mistakes in groups of alike images: what is taken for what, the largest group first."""
 
+from functools import partial
+
 import numpy as np
 import streamlit as st
 
-from negrefine_core import selections
+from negrefine_core import run_maps, selections
 from negrefine_core.error_groups import ErrorGroup, error_groups
 from negrefine_core.errors import NegRefineError
 from negrefine_core.runs import Run
@@ -62,11 +64,12 @@ def _open(run: Run, view: ExploreView, selection: selections.Selection) -> None:
 
 def _grouped(run: Run, images: ScoredImages) -> list[ErrorGroup]:
     """Of the images that have features; `rows` are those of the images' table."""
-    found = [features.image_features(run, name) for name in images.sets.names]
-    vectors = np.concatenate([each.features.numpy() for each in found])  # (n, D)
-    starts = np.cumsum([0, *(each.scored for each in found)])
-    places = np.concatenate([start + each.rows for start, each in zip(starts, found, strict=False)])  # (n,)
-    is_wrong = images.table["outcome"].isin(("FP", "FN")).to_numpy()[places]
-    rows = places[is_wrong]
-    groups = error_groups(images.rows(run, rows), vectors[is_wrong])
+    is_wrong = images.table["outcome"].isin(("FP", "FN")).to_numpy()
+    if not is_wrong.any():
+        return []
+    sets = images.table.groupby("image_set", sort=False, observed=True)["path"]
+    files = {str(name): paths.tolist() for name, paths in sets}
+    wrong = np.flatnonzero(is_wrong)
+    rows, vectors = run_maps.features_to_compare(run, files, wrong, partial(features.of_rows, run))  # (n,), (n, D)
+    groups = error_groups(images.rows(run, rows), vectors)
     return [ErrorGroup(rows[group.rows], group.outcome, group.id_label, group.negative) for group in groups]

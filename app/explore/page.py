@@ -4,11 +4,12 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from negrefine_core import maps
 from negrefine_core.operating_point import OUTCOMES
 from negrefine_core.runs import Run
 from negrefine_core.show import charts
 
-from ..shared import frame
+from ..shared import background, frame
 from ..shared.cached import cached_by
 from ..shared.looked_at import looked_at
 from ..shared.operating_point import OUTCOME_WORDS
@@ -142,3 +143,4 @@ def _unreadable(run: Run) -> None:
 
 def explore() -> None:
     frame.page("explore", "Explore", ExploreView, _draw)
+    background.begin(("scikit-learn",), maps.make_ready, aside=True)

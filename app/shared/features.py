@@ -155,16 +155,22 @@ def detector(run: Run) -> NegRefineDetector:
 )
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores, as `pipeline.readable_features` finds them."""
-    paths = run.sample(image_set, ["path"])["path"].tolist()
-    return some_features(run, image_set, paths, np.arange(len(paths)))
-
-
-def some_features(run: Run, image_set: str, paths: Sequence[str], wanted: np.ndarray) -> ImageFeatures:
-    """The same of the pictures at these places of its `paths` alone."""
     from negrefine_core import pipeline
 
+    paths = run.sample(image_set, ["path"])["path"].tolist()
+    wanted = np.arange(len(paths))
     rows, features = pipeline.readable_features(run, partial(encoder, run), image_set, paths, wanted)
     return ImageFeatures(image_set, tuple(paths[row] for row in rows), rows, len(paths), features)
+
+
+def of_rows(run: Run, image_set: str, files: Sequence[str], wanted: np.ndarray) -> tuple[np.ndarray, Tensor]:
+    """(Those of the wanted rows of a scored set with these files that have features (n,), the features (n, D))."""
+    if len(wanted) == len(files):
+        whole = image_features(run, image_set)
+        return whole.rows, whole.features
+    from negrefine_core import pipeline
+
+    return pipeline.readable_features(run, partial(encoder, run), image_set, files, wanted)
 
 
 def picture_feature(run: Run, file: Path) -> Tensor:

@@ -6,14 +6,16 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from negrefine_core import overrides, paths, pipeline, scoring
+from negrefine_core import overrides, paths, pipeline, scoring, selections
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.detector import Without
 from negrefine_core.encoder import OpenClipEncoder, load_encoder
+from negrefine_core.error_groups import error_groups
 from negrefine_core.image_sets import open_image_set, read_image
 from negrefine_core.labels import NOUN_TEMPLATES
 from negrefine_core.records import Negative
@@ -100,6 +102,25 @@ def test_similar_pictures_are_the_nearest_by_a_naive_count(run: Run) -> None:
                       if at != f"animals/{image['path']}"), reverse=True)[:12]  # fmt: skip
     links = [link.label for link in app.get("page_link") if "** · " in link.label and "data:image" in link.label]
     assert [float(label.split("**")[1]) for label in links] == pytest.approx(cosines, abs=0.006)
+
+
+def test_the_mistakes_on_the_map_are_in_groups_by_their_features_and_a_click_opens_one(run: Run) -> None:
+    tables = {name: run.scores(name) for name in ("animals", "food")}
+    at_score = float(np.median(np.concatenate([table["negrefine"] for table in tables.values()])))
+    is_wrong = {"animals": tables["animals"]["negrefine"] < at_score, "food": tables["food"]["negrefine"] >= at_score}
+    wrong = pd.concat([table[is_wrong[name]].assign(image_set=name) for name, table in tables.items()])
+    wrong["outcome"] = wrong["image_set"].map({"animals": "FN", "food": "FP"})
+    images = [
+        read_image(run.image_root(name) / path) for name, path in wrong[["image_set", "path"]].itertuples(index=False)
+    ]
+    expected = error_groups(wrong, load_encoder(run.settings.model).encode_images(images).numpy())
+    app = settled(at("explore", run="switched", show="map", threshold=str(at_score)))
+    buttons = [button for button in app.button if str(button.key).startswith("group_")]
+    assert [int(button.label.split("**")[1]) for button in buttons] == [len(group.rows) for group in expected]
+    opened = selections.read(run, query(buttons[0].click().run())["selection"])
+    assert {f"{name}/{path}" for name, paths in opened.images.items() for path in paths} == {
+        f"{row.image_set}/{row.path}" for row in wrong.iloc[expected[0].rows].itertuples()
+    }
 
 
 def test_each_negatives_badge_says_what_was_decided_and_opens_its_review(run: Run) -> None:

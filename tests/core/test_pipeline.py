@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from negrefine_core import embedding, feature_store, methods, overrides, paths, pipeline, scoring
+from negrefine_core import embedding, feature_store, methods, overrides, paths, pipeline, run_maps, scoring
 from negrefine_core.cache import CachedEncoder
 from negrefine_core.encoder import OpenClipEncoder
 from negrefine_core.engines.ray_data import Weights, _Actor
@@ -294,6 +294,17 @@ def test_features_are_those_that_were_scored_and_need_no_picture_or_model(
     rows, found = pipeline.readable_features(copied, lambda: pytest.fail("it loads the model"), "set", files, wanted)
     assert rows.tolist() == [1, 2, 4]
     torch.testing.assert_close(found, scored[[1, 2, 4]], atol=1e-5, rtol=0)
+
+    copied.write_scores("older", folder, table.drop(columns="content"))  # it does not say what its files held
+    rows, compared = run_maps.features_to_compare(
+        copied,
+        {"older": files, "set": files},
+        np.array([1, 3, 6, 9]),
+        lambda _, each, wanted: (wanted[1:], torch.full((1, own.dim), 7.0)),
+    )
+    assert rows.tolist() == [3, 6, 9]
+    assert (compared[0] == 7).all()
+    torch.testing.assert_close(torch.from_numpy(compared[1:]), scored[[1, 4]], atol=1e-5, rtol=0)
 
     others = [files[row] for row in (3, 0, 4, 1, 2)]  # it was scored again since these were read
     rows, found = pipeline.readable_features(copied, lambda: own, "set", others, np.array([0, 1]))
