@@ -71,7 +71,9 @@ def _chunks(
     store = FeatureStore(encoder.folder / "images", encoder.dim)
     files = [image_set.root / path for path in image_set.paths]
     done = 0
-    readers, decoders = ThreadPoolExecutor(max(workers, READERS)), ThreadPoolExecutor(workers)
+    is_here = isinstance(image_set.root, Path)
+    readers = ThreadPoolExecutor(workers if is_here else max(workers, READERS))
+    decoders = ThreadPoolExecutor(workers)
     with readers, decoders, Behind(store.append_all) as behind:
         for batch in ahead(_batches(readers, decoders, model, store, files)):
             chunk = batch.chunk
@@ -209,7 +211,7 @@ def _content_hash(path: "Path | UPath", hold: int) -> Content:
         with opened(path) as file:
             if size > hold:
                 return Content(hashlib.file_digest(file, _blake2b).hexdigest())
-            content = file.read(MAX_BYTES)
+            content = file.read(size)  # with a larger number than that, Python would make room for it
             return Content(_blake2b(content).hexdigest(), held=content)
     except StorageError:
         raise
@@ -270,6 +272,6 @@ def _decoded_batches(
 
 
 def _read(path: "Path | UPath") -> bytes:
-    _checked_size(path)
+    size = _checked_size(path)
     with opened(path) as file:
-        return file.read(MAX_BYTES)
+        return file.read(size)

@@ -11,6 +11,6 @@ SEEDS = 10  # paper: runs of an experiment, each with its own adjective phrases
 
 # These change how long something takes, and no result.
 WORKERS = os.cpu_count() or 1  # threads that decode images: more than cores take turns at Python's lock, which costs
-READERS = max(8, WORKERS)  # threads that read files, for a slow disk
+READERS = 16  # threads that read files of a storage elsewhere: most of them wait for its answers
 IN_FLIGHT = 64  # labels that a language model judges at once
 IMAGE_BATCH = 64  # that a model embeds at once

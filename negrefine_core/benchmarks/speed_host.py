@@ -18,7 +18,7 @@ from torch import Tensor
 from ..cache import CachedEncoder
 from ..detector import SCORE_CHUNK
 from ..embedding import content_hashes, embed_images
-from ..encoder import LABEL_CHUNK, TREE_BATCH, OpenClipEncoder
+from ..encoder import LABEL_CHUNK_CUDA, TREE_BATCH, OpenClipEncoder
 from ..hyperparameters import TOP_K, WORKERS
 from ..image_sets import open_image_set, read_image
 from ..labels import NOUN_TEMPLATES, read_class_list
@@ -55,9 +55,11 @@ class Stage:
 
 
 class FreeEncoder(OpenClipEncoder):
-    """A model whose towers cost nothing and give random features; what comes before and after them is done."""
+    """A model whose towers cost nothing and give random features; what comes before and after them is done, as it is
+    for a graphics card."""
 
     frees_processor = True
+    label_chunk = LABEL_CHUNK_CUDA
     _drawn: Tensor | None = None
 
     def __init__(self, model: str, pretrained: str | None) -> None:
@@ -74,6 +76,8 @@ class FreeEncoder(OpenClipEncoder):
 
 class FreePairs(RandomEncoder):
     """Features of any labels at no cost."""
+
+    label_chunk = LABEL_CHUNK_CUDA
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim)
@@ -111,9 +115,8 @@ def measure(model: str, pretrained: str | None, images: int, workers: int = WORK
         yield decoding
         yield stage("hashing", lambda: content_hashes(pool, files))
         trees = list(model_free.trees(pairs, NOUN_TEMPLATES))  # meets each word
-        yield stage(
-            "token rows", lambda: (model_free.tokens.rows(part, NOUN_TEMPLATES) for part in _parts(pairs, LABEL_CHUNK))
-        )
+        parts = _parts(pairs, LABEL_CHUNK_CUDA)
+        yield stage("token rows", lambda: (model_free.tokens.rows(part, NOUN_TEMPLATES) for part in parts))
         yield stage("prefix trees", lambda: (prefix_tree(tree.rows, tree.lengths) for tree in trees))
         yield stage("similarities, groups and matches", lambda: [detector.score_features(features)])
         keeping = CachedEncoder(FreePairs(model_free.dim), folder / "kept")
