@@ -1,7 +1,7 @@
 """Two sides compared (methods, runs, judges): what the metrics differ by, which images flip, which negatives differ."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ FIXED = "fixed"
 BROKEN = "broken"
 STILL_WRONG = "wrong"
 STILL_RIGHT = "right"
-DIFFERENT = ["label", "pos", "change", "kind", "id_label"]
+DIFFERENT = ["label", "pos", "change", "kind", "id_label", "is_decided"]
 GAINED, LOST, STILL_IN, STILL_OUT = "gained", "lost", "in", "out"
 
 
@@ -89,9 +89,24 @@ def is_same_task(first: Run, second: Run) -> bool:
     return ours == theirs
 
 
+@dataclass(frozen=True)
+class Reason:
+    """Why a side lacks a negative: `kind` in words, of a rejection its `id_label`, and whether somebody decided it, a
+    judge or a person."""
+
+    kind: str
+    id_label: str = ""
+    is_decided: bool = True
+
+
+CLEANED = Reason("cleaned", is_decided=False)
+NOT_MINED = Reason("not mined", is_decided=False)
+DROPPED_BY_A_PERSON = Reason("dropped by a person")
+
+
 def label_diff(first: tuple[Run, str], second: tuple[Run, str]) -> pd.DataFrame:
     """The negatives of only one side (run, score's column): `label`, `pos`, `change` from the first side to the second
-    ("removed" or "added"), and why the other side lacks it: `kind` and, of a rejection, the `id_label`."""
+    ("removed" or "added"), and the `Reason` why the other side lacks it: `kind`, `id_label` and `is_decided`."""
     before, after = ((run, method(column).negatives) for run, column in (first, second))
     ours, theirs = negatives_of(*before), negatives_of(*after)
     removed, added = _without(ours, theirs), _without(theirs, ours)
@@ -115,37 +130,36 @@ def _without(negatives: Iterable[Negative], others: Iterable[Negative]) -> list[
 
 
 def _lacking(
-    run: Run, reasons: Mapping[str, tuple[str, str]], negatives: Iterable[Negative], change: str
-) -> list[dict[str, str]]:
+    run: Run, reasons: Mapping[str, Reason], negatives: Iterable[Negative], change: str
+) -> list[dict[str, object]]:
     """A row for each negative that a side, of this run, does without, and why it does."""
     ids = {label.casefold() for label in run.id_labels}
     rows = []
     for negative in negatives:
-        default = ("ID class", negative.label) if negative.label.casefold() in ids else ("not mined", "")
-        kind, id_label = reasons.get(negative.label, default)
-        rows.append(
-            {"label": negative.label, "pos": negative.pos, "change": change, "kind": kind, "id_label": id_label}
-        )
+        label = negative.label
+        default = Reason("ID class", label, is_decided=False) if label.casefold() in ids else NOT_MINED
+        reason = reasons.get(label, default)
+        rows.append({"label": label, "pos": negative.pos, "change": change} | asdict(reason))
     return rows
 
 
-def _rejected(rejections: Mapping[str, Verdict]) -> dict[str, tuple[str, str]]:
-    return {label: (verdict.kind, verdict.id_label or "") for label, verdict in rejections.items()}
+def _rejected(rejections: Mapping[str, Verdict]) -> dict[str, Reason]:
+    return {label: Reason(verdict.kind, verdict.id_label or "") for label, verdict in rejections.items()}
 
 
-def _reasons(run: Run, kind: Negatives) -> Mapping[str, tuple[str, str]]:
-    """label -> (why the negatives of this kind lack it, the ID label of a rejection)."""
+def _reasons(run: Run, kind: Negatives) -> Mapping[str, Reason]:
+    """label -> why the negatives of this kind lack it."""
     if kind == "mined":  # as they are mined, so that a cleaned name is new to them
-        return {negative.label: ("cleaned", "") for negative in clean_negatives(run.initial_negatives)}
+        return {negative.label: CLEANED for negative in clean_negatives(run.initial_negatives)}
     if kind not in ("refined", "judged"):
         return {}
-    reasons = {negative.label: ("cleaned", "") for negative in run.initial_negatives}
+    reasons = {negative.label: CLEANED for negative in run.initial_negatives}
     reasons |= _rejected(run.rejections)
     if kind == "refined":
         dropped = (override.negative for override in changes(run.overrides) if override.new == DROPPED)
-        reasons |= dict.fromkeys(dropped, ("dropped by a person", ""))
+        reasons |= dict.fromkeys(dropped, DROPPED_BY_A_PERSON)
     else:
         rejected, decisions = run.rejections, in_force(run.overrides).values()
         restored = [rejected[o.negative] for o in decisions if o.new != DROPPED and o.negative in rejected]
-        reasons |= {v.negative: (f"{v.kind}; restored by a person", v.id_label or "") for v in restored}
+        reasons |= {v.negative: Reason(f"{v.kind}; restored by a person", v.id_label or "") for v in restored}
     return reasons

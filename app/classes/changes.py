@@ -30,10 +30,11 @@ ANSWERS = {"yes": "yes: rejected", "no": "no", "unclear": "unclear, counted as n
 
 @dataclass(frozen=True)
 class Staleness:
-    """Of the old run's verdicts: `stale` (a row each: negative, question, answer, why), how many still hold, and at
-    most how many questions of the new run it did not answer, on how many labels."""
+    """Of the old run's verdicts: `stale` (a row each: negative, question, answer, why; the `rejections` first), how
+    many still hold, and at most how many questions of the new run it did not answer, on how many labels."""
 
     stale: pd.DataFrame
+    rejections: int
     causes: Counter[Cause]
     holding: int
     new_questions: int
@@ -106,9 +107,8 @@ def _negatives(old: Run, new: Run) -> None:
 
 
 def _stale(old: Run, new: Run, found: Staleness) -> None:
-    rejected = int((found.stale["Answer"] == ANSWERS["yes"]).sum())
     st.markdown(
-        f"{len(found.stale):,} stale, {rejected:,} of them rejections; {found.holding:,} still hold. "
+        f"{len(found.stale):,} stale, {found.rejections:,} of them rejections; {found.holding:,} still hold. "
         f"**At most {found.new_questions:,} questions are new**, on {found.new_labels:,} negatives."
     )
     if not found.stale.empty:
@@ -130,14 +130,14 @@ def _staleness(old_folder: Path, new_folder: Path) -> Staleness:
 
 
 def staleness(verdicts: Sequence[Verdict], asked: Sequence[Sequence[Question]], id_labels: Sequence[str]) -> Staleness:
-    stale = stale_verdicts(verdicts, asked, id_labels)
+    found = stale_verdicts(verdicts, asked, id_labels)
+    stale = sorted(found, key=lambda each: each.verdict.answer != "yes")
     ahead = estimate(asked, {verdict.subject: verdict.answer for verdict in verdicts}, 1)
     rows = [(s.verdict.negative, _question(s.verdict), ANSWERS[s.verdict.answer], s.reason) for s in stale]
-    table = pd.DataFrame(rows, columns=["Negative", "Question", "Answer", "Why"])
-    first = table["Answer"] != ANSWERS["yes"]
     return Staleness(
-        table.loc[first.sort_values(kind="stable").index].reset_index(drop=True),
-        Counter(s.cause for s in stale),
+        pd.DataFrame(rows, columns=["Negative", "Question", "Answer", "Why"]),
+        sum(each.verdict.answer == "yes" for each in stale),
+        Counter(each.cause for each in stale),
         len(verdicts) - len(stale),
         ahead.questions,
         ahead.labels,

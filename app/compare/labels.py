@@ -13,7 +13,6 @@ from .sides import Sides
 from .view import CompareView
 
 FILES = ("run.json", "initial_negatives.csv", "negatives.csv", "neglabel_negatives.csv", "overrides.jsonl")
-NOT_JUDGED = ("not mined", "cleaned", "ID class")
 MEANING = (
     "- **proper noun**, **subcategory**, **same**: the verdict that rejected it, and for which ID class\n"
     "- **dropped by a person**: an override\n- **cleaned**: before a judge is asked, the filter strips a name of signs "
@@ -50,8 +49,8 @@ def label_differences(view: CompareView, sides: Sides) -> None:
                 "ID class": shown["id_label"],
                 "Part of speech": shown["pos"],
                 "Review": [
-                    None if kind in NOT_JUDGED else review_url(view, runs[change], label)
-                    for kind, change, label in zip(shown["kind"], shown["change"], shown["label"], strict=True)
+                    review_url(view, runs[change], label) if is_decided else None
+                    for is_decided, change, label in shown[["is_decided", "change", "label"]].to_numpy()
                 ],
             }
         ),

@@ -94,7 +94,8 @@ def offer(run: Run, gain: str = "") -> None:
     if button.button("Embed the labels", icon=":material/play_arrow:", type="primary", key="prepare"):
         button.empty()
         bar = st.progress(0.0, "Loading the model")
-        prepare(run, bar)
+        st.button("Cancel", icon=":material/close:", key="stop_preparing", help="What is embedded by then is kept.")
+        prepare(run, bar)  # which any click ends, at the next sign of progress
         st.rerun()
 
 

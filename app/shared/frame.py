@@ -132,12 +132,13 @@ def _provenance(run: Run) -> None:
     """Where the figures come from, so that a screenshot can be traced."""
     info = run.info
     counts = ", ".join(f"{plain(name)} {run.count_scored(name):,}" for name in run.scored_sets)
-    overrides = len(changes(run.overrides))
+    n_classes, overrides = len(run.id_labels), len(changes(run.overrides))
+    classes = "1 ID class" if n_classes == 1 else f"{n_classes:,} ID classes"
     weights = f"weights {plain(info.fingerprint[:12])}" if info.fingerprint else "no weights yet"
     facts = [
         f"Run **{plain(run.name)}**",
         f"model {plain(info.model_name)} ({weights})" + (f" on {plain(info.device)}" if info.device else ""),
-        f"{len(run.id_labels):,} ID classes (hash {plain(info.class_list_hash or '?')})",
+        f"{classes} (hash {plain(info.class_list_hash or '?')})",
         f"judge {plain(run.judge_name(run.judge))}",
         "1 override" if overrides == 1 else f"{overrides:,} overrides",
         f"images: {counts or 'none scored'}",

@@ -78,21 +78,21 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-def as_rows(table: pd.DataFrame) -> set[tuple[str, ...]]:
+def as_rows(table: pd.DataFrame) -> set[tuple[object, ...]]:
     return {tuple(row) for row in table.drop(columns="pos").itertuples(index=False)}
 
 
 def test_the_label_diff_names_the_verdict_that_rejected_each_label(run: Run) -> None:
     assert as_rows(comparison.label_diff((run, "csp"), (run, "negrefine"))) == {
-        ("paris", "removed", "proper noun", ""),
-        ("poodle", "removed", "subcategory", "Dog"),
-        ("o'clock", "removed", "cleaned", ""),
-        ("oclock", "added", "cleaned", ""),
+        ("paris", "removed", "proper noun", "", True),
+        ("poodle", "removed", "subcategory", "Dog", True),
+        ("o'clock", "removed", "cleaned", "", False),
+        ("oclock", "added", "cleaned", "", False),
     }
     assert as_rows(comparison.label_diff((run, "negrefine"), (run, "neglabel_baseline"))) == {
-        *((label, "removed", "not mined", "") for label in ("oclock", "mud")),
-        ("dog", "added", "ID class", "dog"),
-        ("sky", "added", "not mined", ""),
+        *((label, "removed", "not mined", "", False) for label in ("oclock", "mud")),
+        ("dog", "added", "ID class", "dog", False),
+        ("sky", "added", "not mined", "", False),
     }
     assert comparison.label_diff((run, "negrefine"), (run, "neglabel")).empty
     assert len(comparison.label_diff((run, "mcm"), (run, "negrefine"))) == len(run.negatives)
@@ -103,6 +103,6 @@ def test_overrides_alone_stand_between_before_and_after_them(run: Run) -> None:
     overrides.override(run, ["mud"], overrides.DROPPED, "me")
     overrides.confirm(run, ["poodle"], "me")
     assert as_rows(comparison.label_diff((run, "negrefine_judged"), (run, "negrefine"))) == {
-        ("paris", "added", "proper noun; restored by a person", ""),
-        ("mud", "removed", "dropped by a person", ""),
+        ("paris", "added", "proper noun; restored by a person", "", True),
+        ("mud", "removed", "dropped by a person", "", True),
     }
