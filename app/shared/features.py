@@ -90,12 +90,10 @@ def offer(run: Run, gain: str = "") -> None:
         + (f" Then you see {gain}." if gain else ""),
         icon=":material/hourglass_empty:",
     )
-    button = st.empty()
+    above, button = st.empty(), st.empty()
     if button.button("Embed the labels", icon=":material/play_arrow:", type="primary", key="prepare"):
-        button.empty()
-        bar = st.progress(0.0, "Loading the model")
-        st.button("Cancel", icon=":material/close:", key="stop_preparing", help="What is embedded by then is kept.")
-        prepare(run, bar)  # which any click ends, at the next sign of progress
+        button.button("Cancel", icon=":material/close:", key="stop_preparing", help="What is embedded by then is kept.")
+        prepare(run, above.progress(0.0, "Loading the model"))  # which any click ends, at the next sign of progress
         st.rerun()
 
 
