@@ -36,7 +36,7 @@ PLATE = {"bgcolor": "rgba(255, 255, 255, 0.75)", "font": {"color": "#222", "size
 WRITTEN = 30  # classes of a kind whose names are written on a map; more would cover it
 OTHERS = "others"  # the group of what would need a further colour
 SVG_POINTS = 5_000  # of a map: more are drawn by WebGL, which is slower to begin
-NAMED_POINTS = 20_000  # a map of more tells no names, which would take as long as the map
+CROWDED = 20_000  # points of a map: more are small and faint, and tell no names, which would take as long as the map
 DOTTED = {"color": NEUTRAL, "width": 1, "dash": "dot"}
 DASHED = {"color": NEUTRAL, "width": 2, "dash": "dash"}
 
@@ -534,9 +534,9 @@ def _map(
     """A group's points in its colour or, with `scale_by`, in that of each one's value in this column: a trace of its
     circles and one of its diamonds, as plotly would look at each point's symbol one by one."""
     shown = np.ones(len(table), dtype=bool) if is_shown is None else is_shown
-    figure, is_named = go.Figure(), len(table) <= NAMED_POINTS
+    figure, is_named = go.Figure(), len(table) <= CROWDED
     scatter = go.Scatter if len(table) <= SVG_POINTS else go.Scattergl
-    size = 8 if len(table) <= 2000 else 5
+    size, opacity = (8 if len(table) <= 2000 else 5, 0.85) if is_named else (3, 0.5)
     for (name, where), colour in zip(groups.items(), colours, strict=True):
         parts = _by_symbol(table, where)
         for rows, symbol in parts:
@@ -548,7 +548,7 @@ def _map(
                     y=part["y"].to_numpy(),
                     mode="markers",
                     name=f"{_short(str(name))} ({where.sum():,})",
-                    marker={"size": size, "symbol": symbol, "opacity": 0.85} | coloured,
+                    marker={"size": size, "symbol": symbol, "opacity": opacity} | coloured,
                     customdata=rows,
                     text=[_told(text) for text in part["name"]] if is_named else None,
                     hovertemplate="%{text}<extra></extra>" if is_named else f"{_short(str(name))}<extra></extra>",
@@ -564,6 +564,8 @@ def _map(
     bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": False, "title": ""}
     figure.update_layout(xaxis=bare, yaxis=bare | {"scaleanchor": "x"}, dragmode="lasso")
     legend = {"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "itemclick": False}  # above it are the tools
+    if not is_named:
+        legend["itemsizing"] = "constant"
     return _framed(figure, height=520).update_layout(legend=legend, margin={"l": 8, "r": 8, "t": 36, "b": 8})
 
 
