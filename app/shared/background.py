@@ -66,7 +66,7 @@ def result(key: tuple[Any, ...], work: Callable[[], T], doing: str, aside: bool 
     return found
 
 
-@st.fragment(run_every=0.3)
+@st.fragment(run_every=0.7)
 def _waiting(key: tuple[Any, ...], doing: str) -> None:
     future = _work().futures.get(key)
     if future is None or future.done():
