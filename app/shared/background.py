@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from . import clicks
+
 T = TypeVar("T")
 
 THREAD = "background"
@@ -70,5 +72,5 @@ def result(key: tuple[Any, ...], work: Callable[[], T], doing: str, aside: bool 
 def _waiting(key: tuple[Any, ...], doing: str) -> None:
     future = _work().futures.get(key)
     if future is None or future.done():
-        st.rerun()
+        clicks.rerun()
     st.caption(f":material/hourglass_top: {doing}")

@@ -35,6 +35,12 @@ def forget() -> None:
     _noted().clear()
 
 
+def rerun() -> None:
+    """Draw the page anew, by itself: after what the person has clicked meanwhile, which `st.rerun` would go over."""
+    st.empty()  # a script that draws is ended for what waits
+    st.rerun()
+
+
 def _note(key: str) -> None:
     _noted().add(key)
 

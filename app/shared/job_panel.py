@@ -10,7 +10,7 @@ from negrefine_core.jobs import Job, Progress
 from negrefine_core.models import gigabytes
 from negrefine_core.runs import Run
 
-from . import errors, links
+from . import clicks, errors, links
 from .view import View
 from .words import duration, pace, plain
 
@@ -43,7 +43,7 @@ def work_on(run: Run) -> bool:
 def _at_work(job: Job) -> None:
     state, progress = job.state, job.progress
     if state not in jobs.ACTIVE:
-        st.rerun()
+        clicks.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(job.spec.title)}** · {plain(_step(job, state, progress))}")
         st.space("stretch")
