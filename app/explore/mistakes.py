@@ -64,12 +64,11 @@ def _open(run: Run, view: ExploreView, selection: selections.Selection) -> None:
 
 def _grouped(run: Run, images: ScoredImages) -> list[ErrorGroup]:
     """Of the images that have features; `rows` are those of the images' table."""
-    is_wrong = images.table["outcome"].isin(("FP", "FN")).to_numpy()
-    if not is_wrong.any():
+    wrong = np.flatnonzero(images.table["outcome"].isin(("FP", "FN")))
+    if not len(wrong):
         return []
     sets = images.table.groupby("image_set", sort=False, observed=True)["path"]
     files = {str(name): paths.tolist() for name, paths in sets}
-    wrong = np.flatnonzero(is_wrong)
     rows, vectors = run_maps.features_to_compare(run, files, wrong, partial(features.of_rows, run))  # (n,), (n, D)
     groups = error_groups(images.rows(run, rows), vectors)
     return [ErrorGroup(rows[group.rows], group.outcome, group.id_label, group.negative) for group in groups]

@@ -154,11 +154,8 @@ def detector(run: Run) -> NegRefineDetector:
 )
 def image_features(run: Run, image_set: str) -> ImageFeatures:
     """The features of a scored image set, in the order of its scores, as `pipeline.readable_features` finds them."""
-    from negrefine_core import pipeline
-
     paths = run.sample(image_set, ["path"])["path"].tolist()
-    wanted = np.arange(len(paths))
-    rows, features = pipeline.readable_features(run, partial(encoder, run), image_set, paths, wanted)
+    rows, features = _readable(run, image_set, paths, np.arange(len(paths)))
     return ImageFeatures(image_set, tuple(paths[row] for row in rows), rows, len(paths), features)
 
 
@@ -167,6 +164,10 @@ def of_rows(run: Run, image_set: str, files: Sequence[str], wanted: np.ndarray) 
     if len(wanted) == len(files):
         whole = image_features(run, image_set)
         return whole.rows, whole.features
+    return _readable(run, image_set, files, wanted)
+
+
+def _readable(run: Run, image_set: str, files: Sequence[str], wanted: np.ndarray) -> tuple[np.ndarray, Tensor]:
     from negrefine_core import pipeline
 
     return pipeline.readable_features(run, partial(encoder, run), image_set, files, wanted)

@@ -534,9 +534,9 @@ def _map(
     """A group's points in its colour or, with `scale_by`, in that of each one's value in this column: a trace of its
     circles and one of its diamonds, as plotly would look at each point's symbol one by one."""
     shown = np.ones(len(table), dtype=bool) if is_shown is None else is_shown
-    figure, is_named = go.Figure(), len(table) <= CROWDED
+    figure, is_crowded = go.Figure(), len(table) > CROWDED
     scatter = go.Scatter if len(table) <= SVG_POINTS else go.Scattergl
-    size, opacity = (8 if len(table) <= 2000 else 5, 0.85) if is_named else (3, 0.5)
+    size, opacity = (3, 0.5) if is_crowded else (8 if len(table) <= 2000 else 5, 0.85)
     for (name, where), colour in zip(groups.items(), colours, strict=True):
         parts = _by_symbol(table, where)
         for rows, symbol in parts:
@@ -550,8 +550,8 @@ def _map(
                     name=f"{_short(str(name))} ({where.sum():,})",
                     marker={"size": size, "symbol": symbol, "opacity": opacity} | coloured,
                     customdata=rows,
-                    text=[_told(text) for text in part["name"]] if is_named else None,
-                    hovertemplate="%{text}<extra></extra>" if is_named else f"{_short(str(name))}<extra></extra>",
+                    text=None if is_crowded else [_told(text) for text in part["name"]],
+                    hovertemplate=f"{_short(str(name))}<extra></extra>" if is_crowded else "%{text}<extra></extra>",
                     selectedpoints=None if len(chosen) == len(rows) and shown.all() else chosen,
                     unselected={"marker": {"opacity": 0.1}},
                     legendgroup=str(name),
@@ -564,7 +564,7 @@ def _map(
     bare = {"showticklabels": False, "showgrid": False, "zeroline": False, "fixedrange": False, "title": ""}
     figure.update_layout(xaxis=bare, yaxis=bare | {"scaleanchor": "x"}, dragmode="lasso")
     legend = {"orientation": "h", "x": 0, "y": 0, "yanchor": "top", "itemclick": False}  # above it are the tools
-    if not is_named:
+    if is_crowded:
         legend["itemsizing"] = "constant"
     return _framed(figure, height=520).update_layout(legend=legend, margin={"l": 8, "r": 8, "t": 36, "b": 8})
 
