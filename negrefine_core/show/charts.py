@@ -24,7 +24,7 @@ MAGNIFIED = (100, 50, 20, 10, 5, 2)  # how many times as tall bars may be drawn 
 DRAWN_POINTS = 1000  # a curve of more points looks the same and loads slower
 HEIGHT = 340
 GROUP_COLOURS = (ID_COLOUR, OOD_COLOUR, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-CIRCLE, DIAMOND = 0, 2  # plotly's symbols by number: their names take ten times the room
+CIRCLE, DIAMOND = "circle", "diamond"  # by name: plotly draws a circle by its number as slowly as other symbols
 LABEL_COLOURS = {  # by what a label is: those last that are drawn on top
     "kept": NEUTRAL, "subcategory": OOD_COLOUR, "proper noun": "#CC79A7", "same": "#E69F00",
     "dropped by hand": "#56B4E9",
@@ -36,7 +36,7 @@ PLATE = {"bgcolor": "rgba(255, 255, 255, 0.75)", "font": {"color": "#222", "size
 WRITTEN = 30  # classes of a kind whose names are written on a map; more would cover it
 OTHERS = "others"  # the group of what would need a further colour
 SVG_POINTS = 5_000  # of a map: more are drawn by WebGL, which is slower to begin
-CROWDED = 20_000  # points of a map: more are small and faint, and tell no names, which would take as long as the map
+CROWDED = 20_000  # points of a map: with more each is drawn at less cost
 DOTTED = {"color": NEUTRAL, "width": 1, "dash": "dot"}
 DASHED = {"color": NEUTRAL, "width": 2, "dash": "dash"}
 
@@ -482,7 +482,8 @@ def image_map(table: pd.DataFrame, colour_by: str, title: str = "", is_shown: np
     """A point an image, at `x` and `y`, in the colour of its group or, where the column holds numbers, of its value.
 
     `table` has a row an image; `name` is told where it is pointed at, and ID images are circles, OOD ones diamonds,
-    where `is_id` says so. Images that are not shown (B,) are faint. Each point carries its row number (`customdata`).
+    where `is_id` says so and they are not too many. Images that are not shown (B,) are faint. Each point carries its
+    row number (`customdata`).
     """
     values = table[colour_by]
     if pd.api.types.is_float_dtype(values):
@@ -532,13 +533,16 @@ def _map(
     scale_by: str = "",
 ) -> go.Figure:
     """A group's points in its colour or, with `scale_by`, in that of each one's value in this column: a trace of its
-    circles and one of its diamonds, as plotly would look at each point's symbol one by one."""
+    circles and one of its diamonds, as plotly would look at each point's symbol one by one.
+
+    Many are small, faint circles without names: names take as long as the map, and diamonds twice as long as circles.
+    """
     shown = np.ones(len(table), dtype=bool) if is_shown is None else is_shown
     figure, is_crowded = go.Figure(), len(table) > CROWDED
     scatter = go.Scatter if len(table) <= SVG_POINTS else go.Scattergl
     size, opacity = (3, 0.5) if is_crowded else (8 if len(table) <= 2000 else 5, 0.85)
     for (name, where), colour in zip(groups.items(), colours, strict=True):
-        parts = _by_symbol(table, where)
+        parts = [(np.flatnonzero(where), CIRCLE)] if is_crowded else _by_symbol(table, where)
         for rows, symbol in parts:
             part, chosen = table.iloc[rows], np.flatnonzero(shown[rows])
             coloured = {"color": part[scale_by], "coloraxis": "coloraxis"} if scale_by else {"color": colour}
@@ -569,7 +573,7 @@ def _map(
     return _framed(figure, height=520).update_layout(legend=legend, margin={"l": 8, "r": 8, "t": 36, "b": 8})
 
 
-def _by_symbol(table: pd.DataFrame, where: np.ndarray) -> list[tuple[np.ndarray, int]]:
+def _by_symbol(table: pd.DataFrame, where: np.ndarray) -> list[tuple[np.ndarray, str]]:
     """(rows (n,), symbol) of a group's images, ID and OOD; of labels all in one."""
     if "is_id" not in table:
         return [(np.flatnonzero(where), CIRCLE)]
