@@ -13,9 +13,10 @@ from negrefine_core.hyperparameters import IN_FLIGHT
 from negrefine_core.jobs import Job
 from negrefine_core.judge import JudgeIdentity
 from negrefine_core.judges.choose import JUDGES
+from negrefine_core.judges.decided import needs_model
 from negrefine_core.judges.doubts import doubts_of
 from negrefine_core.judges.prompt_book import PromptBook
-from negrefine_core.judges.trial import Figure, Standard, Trial, artefacts, needs_model, trials
+from negrefine_core.judges.trial import Figure, Standard, Trial, artefacts, trials
 from negrefine_core.runs import Run
 
 from ..shared import background, errors, links

@@ -6,8 +6,9 @@ from pathlib import Path
 import streamlit as st
 
 from negrefine_core import jobs, overrides
+from negrefine_core.judges.decided import needs_model
 from negrefine_core.judges.estimate import Estimate
-from negrefine_core.judges.trial import Standard, Trial, needs_model
+from negrefine_core.judges.trial import Standard, Trial
 from negrefine_core.runs import Run
 
 from ..shared import background, features

@@ -118,9 +118,10 @@ def try_judges(
     """Try judges and prompt sets on labels that people decided, before thousands of questions are asked."""
     from .. import pipeline
     from ..judges.choose import open_judge
+    from ..judges.decided import needs_model
     from ..judges.doubts import doubts_of
     from ..judges.prompt_book import PromptBook
-    from ..judges.trial import artefacts, needs_model, read_standard, trial
+    from ..judges.trial import artefacts, read_standard, trial
     from ..lexicon import WordNet
     from ..negfilter import now_and_then
     from ..runs import Run

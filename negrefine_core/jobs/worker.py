@@ -243,7 +243,7 @@ def _standard(step: Try, run: Run) -> "Standard":
 
 def _try(step: Try, run: Run, judge: "Judge", encoder: Callable[[], "CachedEncoder"], reporter: Reporter) -> str:
     from .. import pipeline
-    from ..judges.trial import needs_model
+    from ..judges.decided import needs_model
 
     model = encoder() if needs_model(run) else None
     found = pipeline.try_judge(run, model, judge, _standard(step, run), reporter.report, reporter.wait)

@@ -23,7 +23,6 @@ from ..records import Negative, Verdict
 from ..run_files.doubts import Doubts
 from ..runs import Run
 from .decided import chains_of, decided_by
-from .decided import needs_model as needs_model
 from .doubts import by_judge
 from .estimate import MESSAGE_TOKENS, REPLY_TOKENS, tokens
 
