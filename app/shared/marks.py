@@ -22,9 +22,9 @@ from .words import percent, plain
 
 CLASS = "mark_class"  # the key of the widget that names a picture's class, with its address
 FIGURES = (
-    "Of the marked pictures; marked in random order, they stand for the whole set. In brackets: 95% intervals; "
-    "Newcombe’s of AUROC, made for few pictures, and by resampling of FPR@95. Right class: how many of your classes "
-    "are most similar to their own, of those whose class was said."
+    "Of the marked pictures; marked in random order, they stand for the whole set. ID is the positive class of FPR@95. "
+    "In brackets: 95% intervals; Newcombe’s of AUROC, made for few pictures, and by resampling of FPR@95. Right class: "
+    "how many of your classes are most similar to their own, of those whose class was said."
 )
 
 
