@@ -90,7 +90,8 @@ class FreePairs(RandomEncoder):
 
 
 def measure(model: str, pretrained: str | None, images: int, workers: int = WORKERS) -> Iterator[Stage]:
-    """Each stage alone, then all of them together as scoring does them; caches are fresh."""
+    """Each stage alone, then all of them together as scoring does them; caches are fresh. All together are held
+    against decoding before and after them, as a machine's speed changes from one moment to the next."""
     model_free = FreeEncoder(model, pretrained)
     ids = read_class_list("imagenet").labels
     words = negatives(candidates(ids))
@@ -111,8 +112,11 @@ def measure(model: str, pretrained: str | None, images: int, workers: int = WORK
             deque(work(), maxlen=0)  # what is made one by one is dropped one by one
             return Stage(name, images, time.perf_counter() - start, time.process_time() - busy)
 
-        decoding = stage("decoding and preprocessing", lambda: pool.map(decode, files))
-        yield decoding
+        def decoding() -> Stage:
+            return stage("decoding and preprocessing", lambda: pool.map(decode, files))
+
+        before = decoding()
+        yield before
         yield stage("hashing", lambda: content_hashes(pool, files))
         trees = list(model_free.trees(pairs, NOUN_TEMPLATES))  # meets each word
         parts = _parts(pairs, LABEL_CHUNK_CUDA)
@@ -131,7 +135,8 @@ def measure(model: str, pretrained: str | None, images: int, workers: int = WORK
         detector.encoder = encoder
         tables = (detector.score_features(chunk.features) for chunk in embed_images(encoder, image_set, None, workers))
         together = stage("all together", lambda: _written(folder / "scores.parquet", tables))
-        yield replace(together, note=f"{together.rate / decoding.rate:.2f} x decoding alone")
+        alone = (before.seconds + decoding().seconds) / 2
+        yield replace(together, note=f"{alone / together.seconds:.2f} x decoding alone")
 
 
 def _parts(pairs: list[str], together: int) -> Iterator[list[str]]:
