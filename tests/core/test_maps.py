@@ -208,11 +208,12 @@ def test_a_maps_chart_says_each_points_row_and_leaves_what_is_not_shown_faint() 
     assert (list(of_ood.customdata), of_ood.marker.symbol) == ([4, 5, 6, 7, 8], charts.DIAMOND)
     listed = [trace.name for trace in charts.image_map(table.assign(group="a"), "group").data if trace.showlegend]
     assert listed == ["a (9)"]
-    crowded = charts.image_map(pd.concat([table] * 2300, ignore_index=True), "value", "score")  # 20,700 points
-    (many,) = crowded.data
-    assert len(many.customdata) == 20_700
-    assert many.marker.size < figure.data[0].marker.size
-    assert (many.marker.symbol, many.text) == (charts.CIRCLE, None)
+    crowd = pd.concat([table] * 2300, ignore_index=True)  # 20,700 points
+    for crowded in (charts.image_map(crowd, "group"), charts.image_map(crowd, "value", "score")):
+        assert sum(len(trace.customdata) for trace in crowded.data) == 20_700
+        for many in crowded.data:
+            assert many.marker.size < figure.data[0].marker.size
+            assert (many.marker.symbol, many.text) == (charts.CIRCLE, None)
 
 
 def test_mistakes_are_grouped_with_those_alike_named_by_what_most_are_similar_to_and_told_in_a_notebook() -> None:
